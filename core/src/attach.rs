@@ -1,0 +1,643 @@
+//! Attach: any thread asks for a callback on the loop's thread, at once or when a state is reached.
+//!
+//! A request is a closure in a [`Node`]. Nodes are intrusive: a post links memory that its owner
+//! already has, so that it allocates nothing, costs the same however many are waiting, and can be
+//! made from wherever the platform's lock can be taken. Requests run in the order in which they were
+//! posted. Those that wait for a state stand on that state's own list and cost a turn nothing.
+//!
+//! Every accepted request is told exactly one [`Outcome`]: `Ready` or `Shutdown` on the loop's thread,
+//! `Cancelled` on the thread that cancels, always outside the lock. A closed queue gives the closure
+//! back.
+//!
+//! | who owns the node | how | cancel |
+//! |---|---|---|
+//! | a static | `static NODE: Node<…> = Node::new(&QUEUE)`, `NODE.post_static(…)` | [`Node::cancel`] |
+//! | a pinned place: stack, struct, `Pin<Box<…>>` | [`Node::post`] | the same, and dropping it |
+//! | the queue, with feature `alloc` | [`AttachQueue::attach`] | none |
+//!
+//! # Why this is sound
+//!
+//! The invariants that the `unsafe` code of this file, and of no other, rests on:
+//!
+//! 1. **Exclusion.** `Lists`, and `Links` of every node that belongs to a queue, are only touched
+//!    inside [`RawLock::with`] on that queue's lock. A node names its queue when it is made, so that
+//!    two locks can never guard one node. No callback, wake or destructor runs inside the lock.
+//! 2. **No dangling link.** A linked node stays where it is and alive: it is reached through
+//!    `Pin<&Node>`, it is `!Unpin`, and its `Drop` unlinks it under the lock before its memory goes.
+//!    A node that is leaked keeps its memory, by the guarantee of `Pin`. A boxed node belongs to the
+//!    list while it is linked, and to the one who unlinked it afterwards.
+//! 3. **The queue outlives its nodes**: a node borrows it for `'q`. A queue that is dropped while
+//!    leaked nodes are linked unlinks them first.
+//! 4. **No `&mut` to a node is ever made**, only shared references to `UnsafeCell`s inside it.
+//! 5. **A request is moved out of its node under the lock, before it runs.** Nothing refers to the
+//!    node while the closure runs, so that the closure or its owner may post it again, or free it.
+//!    If the closure unwinds, the lists are whole and the request is gone: the next turn goes on with
+//!    the one after it.
+//! 6. **The payload fits.** [`Node::post`] checks size and alignment of the closure at compile time,
+//!    and `run` is the function made for that very closure type. Closures are `Send + 'static`.
+
+use core::cell::UnsafeCell;
+use core::marker::{PhantomData, PhantomPinned};
+use core::mem::MaybeUninit;
+use core::pin::Pin;
+use core::ptr;
+
+use crate::event_loop::Registrar;
+use crate::platform::{Platform, RawLock, SystemOps, Wake};
+use crate::state::{States, SystemState};
+
+/// What a request is told; each accepted one is told exactly one of these.
+pub enum Outcome<'a, A, P: Platform> {
+    /// Its time has come. On the loop's thread.
+    Ready(&'a mut A, Registrar<'a, P>),
+    /// It was cancelled, or its node dropped. On the thread that did it.
+    Cancelled,
+    /// The loop ended first. On the thread that ended it.
+    Shutdown,
+}
+
+/// Why a request was not accepted; the closure comes back beside it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refused {
+    /// The node is still linked with an earlier request.
+    Busy,
+    /// The loop has ended.
+    Closed,
+}
+
+/// The words that a closure may have.
+const PAYLOAD_WORDS: usize = 4;
+type Payload = [MaybeUninit<usize>; PAYLOAD_WORDS];
+
+type Run<A, P> = for<'a> unsafe fn(*mut Payload, Outcome<'a, A, P>);
+
+/// A closure, moved out of where it was posted.
+struct Request<A, P: Platform> {
+    run: Run<A, P>,
+    payload: Payload,
+    gate: Option<SystemState>,
+}
+
+impl<A, P: Platform> Request<A, P> {
+    /// Moves a closure in.
+    fn new<F>(gate: Option<SystemState>, f: F) -> Self
+    where
+        F: FnOnce(Outcome<'_, A, P>) + Send + 'static,
+    {
+        const {
+            assert!(size_of::<F>() <= size_of::<Payload>(), "the closure has more than four words");
+            assert!(
+                align_of::<F>() <= align_of::<Payload>(),
+                "the closure's alignment is too large"
+            );
+        }
+        let mut payload = [MaybeUninit::uninit(); PAYLOAD_WORDS];
+        // SAFETY: size and alignment were checked above (invariant 6).
+        unsafe { payload.as_mut_ptr().cast::<F>().write(f) };
+        Self { run: run_inline::<A, P, F>, payload, gate }
+    }
+
+    /// Moves the closure back out.
+    ///
+    /// # Safety
+    ///
+    /// The request was made by [`Request::new`] with this very `F`.
+    unsafe fn into_closure<F>(self) -> F {
+        // SAFETY: the payload holds an `F` that nobody else will read.
+        unsafe { self.payload.as_ptr().cast::<F>().read() }
+    }
+
+    /// Runs the closure. Outside the lock.
+    fn run(mut self, outcome: Outcome<'_, A, P>) {
+        // SAFETY: `run` was made for the closure in `payload` (invariant 6), and `self` is consumed.
+        unsafe { (self.run)(&raw mut self.payload, outcome) }
+    }
+}
+
+/// # Safety
+///
+/// `payload` holds an `F`, which is moved out.
+unsafe fn run_inline<A, P: Platform, F>(payload: *mut Payload, outcome: Outcome<'_, A, P>)
+where
+    F: FnOnce(Outcome<'_, A, P>),
+{
+    // SAFETY: the caller's promise.
+    let f = unsafe { payload.cast::<F>().read() };
+    f(outcome);
+}
+
+/// The part of a node that the lists know.
+struct Links<A, P: Platform> {
+    next: *const Link<A, P>,
+    prev: *const Link<A, P>,
+    /// The request while the node is linked.
+    request: Option<Request<A, P>>,
+}
+
+type Link<A, P> = UnsafeCell<Links<A, P>>;
+
+const fn unlinked<A, P: Platform>() -> Link<A, P> {
+    UnsafeCell::new(Links { next: ptr::null(), prev: ptr::null(), request: None })
+}
+
+/// A doubly linked list of nodes. All its functions: under the lock.
+struct List<A, P: Platform> {
+    head: *const Link<A, P>,
+    tail: *const Link<A, P>,
+}
+
+impl<A, P: Platform> List<A, P> {
+    const NEW: Self = Self { head: ptr::null(), tail: ptr::null() };
+
+    /// # Safety
+    ///
+    /// Under the lock; `node` is alive and in no list.
+    unsafe fn push_back(&mut self, node: *const Link<A, P>) {
+        // SAFETY: the node is alive and, under the lock, nobody else looks at it.
+        let links = unsafe { &mut *UnsafeCell::raw_get(node) };
+        links.prev = self.tail;
+        links.next = ptr::null();
+        if self.tail.is_null() {
+            self.head = node;
+        } else {
+            // SAFETY: linked nodes are alive (invariant 2).
+            unsafe { (*UnsafeCell::raw_get(self.tail)).next = node };
+        }
+        self.tail = node;
+    }
+
+    /// # Safety
+    ///
+    /// Under the lock; `node` is alive and in no list.
+    unsafe fn push_front(&mut self, node: *const Link<A, P>) {
+        // SAFETY: the node is alive and, under the lock, nobody else looks at it.
+        let links = unsafe { &mut *UnsafeCell::raw_get(node) };
+        links.prev = ptr::null();
+        links.next = self.head;
+        if self.head.is_null() {
+            self.tail = node;
+        } else {
+            // SAFETY: linked nodes are alive (invariant 2).
+            unsafe { (*UnsafeCell::raw_get(self.head)).prev = node };
+        }
+        self.head = node;
+    }
+
+    /// # Safety
+    ///
+    /// Under the lock; `node` is in this list, or in the middle of any.
+    unsafe fn unlink(&mut self, node: *const Link<A, P>) {
+        // SAFETY: the node is alive and, under the lock, nobody else looks at it.
+        let links = unsafe { &mut *UnsafeCell::raw_get(node) };
+        let (prev, next) = (links.prev, links.next);
+        links.prev = ptr::null();
+        links.next = ptr::null();
+        if prev.is_null() {
+            self.head = next;
+        } else {
+            // SAFETY: linked nodes are alive (invariant 2).
+            unsafe { (*UnsafeCell::raw_get(prev)).next = next };
+        }
+        if next.is_null() {
+            self.tail = prev;
+        } else {
+            // SAFETY: linked nodes are alive (invariant 2).
+            unsafe { (*UnsafeCell::raw_get(next)).prev = prev };
+        }
+    }
+
+    /// Moves all of `other` behind this list, in constant time.
+    ///
+    /// # Safety
+    ///
+    /// Under the lock.
+    unsafe fn append(&mut self, other: &mut Self) {
+        let other = core::mem::replace(other, Self::NEW);
+        if other.head.is_null() {
+            return;
+        }
+        if self.tail.is_null() {
+            *self = other;
+            return;
+        }
+        // SAFETY: linked nodes are alive (invariant 2).
+        unsafe { (*UnsafeCell::raw_get(self.tail)).next = other.head };
+        // SAFETY: as above.
+        unsafe { (*UnsafeCell::raw_get(other.head)).prev = self.tail };
+        self.tail = other.tail;
+    }
+
+    fn holds_end(&self, node: *const Link<A, P>) -> bool {
+        self.head == node || self.tail == node
+    }
+}
+
+/// Everything that the lock guards.
+struct Lists<A, P: Platform> {
+    /// What this turn's drain still has to run.
+    batch: List<A, P>,
+    /// What the next one will.
+    ready: List<A, P>,
+    /// What waits for a state, by that state's number.
+    parked: [List<A, P>; SystemState::COUNT],
+    state: SystemState,
+    sleeping: bool,
+    closed: bool,
+}
+
+impl<A, P: Platform> Lists<A, P> {
+    /// # Safety
+    ///
+    /// Under the lock; `node` is alive, in no list, and holds a request.
+    unsafe fn link(&mut self, node: *const Link<A, P>, gate: Option<SystemState>) -> Posted {
+        let parked = gate.filter(|gate| !gate.reached_in(self.state));
+        let list = match parked {
+            None => &mut self.ready,
+            Some(gate) => &mut self.parked[usize::from(gate as u8)],
+        };
+        // SAFETY: the caller's promise.
+        unsafe { list.push_back(node) };
+        Posted { wake: parked.is_none() && core::mem::take(&mut self.sleeping) }
+    }
+
+    /// Takes a node out of whichever list it is in, with its request.
+    ///
+    /// # Safety
+    ///
+    /// Under the lock; `node` is alive.
+    unsafe fn take(&mut self, node: *const Link<A, P>) -> Option<Request<A, P>> {
+        // SAFETY: the node is alive and, under the lock, nobody else looks at it.
+        let request = unsafe { (*UnsafeCell::raw_get(node)).request.take() }?;
+        // Only the ends of a list are known to it: a node in the middle needs no list at all.
+        let list = if self.batch.holds_end(node) {
+            &mut self.batch
+        } else if self.ready.holds_end(node) {
+            &mut self.ready
+        } else {
+            &mut self.parked[request.gate.map_or(0, |gate| usize::from(gate as u8))]
+        };
+        // SAFETY: it is in that list, or in the middle of another.
+        unsafe { list.unlink(node) };
+        Some(request)
+    }
+
+    /// After a state was left: puts what is ready no more back in front of its own list. Walks what
+    /// is ready, from the end, so that the order stays. Falls are rare and the list is short.
+    ///
+    /// # Safety
+    ///
+    /// Under the lock.
+    unsafe fn park_unreached(&mut self) {
+        // SAFETY: under the lock.
+        unsafe { self.batch.append(&mut self.ready) };
+        let mut kept = core::mem::replace(&mut self.batch, List::NEW);
+        let mut at = kept.tail;
+        while !at.is_null() {
+            // SAFETY: linked nodes are alive (invariant 2).
+            let links = unsafe { &*UnsafeCell::raw_get(at) };
+            let (node, gate) = (at, links.request.as_ref().and_then(|request| request.gate));
+            at = links.prev;
+            if let Some(gate) = gate.filter(|gate| !gate.reached_in(self.state)) {
+                // SAFETY: it is in `kept`.
+                unsafe { kept.unlink(node) };
+                // SAFETY: it is alive and in no list now.
+                unsafe { self.parked[usize::from(gate as u8)].push_front(node) };
+            }
+        }
+        self.ready = kept;
+    }
+}
+
+/// What a post leaves to be done outside the lock.
+struct Posted {
+    wake: bool,
+}
+
+/// Core's helper, to be run under the lock: the counterpart of `__lws_system_attach()`.
+pub struct Unlocked<'a, R>(&'a mut dyn FnMut() -> R);
+
+/// The proof that the helper has run.
+pub struct Linked<R>(R);
+
+impl<R> Unlocked<'_, R> {
+    /// Runs the helper.
+    ///
+    /// # Safety
+    ///
+    /// The lock that came with the helper is held.
+    pub unsafe fn run(self) -> Linked<R> {
+        Linked((self.0)())
+    }
+}
+
+/// The queue between other threads and one loop.
+pub struct AttachQueue<A, P: Platform, O: SystemOps> {
+    lock: O::Lock,
+    wake: O::Wake,
+    lists: UnsafeCell<Lists<A, P>>,
+}
+
+// SAFETY: `lists` is only reached inside the lock (invariant 1); what crosses threads are closures,
+// which are `Send`. `A` and `P` themselves never cross.
+unsafe impl<A, P: Platform, O: SystemOps> Sync for AttachQueue<A, P, O>
+where
+    O::Lock: Sync,
+    O::Wake: Sync,
+{
+}
+// SAFETY: as above; nothing in the queue is bound to the thread that made it.
+unsafe impl<A, P: Platform, O: SystemOps> Send for AttachQueue<A, P, O>
+where
+    O::Lock: Send,
+    O::Wake: Send,
+{
+}
+
+impl<A, P: Platform, O: SystemOps> AttachQueue<A, P, O> {
+    /// An empty queue, fit for a static. Its wake is armed by the loop that takes it.
+    pub const fn new(lock: O::Lock, wake: O::Wake) -> Self {
+        Self {
+            lock,
+            wake,
+            lists: UnsafeCell::new(Lists {
+                batch: List::NEW,
+                ready: List::NEW,
+                parked: [const { List::NEW }; SystemState::COUNT],
+                state: SystemState::ContextCreated,
+                sleeping: false,
+                closed: false,
+            }),
+        }
+    }
+
+    /// The wake, for the loop to arm and clear.
+    pub(crate) const fn wake(&self) -> &O::Wake {
+        &self.wake
+    }
+
+    /// Runs `f` on the lists, under the lock.
+    fn with<R>(&self, f: impl FnOnce(&mut Lists<A, P>) -> R) -> R {
+        // SAFETY: inside the lock this is the only reference (invariant 1).
+        self.lock.with(|| f(unsafe { &mut *self.lists.get() }))
+    }
+
+    /// Links a node through the platform's `attach`, and wakes the loop if that is called for.
+    ///
+    /// # Safety
+    ///
+    /// `node` is alive and stays so until it is unlinked; if it is the owner's, `node` belongs to
+    /// this queue.
+    unsafe fn post(
+        &self,
+        node: *const Link<A, P>,
+        request: Request<A, P>,
+    ) -> Result<(), (Refused, Request<A, P>)> {
+        let mut request = Some(request);
+        let mut helper = || {
+            // SAFETY: `SystemOps::attach` holds the lock around this.
+            let lists = unsafe { &mut *self.lists.get() };
+            // SAFETY: the node is alive and, under the lock, nobody else looks at it.
+            let links = unsafe { &mut *UnsafeCell::raw_get(node) };
+            if lists.closed {
+                return Err(Refused::Closed);
+            }
+            if links.request.is_some() {
+                return Err(Refused::Busy);
+            }
+            let gate = request.as_ref().and_then(|request| request.gate);
+            links.request = request.take();
+            // SAFETY: the node is alive, in no list, and holds the request.
+            Ok(unsafe { lists.link(node, gate) })
+        };
+        let Linked(posted) = O::attach(&self.lock, Unlocked(&mut helper));
+        match (posted, request) {
+            (Ok(posted), _) => {
+                if posted.wake {
+                    self.wake.wake();
+                }
+                Ok(())
+            }
+            (Err(why), Some(request)) => Err((why, request)),
+            // A refused request has not been taken.
+            (Err(_), None) => Ok(()),
+        }
+    }
+
+    /// Before the wait: whether the loop may sleep. From here on a post that is ready wakes it.
+    pub(crate) fn may_sleep(&self) -> bool {
+        self.with(|lists| {
+            lists.sleeping = lists.batch.head.is_null() && lists.ready.head.is_null();
+            lists.sleeping
+        })
+    }
+
+    /// After the wait.
+    pub(crate) fn awake(&self) {
+        self.with(|lists| lists.sleeping = false);
+    }
+
+    /// Begins a drain: what is ready now runs, what is posted from now on waits for the next one.
+    pub(crate) fn begin_drain(&self) {
+        // SAFETY: under the lock.
+        self.with(|lists| unsafe { lists.batch.append(&mut lists.ready) });
+    }
+
+    /// Runs the next request of the drain with what `outcome` makes. One request is taken per lock
+    /// hold, so that cancelling stays synchronous. Whether there was one.
+    pub(crate) fn run_next<'a>(&self, outcome: impl FnOnce() -> Outcome<'a, A, P>) -> bool
+    where
+        A: 'a,
+        P: 'a,
+    {
+        let request = self.with(|lists| {
+            let head = lists.batch.head;
+            // SAFETY: a linked node is alive (invariant 2).
+            if head.is_null() { None } else { unsafe { lists.take(head) } }
+        });
+        let found = request.is_some();
+        if let Some(request) = request {
+            request.run(outcome());
+        }
+        found
+    }
+
+    /// The state as requests see it. What waited for it becomes ready: states in order, and each
+    /// state's requests in theirs.
+    pub(crate) fn set_state(&self, state: SystemState) {
+        let wake = self.with(|lists| {
+            lists.state = state;
+            // SAFETY: under the lock.
+            unsafe { lists.park_unreached() };
+            for gate in SystemState::ALL.into_iter().filter(|gate| gate.reached_in(state)) {
+                // SAFETY: under the lock.
+                unsafe { lists.ready.append(&mut lists.parked[usize::from(gate as u8)]) };
+            }
+            !lists.ready.head.is_null() && core::mem::take(&mut lists.sleeping)
+        });
+        if wake {
+            self.wake.wake();
+        }
+    }
+
+    /// Refuses later posts and tells everything that is still here [`Outcome::Shutdown`]. Returns how
+    /// many were told. Calling it again, from a callback too, is allowed.
+    pub(crate) fn close(&self) -> usize {
+        self.with(|lists| lists.closed = true);
+        let mut told = 0;
+        loop {
+            let request = self.with(|lists| {
+                let Lists { batch, ready, parked, .. } = lists;
+                let heads =
+                    [batch.head, ready.head].into_iter().chain(parked.iter().map(|l| l.head));
+                let head = heads.into_iter().find(|head| !head.is_null())?;
+                // SAFETY: a linked node is alive (invariant 2).
+                unsafe { lists.take(head) }
+            });
+            let Some(request) = request else { return told };
+            told += 1;
+            request.run(Outcome::Shutdown);
+        }
+    }
+}
+
+impl<A, P: Platform, O: SystemOps> Drop for AttachQueue<A, P, O> {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
+/// A place for one request, owned by whoever posts.
+pub struct Node<'q, A, P: Platform, O: SystemOps> {
+    link: Link<A, P>,
+    queue: &'q AttachQueue<A, P, O>,
+    /// A linked node must not move.
+    _pinned: PhantomPinned,
+    /// Closures are `Send`; `A` and `P` are only named.
+    names: PhantomData<fn(A, P)>,
+}
+
+// SAFETY: `link` is only touched under the queue's lock (invariant 1).
+unsafe impl<A, P: Platform, O: SystemOps> Sync for Node<'_, A, P, O> where AttachQueue<A, P, O>: Sync
+{}
+// SAFETY: as above; an idle node is only memory.
+unsafe impl<A, P: Platform, O: SystemOps> Send for Node<'_, A, P, O> where AttachQueue<A, P, O>: Sync
+{}
+
+impl<'q, A, P: Platform, O: SystemOps> Node<'q, A, P, O> {
+    /// An idle node of `queue`, fit for a static.
+    pub const fn new(queue: &'q AttachQueue<A, P, O>) -> Self {
+        Self { link: unlinked(), queue, _pinned: PhantomPinned, names: PhantomData }
+    }
+
+    /// Posts a request: `f` runs on the loop's thread, at once, or when the system is at `gate` or
+    /// past it. `f` may have up to four words. A refusal gives it back.
+    pub fn post<F>(
+        self: Pin<&Self>,
+        gate: impl Into<Option<SystemState>>,
+        f: F,
+    ) -> Result<(), (Refused, F)>
+    where
+        F: FnOnce(Outcome<'_, A, P>) + Send + 'static,
+    {
+        let request = Request::new(gate.into(), f);
+        // SAFETY: the node is pinned, and its `Drop` unlinks it (invariant 2); it names its queue.
+        let posted = unsafe { self.queue.post(&raw const self.link, request) };
+        // SAFETY: the request that comes back is the one made of `F` above.
+        posted.map_err(|(why, request)| (why, unsafe { request.into_closure() }))
+    }
+
+    /// [`post`](Self::post) for a node in a static, which is pinned as it is.
+    pub fn post_static<F>(
+        &'static self,
+        gate: impl Into<Option<SystemState>>,
+        f: F,
+    ) -> Result<(), (Refused, F)>
+    where
+        F: FnOnce(Outcome<'_, A, P>) + Send + 'static,
+    {
+        Pin::static_ref(self).post(gate, f)
+    }
+
+    /// Takes the request back if it has not begun to run; it has been told [`Outcome::Cancelled`] on
+    /// this thread when this returns true.
+    pub fn cancel(&self) -> bool {
+        // SAFETY: the node is alive while it is borrowed.
+        let request = self.queue.with(|lists| unsafe { lists.take(&raw const self.link) });
+        let found = request.is_some();
+        if let Some(request) = request {
+            request.run(Outcome::Cancelled);
+        }
+        found
+    }
+
+    /// Whether a request waits in this node at this moment.
+    pub fn is_linked(&self) -> bool {
+        // SAFETY: under the lock, and the node is alive while it is borrowed.
+        self.queue.with(|_| unsafe { (*self.link.get()).request.is_some() })
+    }
+}
+
+impl<A, P: Platform, O: SystemOps> Drop for Node<'_, A, P, O> {
+    fn drop(&mut self) {
+        self.cancel();
+    }
+}
+
+#[cfg(feature = "alloc")]
+mod boxed {
+    extern crate alloc;
+    use super::*;
+    use alloc::boxed::Box;
+
+    /// A node that owns itself while it is linked.
+    struct Boxed<A, P: Platform, F> {
+        link: Link<A, P>,
+        f: F,
+    }
+
+    /// Runs the closure of a boxed node, and frees the node first.
+    ///
+    /// # Safety
+    ///
+    /// The first word of `payload` is a `*mut Boxed<A, P, F>` that is in no list.
+    unsafe fn run_boxed<A, P: Platform, F>(payload: *mut Payload, outcome: Outcome<'_, A, P>)
+    where
+        F: FnOnce(Outcome<'_, A, P>),
+    {
+        // SAFETY: the caller's promise.
+        let node = unsafe { payload.cast::<*mut Boxed<A, P, F>>().read() };
+        // SAFETY: it came from `Box::into_raw`, and whoever unlinked it owns it (invariant 2).
+        let Boxed { f, .. } = *unsafe { Box::from_raw(node) };
+        f(outcome);
+    }
+
+    impl<A, P: Platform, O: SystemOps> AttachQueue<A, P, O> {
+        /// Posts a closure of any size: one allocation, freed before the closure runs. A closed
+        /// queue gives the closure back.
+        pub fn attach<F>(
+            &self,
+            gate: impl Into<Option<SystemState>>,
+            f: F,
+        ) -> Result<(), (Refused, F)>
+        where
+            F: FnOnce(Outcome<'_, A, P>) + Send + 'static,
+        {
+            let node = Box::into_raw(Box::new(Boxed { link: unlinked(), f }));
+            let mut payload = [MaybeUninit::uninit(); PAYLOAD_WORDS];
+            // SAFETY: a pointer is one word.
+            unsafe { payload.as_mut_ptr().cast::<*mut Boxed<A, P, F>>().write(node) };
+            let request = Request { run: run_boxed::<A, P, F>, payload, gate: gate.into() };
+            // SAFETY: `node` points to a live node.
+            let link = unsafe { &raw const (*node).link };
+            // SAFETY: the node is alive until `run_boxed` frees it, which follows its unlinking.
+            unsafe { self.post(link, request) }.map_err(|(why, _)| {
+                // SAFETY: a refused node was not linked: it is still ours.
+                let Boxed { f, .. } = *unsafe { Box::from_raw(node) };
+                (why, f)
+            })
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,456 @@
+//! The loop: one thread, one poll, and everything that happens on it.
+//!
+//! One [`turn`](EventLoop::turn): wait → read the clock once → timers that are due → attached
+//! requests that were there when the drain began → descriptors that are ready. After each of these
+//! the state machine takes what steps it can.
+//!
+//! **Who owns what.** The loop owns the platform and lends it out through the [`Registrar`]. It
+//! stores keys with an [`Owner`] tag and no closures: each ready key goes to the application's one
+//! [`dispatch`](Application::dispatch), which passes the system's keys on to the system, a field of
+//! the application. A `Registrar` adds, changes and removes descriptors and timers and cannot run a
+//! turn, so that nothing is ever re-entered.
+//!
+//! **Nobody starves.** A timer armed in a turn fires in a later one, a request posted in a turn runs
+//! in a later one, and a descriptor is reported once a turn.
+//!
+//! **A panic** in a callback leaves the loop whole: what was being handed out is gone, the rest comes
+//! with the next turn.
+
+use crate::attach::{AttachQueue, Outcome};
+use crate::error::ErrorKind;
+use crate::platform::{Arm, Platform, PlatformError, SystemOps, Wake};
+use crate::poll::{Interest, Poll, Readiness, Token};
+use crate::state::{
+    Announcement, HoldKey, MAX_NOTIFIERS, Machine, NotifierKey, RequestError, Step, SystemState,
+    Verdict,
+};
+use crate::time::Instant;
+use crate::timer::{NoSlot, Owner, TimerHeap, TimerKey, TimerSlot};
+
+/// Names a descriptor that the loop watches. Stale once it has been removed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SourceKey {
+    slot: u16,
+    generation: u16,
+}
+
+impl SourceKey {
+    fn token(self) -> Token {
+        Token(u32::from(self.slot) << 16 | u32::from(self.generation))
+    }
+
+    fn from_token(token: Token) -> Self {
+        let [a, b, c, d] = token.0.to_be_bytes();
+        Self { slot: u16::from_be_bytes([a, b]), generation: u16::from_be_bytes([c, d]) }
+    }
+}
+
+/// Memory for one watched descriptor.
+#[derive(Clone, Copy, Debug)]
+pub struct SourceSlot<H> {
+    /// `None` when the slot is free.
+    handle: Option<H>,
+    generation: u16,
+    owner: Owner,
+}
+
+impl<H> SourceSlot<H> {
+    /// A free slot.
+    pub const NEW: Self = Self { handle: None, generation: 0, owner: Owner::Application };
+}
+
+/// The two highest slots would collide with the loop's own tokens.
+const MAX_SOURCES: usize = 0xFFFE;
+
+/// What the loop hands to the application.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ready {
+    /// A timer is due; it is disarmed now.
+    Timer {
+        /// Which.
+        key: TimerKey,
+        /// Whose.
+        owner: Owner,
+    },
+    /// A descriptor is ready.
+    Source {
+        /// Which.
+        key: SourceKey,
+        /// Whose.
+        owner: Owner,
+        /// For what.
+        readiness: Readiness,
+    },
+}
+
+impl Ready {
+    /// Whose it is.
+    pub const fn owner(&self) -> Owner {
+        match *self {
+            Self::Timer { owner, .. } | Self::Source { owner, .. } => owner,
+        }
+    }
+}
+
+/// The program on top of a loop.
+pub trait Application<P: Platform>: Sized {
+    /// Takes what is ready. Keys of [`Owner::System`] go to the system.
+    fn dispatch(&mut self, registrar: &mut Registrar<'_, P>, ready: Ready);
+}
+
+/// A notifier: called before each step (its verdict counts) and after it. It is a plain function,
+/// what it knows is in the application.
+pub type Notifier<A, P> = fn(&mut A, &mut Registrar<'_, P>, &Announcement) -> Verdict;
+
+/// Why a descriptor could not be added.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AddError<E> {
+    /// All slots that the loop was lent are taken.
+    NoSlot,
+    /// The poller refused.
+    Poller(E),
+}
+
+impl<E: PlatformError> AddError<E> {
+    /// The kind that callers act upon.
+    pub fn kind(&self) -> ErrorKind {
+        match self {
+            Self::NoSlot => ErrorKind::Exhausted,
+            Self::Poller(error) => error.kind(),
+        }
+    }
+}
+
+/// All notifiers that a machine can have are there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TooManyNotifiers;
+
+/// What the loop keeps besides the lent memory; a [`Registrar`] borrows it.
+#[derive(Debug)]
+struct Inner {
+    timers: TimerHeap,
+    machine: Machine,
+    /// The turn's one reading of the clock.
+    now: Instant,
+    stop: bool,
+}
+
+/// What callbacks may do with the loop.
+pub struct Registrar<'r, P: Platform> {
+    platform: &'r mut P,
+    inner: &'r mut Inner,
+    timers: &'r mut [TimerSlot],
+    sources: &'r mut [SourceSlot<P::Handle>],
+}
+
+impl<P: Platform> Registrar<'_, P> {
+    /// The turn's reading of the clock.
+    pub const fn now(&self) -> Instant {
+        self.inner.now
+    }
+
+    /// The platform.
+    pub const fn platform(&mut self) -> &mut P {
+        self.platform
+    }
+
+    /// The same registrar for a shorter time, to be given away by value.
+    pub const fn reborrow(&mut self) -> Registrar<'_, P> {
+        Registrar {
+            platform: self.platform,
+            inner: self.inner,
+            timers: self.timers,
+            sources: self.sources,
+        }
+    }
+
+    /// Watches a descriptor.
+    pub fn add_source(
+        &mut self,
+        owner: Owner,
+        handle: P::Handle,
+        interest: Interest,
+    ) -> Result<SourceKey, AddError<P::Error>> {
+        let mut slots = self.sources.iter_mut().take(MAX_SOURCES).zip(0..);
+        let (slot, at) = slots.find(|(slot, _)| slot.handle.is_none()).ok_or(AddError::NoSlot)?;
+        let key = SourceKey { slot: at, generation: slot.generation.wrapping_add(1) };
+        self.platform.poller().add(handle, key.token(), interest).map_err(AddError::Poller)?;
+        *slot = SourceSlot { handle: Some(handle), generation: key.generation, owner };
+        Ok(key)
+    }
+
+    fn source(&mut self, key: SourceKey) -> Option<&mut SourceSlot<P::Handle>> {
+        let slot = self.sources.get_mut(usize::from(key.slot))?;
+        (slot.handle.is_some() && slot.generation == key.generation).then_some(slot)
+    }
+
+    /// Changes what a descriptor is watched for. `Ok(false)` if the key is stale.
+    pub fn set_interest(&mut self, key: SourceKey, interest: Interest) -> Result<bool, P::Error> {
+        let Some(handle) = self.source(key).and_then(|slot| slot.handle) else { return Ok(false) };
+        self.platform.poller().modify(handle, key.token(), interest)?;
+        Ok(true)
+    }
+
+    /// Watches a descriptor no longer; nothing more of it is reported, in this turn either. Gives
+    /// back the handle, which stays open.
+    pub fn remove_source(&mut self, key: SourceKey) -> Option<P::Handle> {
+        let handle = self.source(key)?.handle.take()?;
+        self.platform.poller().remove(handle, key.token());
+        Some(handle)
+    }
+
+    /// A new timer, not armed.
+    pub fn add_timer(&mut self, owner: Owner) -> Result<TimerKey, NoSlot> {
+        self.inner.timers.add(self.timers, owner)
+    }
+
+    /// Gives a timer back. Whether it was there.
+    pub fn remove_timer(&mut self, key: TimerKey) -> bool {
+        self.inner.timers.remove(self.timers, key)
+    }
+
+    /// Arms a timer, anew if it was armed; it fires once, not before `deadline` and not before the
+    /// next turn. Whether it exists.
+    pub fn set_timer(&mut self, key: TimerKey, deadline: Instant) -> bool {
+        // A deadline in the past is now: it must not overtake what has been due for longer.
+        let deadline = deadline.max(self.inner.now);
+        self.inner.timers.set(self.timers, key, deadline)
+    }
+
+    /// Disarms a timer. Whether it was armed.
+    pub fn clear_timer(&mut self, key: TimerKey) -> bool {
+        self.inner.timers.clear(self.timers, key) == Some(true)
+    }
+
+    /// The system state.
+    pub const fn state(&self) -> SystemState {
+        self.inner.machine.state()
+    }
+
+    /// The step that is held back, and who holds it.
+    pub fn held(&self) -> Option<(SystemState, HoldKey)> {
+        self.inner.machine.held()
+    }
+
+    /// Asks for a climb to a run-up state; see [`Machine::advance`].
+    pub fn advance(&mut self, goal: SystemState) -> Result<(), RequestError> {
+        self.inner.machine.advance(goal)
+    }
+
+    /// Asks for a jump down, or aside; see [`Machine::jump`].
+    pub fn jump(&mut self, to: SystemState) -> Result<(), RequestError> {
+        self.inner.machine.jump(to)
+    }
+
+    /// Lets go of a hold; the walk goes on by itself. Whether that hold was there.
+    pub fn release(&mut self, key: HoldKey) -> bool {
+        self.inner.machine.release(key)
+    }
+
+    /// Removes a notifier, the one that is being called too. Whether it was there.
+    pub fn remove_notifier(&mut self, key: NotifierKey) -> bool {
+        self.inner.machine.remove_notifier(key)
+    }
+
+    /// Ends [`EventLoop::run`] after this turn.
+    pub const fn stop(&mut self) {
+        self.inner.stop = true;
+    }
+}
+
+/// Memory for a loop with `T` timers and `S` descriptors; fit for a static.
+#[derive(Debug)]
+pub struct LoopStorage<H, const T: usize = 32, const S: usize = 32> {
+    timers: [TimerSlot; T],
+    sources: [SourceSlot<H>; S],
+}
+
+impl<H: Copy, const T: usize, const S: usize> LoopStorage<H, T, S> {
+    /// Memory that is not in use.
+    pub const fn new() -> Self {
+        Self { timers: [TimerSlot::NEW; T], sources: [const { SourceSlot::NEW }; S] }
+    }
+}
+
+impl<H: Copy, const T: usize, const S: usize> Default for LoopStorage<H, T, S> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// How many announcements the state machine makes before others have their turn.
+const MAX_STEPS: usize = 8 * MAX_NOTIFIERS;
+
+/// The loop. `P` is the platform, `A` the application, `O` gives the attach queue's lock and wake.
+pub struct EventLoop<'m, P: Platform, A, O: SystemOps> {
+    platform: P,
+    inner: Inner,
+    timers: &'m mut [TimerSlot],
+    sources: &'m mut [SourceSlot<P::Handle>],
+    notifiers: [Option<Notifier<A, P>>; MAX_NOTIFIERS],
+    queue: &'m AttachQueue<A, P, O>,
+    wake: P::Handle,
+}
+
+impl<'m, P, A, O> EventLoop<'m, P, A, O>
+where
+    P: Arm<O>,
+    A: Application<P>,
+    O: SystemOps,
+{
+    /// A loop in CONTEXT_CREATED over lent memory. Arms the queue's wake; fails if that cannot be
+    /// done, or has been done: a queue serves one loop.
+    pub fn new<const T: usize, const S: usize>(
+        platform: P,
+        storage: &'m mut LoopStorage<P::Handle, T, S>,
+        queue: &'m AttachQueue<A, P, O>,
+    ) -> Result<Self, P::Error> {
+        let LoopStorage { timers, sources } = storage;
+        Self::from_slices(platform, timers, sources, queue)
+    }
+
+    /// [`new`](Self::new) for memory from wherever: a `Vec`, a linker section.
+    pub fn from_slices(
+        mut platform: P,
+        timers: &'m mut [TimerSlot],
+        sources: &'m mut [SourceSlot<P::Handle>],
+        queue: &'m AttachQueue<A, P, O>,
+    ) -> Result<Self, P::Error> {
+        timers.fill(TimerSlot::NEW);
+        sources.fill(SourceSlot::NEW);
+        let wake = platform.arm(queue.wake())?;
+        platform.poller().add(wake, Token::WAKE, Interest::READ)?;
+        let inner = Inner {
+            timers: TimerHeap::new(),
+            machine: Machine::new(SystemState::ContextCreated),
+            now: platform.now(),
+            stop: false,
+        };
+        let notifiers = [None; MAX_NOTIFIERS];
+        Ok(Self { platform, inner, timers, sources, notifiers, queue, wake })
+    }
+
+    /// The registrar, for setting up before the first turn.
+    pub const fn registrar(&mut self) -> Registrar<'_, P> {
+        Registrar {
+            platform: &mut self.platform,
+            inner: &mut self.inner,
+            timers: self.timers,
+            sources: self.sources,
+        }
+    }
+
+    /// Registers a notifier after all others.
+    pub fn add_notifier(
+        &mut self,
+        notifier: Notifier<A, P>,
+    ) -> Result<NotifierKey, TooManyNotifiers> {
+        let key = self.inner.machine.add_notifier().ok_or(TooManyNotifiers)?;
+        if let Some(place) = self.notifiers.get_mut(key.index()) {
+            *place = Some(notifier);
+        }
+        Ok(key)
+    }
+
+    /// Takes turns until a callback says [`stop`](Registrar::stop). Another thread stops the loop by
+    /// attaching a request that does.
+    pub fn run(&mut self, app: &mut A) -> Result<(), P::Error> {
+        while !core::mem::take(&mut self.inner.stop) {
+            self.turn(app)?;
+        }
+        Ok(())
+    }
+
+    /// One turn; the module's preface has the order. Waits until something is to be done.
+    pub fn turn(&mut self, app: &mut A) -> Result<(), P::Error> {
+        self.walk(app);
+        let deadline = if self.queue.may_sleep() && self.inner.machine.is_idle() && !self.inner.stop
+        {
+            self.inner.timers.earliest(self.timers)
+        } else {
+            Some(self.inner.now)
+        };
+        let waited = self.platform.wait(deadline);
+        self.queue.awake();
+        waited?;
+        self.inner.now = self.platform.now();
+        self.run_timers(app);
+        self.run_attached(app);
+        self.run_ready(app);
+        Ok(())
+    }
+
+    fn run_timers(&mut self, app: &mut A) {
+        let until = self.inner.timers.sequence();
+        while let Some((key, owner)) = self.inner.timers.pop_due(self.timers, self.inner.now, until)
+        {
+            app.dispatch(&mut self.registrar(), Ready::Timer { key, owner });
+            self.walk(app);
+        }
+    }
+
+    fn run_attached(&mut self, app: &mut A) {
+        self.queue.begin_drain();
+        let queue = self.queue;
+        while queue.run_next(|| Outcome::Ready(app, self.registrar())) {
+            self.walk(app);
+        }
+    }
+
+    fn run_ready(&mut self, app: &mut A) {
+        while let Some((token, readiness)) = self.platform.poller().next_ready() {
+            match token {
+                Token::WAKE => self.queue.wake().clear(),
+                Token::CLOCK => {}
+                token => {
+                    let key = SourceKey::from_token(token);
+                    let Some(owner) = self.registrar().source(key).map(|slot| slot.owner) else {
+                        continue;
+                    };
+                    app.dispatch(&mut self.registrar(), Ready::Source { key, owner, readiness });
+                    self.walk(app);
+                }
+            }
+        }
+    }
+
+    /// Lets the state machine take its steps. One that never stands still goes on next turn.
+    fn walk(&mut self, app: &mut A) {
+        for _ in 0..MAX_STEPS {
+            match self.inner.machine.step() {
+                None => return,
+                Some(Step::Settled(state)) => self.queue.set_state(state),
+                Some(Step::Announce(announcement)) => {
+                    let notifier = self.notifiers.get(announcement.notifier().index());
+                    if let Some(Some(notifier)) = notifier.copied() {
+                        let verdict = notifier(app, &mut self.registrar(), &announcement);
+                        self.inner.machine.answer(verdict);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Ends the context: announces CONTEXT_DESTROYING and tells every request that is left
+    /// [`Outcome::Shutdown`]. Later posts are refused. Dropping the loop does the second alone.
+    pub fn shutdown(&mut self, app: &mut A) {
+        // Refused only if it has been done.
+        let _ = self.inner.machine.jump(SystemState::ContextDestroying);
+        while self.inner.machine.state() != SystemState::ContextDestroying
+            || !self.inner.machine.is_idle()
+        {
+            self.walk(app);
+        }
+        self.queue.close();
+    }
+}
+
+impl<P: Platform, A, O: SystemOps> Drop for EventLoop<'_, P, A, O> {
+    fn drop(&mut self) {
+        self.queue.close();
+        self.platform.poller().remove(self.wake, Token::WAKE);
+    }
+}
+
+#[cfg(test)]
+mod tests;

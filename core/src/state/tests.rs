@@ -1,0 +1,268 @@
+extern crate std;
+use super::*;
+use SystemState as S;
+use std::vec::Vec;
+
+/// Runs the machine with notifiers that go along, until it stands still; what was announced and settled.
+fn walk(machine: &mut Machine) -> Vec<(S, S, Phase)> {
+    let mut seen = Vec::new();
+    while let Some(step) = machine.step() {
+        if let Step::Announce(a) = step {
+            seen.push((a.from, a.to, a.phase));
+            machine.answer(Verdict::Go);
+        }
+        assert!(seen.len() < 1_000, "the walk ends");
+    }
+    seen
+}
+
+/// Steps until an announcement for `to` in `phase` is out.
+fn until(machine: &mut Machine, to: S, phase: Phase) -> Announcement {
+    loop {
+        match machine.step().expect("the walk gets there") {
+            Step::Announce(a) if a.to == to && a.phase == phase => return a,
+            Step::Announce(_) => machine.answer(Verdict::Go),
+            Step::Settled(_) => {}
+        }
+    }
+}
+
+#[test]
+fn names_and_numbers_are_those_of_lws() {
+    assert_eq!(S::ALL.map(|s| s as u8).to_vec(), (0..20).collect::<Vec<u8>>());
+    assert_eq!(S::Operational as u8, 15);
+    assert_eq!(S::IfaceColdplug.name(), "IFACE_COLDPLUG");
+}
+
+#[test]
+fn a_climb_asks_and_tells_everyone_once_a_step() {
+    let mut m = Machine::new(S::ContextCreated);
+    m.add_notifier().unwrap();
+    m.add_notifier().unwrap();
+    m.advance(S::Initialized).unwrap();
+    let expected: Vec<_> = [(S::ContextCreated, S::PrePrivDrop), (S::PrePrivDrop, S::Initialized)]
+        .iter()
+        .flat_map(|&(from, to)| {
+            [Phase::Asked, Phase::Asked, Phase::Entered, Phase::Entered].map(|p| (from, to, p))
+        })
+        .collect();
+    assert_eq!(walk(&mut m), expected);
+    assert_eq!(m.state(), S::Initialized);
+    assert!(m.is_idle());
+    m.advance(S::PrePrivDrop).unwrap();
+    assert_eq!(walk(&mut m), [], "a climb to where it is, or below, is nothing");
+}
+
+#[test]
+fn s3_a_hold_is_visible_and_the_walk_goes_on_by_itself() {
+    let mut m = Machine::new(S::ContextCreated);
+    let (first, second) = (m.add_notifier().unwrap(), m.add_notifier().unwrap());
+    m.advance(S::Initialized).unwrap();
+    let a = until(&mut m, S::PrePrivDrop, Phase::Asked);
+    assert_eq!(a.notifier(), first, "in order of registration");
+    let key = a.hold("gate");
+    m.answer(Verdict::Hold(key));
+    assert_eq!(m.step(), None);
+    assert!(m.is_idle());
+    assert_eq!(m.held(), Some((S::PrePrivDrop, key)));
+    assert_eq!(m.state(), S::ContextCreated);
+    assert!(m.release(key));
+    assert!(!m.release(key), "a key works once");
+    let Some(Step::Announce(next)) = m.step() else { panic!("goes on") };
+    assert_eq!((next.notifier(), next.phase), (second, Phase::Asked), "with the next notifier");
+    m.answer(Verdict::Go);
+    walk(&mut m);
+    assert_eq!(m.state(), S::Initialized);
+}
+
+#[test]
+fn a_hold_released_before_the_answer_does_not_hold() {
+    let mut m = Machine::new(S::ContextCreated);
+    m.add_notifier().unwrap();
+    m.advance(S::PrePrivDrop).unwrap();
+    let a = until(&mut m, S::PrePrivDrop, Phase::Asked);
+    let key = a.hold("quick");
+    assert!(m.release(key));
+    m.answer(Verdict::Hold(key));
+    walk(&mut m);
+    assert_eq!(m.state(), S::PrePrivDrop);
+}
+
+#[test]
+fn a_stale_key_releases_nothing() {
+    let mut m = Machine::new(S::ContextCreated);
+    m.add_notifier().unwrap();
+    m.advance(S::Initialized).unwrap();
+    let old = until(&mut m, S::PrePrivDrop, Phase::Asked).hold("gate");
+    m.answer(Verdict::Go);
+    let now = until(&mut m, S::Initialized, Phase::Asked).hold("gate");
+    m.answer(Verdict::Hold(now));
+    assert!(!m.release(old));
+    assert!(m.held().is_some());
+}
+
+#[test]
+fn s1_nested_requests_neither_repeat_nor_go_back() {
+    let mut m = Machine::new(S::ContextCreated);
+    m.add_notifier().unwrap();
+    m.advance(S::Dhcp).unwrap();
+    let mut seen = Vec::new();
+    while let Some(step) = m.step() {
+        if let Step::Announce(a) = step {
+            m.advance(S::Dhcp).unwrap();
+            seen.push((a.to, a.phase));
+            m.answer(Verdict::Go);
+        }
+    }
+    let once: Vec<_> =
+        (2..=6).flat_map(|n| [Phase::Asked, Phase::Entered].map(|p| (S::ALL[n], p))).collect();
+    assert_eq!(seen, once);
+}
+
+#[test]
+fn s2_a_notifier_may_remove_itself_or_another() {
+    let mut m = Machine::new(S::ContextCreated);
+    let keys: Vec<_> = (0..3).map(|_| m.add_notifier().unwrap()).collect();
+    m.advance(S::PrePrivDrop).unwrap();
+    let mut asked = Vec::new();
+    while let Some(step) = m.step() {
+        if let Step::Announce(a) = step {
+            asked.push((a.notifier().index(), a.phase));
+            if a.notifier() == keys[0] {
+                assert!(m.remove_notifier(keys[0]));
+                assert!(!m.remove_notifier(keys[0]));
+            }
+            m.answer(Verdict::Go);
+        }
+    }
+    let rest = [(0, Phase::Asked), (1, Phase::Asked), (2, Phase::Asked)];
+    assert_eq!(asked[..3], rest, "those behind the removed one are still asked");
+    assert_eq!(asked[3..], [(1, Phase::Entered), (2, Phase::Entered)]);
+    m.remove_notifier(keys[2]);
+    let reused = m.add_notifier().unwrap();
+    assert_eq!(reused.index(), 2);
+    assert_ne!(reused, keys[2], "a stale key names nobody");
+}
+
+#[test]
+fn removing_the_holder_releases_its_hold() {
+    let mut m = Machine::new(S::ContextCreated);
+    let key = m.add_notifier().unwrap();
+    m.advance(S::PrePrivDrop).unwrap();
+    let hold = until(&mut m, S::PrePrivDrop, Phase::Asked).hold("gone");
+    m.answer(Verdict::Hold(hold));
+    m.remove_notifier(key);
+    walk(&mut m);
+    assert_eq!(m.state(), S::PrePrivDrop);
+}
+
+#[test]
+fn a_fall_is_one_jump_announced_once_and_not_held() {
+    let mut m = Machine::new(S::ContextCreated);
+    m.add_notifier().unwrap();
+    m.advance(S::Operational).unwrap();
+    walk(&mut m);
+    m.jump(S::IfaceColdplug).unwrap();
+    let Some(Step::Announce(a)) = m.step() else { panic!() };
+    assert_eq!((a.from, a.to, a.phase), (S::Operational, S::IfaceColdplug, Phase::Entered));
+    m.answer(Verdict::Hold(a.hold("objection")));
+    assert_eq!(m.state(), S::IfaceColdplug);
+    assert_eq!(m.step(), Some(Step::Settled(S::IfaceColdplug)));
+    let again = until(&mut m, S::Dhcp, Phase::Asked);
+    assert_eq!(again.from, S::IfaceColdplug, "the goal stays, the climb begins again");
+}
+
+#[test]
+fn a_fall_during_a_held_step_takes_the_step_back() {
+    let mut m = Machine::new(S::ContextCreated);
+    m.add_notifier().unwrap();
+    m.advance(S::Operational).unwrap();
+    let a = until(&mut m, S::TimeValid, Phase::Asked);
+    let key = a.hold("ntp");
+    m.answer(Verdict::Hold(key));
+    m.jump(S::IfaceColdplug).unwrap();
+    assert!(!m.is_idle());
+    until(&mut m, S::IfaceColdplug, Phase::Entered);
+    m.answer(Verdict::Go);
+    assert!(!m.release(key), "that step is no more");
+    m.jump(S::Operational).unwrap();
+    until(&mut m, S::Dhcp, Phase::Asked);
+    assert_eq!(m.state(), S::IfaceColdplug, "a jump never leads up");
+}
+
+#[test]
+fn of_two_falls_the_further_counts() {
+    for (first, second) in [(S::Dhcp, S::Initialized), (S::Initialized, S::Dhcp)] {
+        let mut m = Machine::new(S::Operational);
+        m.jump(first).unwrap();
+        m.jump(second).unwrap();
+        assert_eq!(m.step(), Some(Step::Settled(S::Initialized)));
+        assert_eq!(m.step(), None);
+    }
+}
+
+#[test]
+fn s6_destroying_is_announced_alone_and_is_the_end() {
+    let mut m = Machine::new(S::ContextCreated);
+    m.add_notifier().unwrap();
+    m.advance(S::Operational).unwrap();
+    let a = until(&mut m, S::Dhcp, Phase::Asked);
+    m.answer(Verdict::Hold(a.hold("dhcp")));
+    m.jump(S::ContextDestroying).unwrap();
+    assert_eq!(m.jump(S::Initialized), Err(RequestError::Ended));
+    assert_eq!(walk(&mut m), [(S::IfaceColdplug, S::ContextDestroying, Phase::Entered)]);
+    assert_eq!(m.advance(S::Operational), Err(RequestError::Ended));
+}
+
+#[test]
+fn a4_states_past_operational_by_number_are_not_past_it() {
+    for state in [S::PolicyInvalid, S::ContextDestroying, S::ModalUpdating] {
+        assert!(!S::Operational.reached_in(state), "{state}");
+        assert!(state.reached_in(state));
+    }
+    assert!(S::Dhcp.reached_in(S::Operational));
+    assert!(!S::Operational.reached_in(S::Dhcp));
+    let mut m = Machine::new(S::Operational);
+    assert_eq!(m.advance(S::PolicyInvalid), Err(RequestError::NotARunUpState));
+    m.jump(S::PolicyInvalid).unwrap();
+    walk(&mut m);
+    m.advance(S::Operational).unwrap();
+    assert_eq!(walk(&mut m), [], "the climb starts from a run-up state");
+    m.jump(S::Initialized).unwrap();
+    walk(&mut m);
+    assert_eq!(m.state(), S::Operational);
+}
+
+#[test]
+fn a_program_may_have_states_of_its_own() {
+    #[derive(Clone, Copy, Debug, PartialEq)]
+    enum Door {
+        Shut,
+        Ajar,
+        Open,
+    }
+    impl States for Door {
+        fn rank(self) -> Option<u8> {
+            Some(self as u8)
+        }
+        fn next(self) -> Option<Self> {
+            [Some(Self::Ajar), Some(Self::Open), None][self as usize]
+        }
+        fn is_final(self) -> bool {
+            false
+        }
+    }
+    let mut m = Machine::new(Door::Shut);
+    m.advance(Door::Open).unwrap();
+    assert_eq!(m.step(), Some(Step::Settled(Door::Ajar)));
+    assert_eq!(m.step(), Some(Step::Settled(Door::Open)));
+}
+
+#[test]
+fn notifiers_are_bounded() {
+    let mut m = Machine::new(S::ContextCreated);
+    for _ in 0..MAX_NOTIFIERS {
+        assert!(m.add_notifier().is_some());
+    }
+    assert_eq!(m.add_notifier(), None);
+}
