@@ -1,0 +1,132 @@
+//! What makes a message a reply to us. RFC 2131 §4.3, Table 3; stricter than that where a forged or
+//! confused reply could do harm.
+
+use core::net::Ipv4Addr;
+
+use crate::code::{self, MessageType};
+use crate::config::Config;
+use crate::counters::{Discard, Mismatch};
+use crate::lease::{LEASE_TIME_MIN_S, Terms};
+use crate::message::{BOOTREPLY, ETHERNET, Message, chaddr_of};
+use crate::options::Value;
+
+/// A reply that belongs to our exchange.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Reply<'a> {
+    pub(super) message: Message<'a>,
+    pub(super) kind: MessageType,
+    /// Option 54: the only address of the server (§4.1).
+    pub(super) server: Ipv4Addr,
+    /// Option 80 is there.
+    pub(super) rapid_commit: bool,
+    lease_time: Option<u32>,
+    t1: Option<u32>,
+    t2: Option<u32>,
+}
+
+/// Whether a host can have this address: no network 0, loopback, multicast, class E or broadcast.
+pub(super) fn is_host_address(address: Ipv4Addr) -> bool {
+    !matches!(address.octets()[0], 0 | 127 | 224..=255)
+}
+
+/// The options that decide about a reply, gathered in one walk: the first instance of each.
+#[derive(Default)]
+struct Deciding<'a> {
+    kind: Option<Value<'a>>,
+    server: Option<Value<'a>>,
+    lease_time: Option<Value<'a>>,
+    t1: Option<Value<'a>>,
+    t2: Option<Value<'a>>,
+    rapid_commit: Option<Value<'a>>,
+    client_identifiers: usize,
+    client_identifier: Option<Value<'a>>,
+}
+
+impl<'a> Deciding<'a> {
+    fn of(message: &Message<'a>) -> Self {
+        let mut found = Self::default();
+        for option in message.options() {
+            let slot = match option.code {
+                code::MESSAGE_TYPE => &mut found.kind,
+                code::SERVER_IDENTIFIER => &mut found.server,
+                code::LEASE_TIME => &mut found.lease_time,
+                code::RENEWAL_TIME => &mut found.t1,
+                code::REBINDING_TIME => &mut found.t2,
+                code::RAPID_COMMIT => &mut found.rapid_commit,
+                code::CLIENT_IDENTIFIER => {
+                    found.client_identifiers += 1;
+                    &mut found.client_identifier
+                }
+                _ => continue,
+            };
+            *slot = slot.or(Some(option.value));
+        }
+        found
+    }
+
+    /// RFC 6842 §3: an echoed identifier that is not ours MUST be discarded; none is fine.
+    fn echoes(&self, message: &Message<'_>, config: &Config<'_>) -> bool {
+        let is_ours = |bytes: &[u8]| config.client_identifier.is(config.mac, bytes);
+        match (self.client_identifiers, self.client_identifier) {
+            (0, _) => true,
+            (1, Some(value)) => is_ours(value.0),
+            _ => {
+                let mut joined = [0; 512];
+                let value = message.value(code::CLIENT_IDENTIFIER, &mut joined);
+                value.is_ok_and(|v| v.is_some_and(|v| is_ours(v.0)))
+            }
+        }
+    }
+}
+
+impl<'a> Reply<'a> {
+    /// Checks everything that doesn't depend on the state but for its `xid`.
+    pub(super) fn check(
+        bytes: &'a [u8],
+        config: &Config<'_>,
+        xid: Option<u32>,
+    ) -> Result<Self, Discard> {
+        let message = Message::parse(bytes)?;
+        let header = &message.header;
+        if header.op != BOOTREPLY {
+            return Err(Mismatch::WrongOp.into());
+        }
+        if header.htype != ETHERNET || header.hlen != 6 {
+            return Err(Mismatch::WrongHardwareType.into());
+        }
+        if header.chaddr != chaddr_of(config.mac) {
+            return Err(Mismatch::WrongChaddr.into());
+        }
+        if header.xid != xid.ok_or(Mismatch::Unsolicited)? {
+            return Err(Mismatch::WrongXid.into());
+        }
+        let found = Deciding::of(&message);
+        let kind = found.kind.and_then(Value::u8).and_then(MessageType::from_u8);
+        let server = found.server.and_then(Value::address).filter(|&a| is_host_address(a));
+        if !found.echoes(&message, config) {
+            return Err(Mismatch::WrongClientIdentifier.into());
+        }
+        Ok(Self {
+            message,
+            kind: kind.ok_or(Mismatch::MissingMessageType)?,
+            server: server.ok_or(Mismatch::MissingServerIdentifier)?,
+            rapid_commit: found.rapid_commit.is_some_and(|v| v.0.is_empty()),
+            lease_time: found.lease_time.and_then(Value::u32),
+            t1: found.t1.and_then(Value::u32),
+            t2: found.t2.and_then(Value::u32),
+        })
+    }
+
+    /// The address and the terms that an OFFER or an ACK names.
+    pub(super) fn terms(&self) -> Result<(Ipv4Addr, Terms), Mismatch> {
+        let address = self.message.header.yiaddr;
+        if !is_host_address(address) {
+            return Err(Mismatch::BadYiaddr);
+        }
+        let lease_time = self.lease_time.ok_or(Mismatch::MissingLeaseTime)?;
+        if lease_time < LEASE_TIME_MIN_S {
+            return Err(Mismatch::LeaseTooShort);
+        }
+        Ok((address, Terms { lease_time, t1: self.t1, t2: self.t2 }))
+    }
+}

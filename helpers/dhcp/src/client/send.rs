@@ -1,0 +1,165 @@
+//! What each state sends. Fields and options by RFC 2131 Tables 4 and 5.
+
+use core::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
+
+use bringup_core::client::{Mac, Transmit};
+use bringup_core::time::Instant;
+use bringup_core::wire::Full;
+
+use super::sockets::{LINK, UNICAST};
+use super::state::State;
+use crate::code::{self, MessageType};
+use crate::config::{BroadcastFlag, Config};
+use crate::frame;
+use crate::message::{CLIENT_PORT, FLAG_BROADCAST, Header, MessageWriter, SERVER_PORT};
+
+/// After so many silent DISCOVERs servers are asked to broadcast.
+const SILENT_BEFORE_BROADCAST: u8 = 3;
+
+/// Where a message goes.
+#[derive(Clone, Copy, Debug)]
+enum Route {
+    /// To everybody on the link, as a frame, from this IP address.
+    Broadcast(Ipv4Addr),
+    /// To this server, through the UDP socket on our address.
+    Unicast(Ipv4Addr),
+}
+
+/// A message about to be written.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Draft {
+    pub(super) kind: MessageType,
+    pub(super) header: Header,
+    /// Option 50.
+    requested: Option<Ipv4Addr>,
+    /// Option 54.
+    server: Option<Ipv4Addr>,
+    /// Option 80.
+    rapid_commit: bool,
+    route: Route,
+}
+
+impl Draft {
+    fn new(kind: MessageType, header: Header, route: Route) -> Self {
+        Self { kind, header, requested: None, server: None, rapid_commit: false, route }
+    }
+
+    /// What `state` has to send now; `hint` is an address that we had before.
+    pub(super) fn of(
+        state: &State,
+        config: &Config<'_>,
+        hint: Option<Ipv4Addr>,
+        now: Instant,
+    ) -> Option<Self> {
+        let anywhere = Route::Broadcast(Ipv4Addr::UNSPECIFIED);
+        let request = |header, route| Self::new(MessageType::Request, header, route);
+        let draft = match state {
+            State::Selecting(s) => {
+                let mut header = config.header(s.exchange.xid);
+                header.secs = s.exchange.secs(now);
+                header.flags = flags(wants_broadcast(config, s.exchange.sends));
+                Self {
+                    requested: hint,
+                    rapid_commit: config.rapid_commit,
+                    ..Self::new(MessageType::Discover, header, anywhere)
+                }
+            }
+            State::Requesting(r) => {
+                let mut header = config.header(r.exchange.xid);
+                // RFC 2131 §3.1 step 3: the DISCOVER's value, in resends too.
+                header.secs = r.secs;
+                header.flags = flags(r.broadcast);
+                let (requested, server) = (Some(r.offer.address), Some(r.offer.server));
+                Self { requested, server, ..request(header, anywhere) }
+            }
+            State::Rebooting(r) => {
+                let mut header = config.header(r.exchange.xid);
+                header.secs = r.exchange.secs(now);
+                header.flags = flags(wants_broadcast(config, 0));
+                // 54 MUST NOT be there, ciaddr MUST be zero: §4.3.2.
+                Self { requested: Some(r.address), ..request(header, anywhere) }
+            }
+            State::Renewing(r) => {
+                let mut header = config.header(r.exchange.xid);
+                (header.secs, header.ciaddr) = (r.exchange.secs(now), r.address);
+                request(header, Route::Unicast(r.server))
+            }
+            State::Rebinding(r) => {
+                let mut header = config.header(r.exchange.xid);
+                (header.secs, header.ciaddr) = (r.exchange.secs(now), r.address);
+                request(header, Route::Broadcast(r.address))
+            }
+            State::Releasing(r) => {
+                let mut header = config.header(r.xid);
+                header.ciaddr = r.address;
+                let route = Route::Unicast(r.server);
+                Self { server: Some(r.server), ..Self::new(MessageType::Release, header, route) }
+            }
+            State::Stopped | State::Init { .. } | State::Bound { .. } => return None,
+        };
+        Some(draft)
+    }
+
+    /// The socket that it goes through.
+    pub(super) const fn socket(&self) -> u8 {
+        match self.route {
+            Route::Broadcast(_) => LINK,
+            Route::Unicast(_) => UNICAST,
+        }
+    }
+
+    fn encode(&self, config: &Config<'_>, buffer: &mut [u8]) -> Result<usize, Full> {
+        let mut message = MessageWriter::new(buffer, &self.header, self.kind)?;
+        config.write_identity(&mut message)?;
+        if let Some(address) = self.requested {
+            message.address(code::REQUESTED_ADDRESS, address)?;
+        }
+        if let Some(server) = self.server {
+            message.address(code::SERVER_IDENTIFIER, server)?;
+        }
+        // Table 5: 12, 55, 57 and 60 are for DISCOVER and REQUEST only.
+        if matches!(self.kind, MessageType::Discover | MessageType::Request) {
+            config.write_wishes(&mut message)?;
+        }
+        if self.rapid_commit {
+            message.option(code::RAPID_COMMIT, &[])?;
+        }
+        message.finish().map(|bytes| bytes.len())
+    }
+
+    /// Writes the message and says how it goes out.
+    pub(super) fn write<'b>(
+        &self,
+        config: &Config<'_>,
+        buffer: &'b mut [u8],
+    ) -> Result<Transmit<'b>, Full> {
+        match self.route {
+            Route::Broadcast(source) => {
+                let length = self.encode(config, frame::payload_area(buffer))?;
+                let from = SocketAddrV4::new(source, CLIENT_PORT);
+                let to = SocketAddrV4::new(Ipv4Addr::BROADCAST, SERVER_PORT);
+                let payload = frame::seal(buffer, length, from, to)?;
+                let ethertype = frame::ETHERTYPE_IPV4;
+                Ok(Transmit::Frame { socket: LINK, to: Mac::BROADCAST, ethertype, payload })
+            }
+            Route::Unicast(server) => {
+                let length = self.encode(config, buffer)?;
+                let to = SocketAddr::V4(SocketAddrV4::new(server, SERVER_PORT));
+                let bytes = buffer.get(..length).ok_or(Full)?;
+                Ok(Transmit::Datagram { socket: UNICAST, to, bytes })
+            }
+        }
+    }
+}
+
+const fn flags(broadcast: bool) -> u16 {
+    if broadcast { FLAG_BROADCAST } else { 0 }
+}
+
+fn wants_broadcast(config: &Config<'_>, silent: u8) -> bool {
+    match config.broadcast_flag {
+        BroadcastFlag::AfterSilence => silent >= SILENT_BEFORE_BROADCAST,
+        BroadcastFlag::Never => false,
+        BroadcastFlag::Always => true,
+    }
+}

@@ -1,0 +1,267 @@
+//! The states of RFC 2131 Figure 5, each with the data that only it needs.
+
+use core::net::Ipv4Addr;
+
+use bringup_core::client::Rng;
+use bringup_core::time::{Duration, Instant};
+
+use crate::lease::Times;
+
+/// The least time between two REQUESTs while renewing or rebinding. RFC 2131 §4.4.5.
+const RENEW_FLOOR: Duration = Duration::from_secs(60);
+
+/// When a message of an exchange goes out.
+#[derive(Clone, Copy, Debug)]
+enum Next {
+    /// As soon as there is a socket and a token.
+    Due,
+    /// Then, if there is no answer before.
+    At(Instant),
+}
+
+/// A message that is sent until somebody answers, under one xid.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Exchange {
+    pub(super) xid: u32,
+    /// When the acquisition or renewal began, for `secs`; `None` until the first send.
+    pub(super) began: Option<Instant>,
+    /// When this message was first sent. Nothing is an answer before that; leases count from it.
+    pub(super) first_sent: Option<Instant>,
+    /// How often it was sent.
+    pub(super) sends: u8,
+    next: Next,
+}
+
+impl Exchange {
+    /// A new exchange that sends at once.
+    pub(super) fn new(rng: &mut dyn Rng, began: Option<Instant>) -> Self {
+        Self::with_xid(rng.u32(), began)
+    }
+
+    pub(super) const fn with_xid(xid: u32, began: Option<Instant>) -> Self {
+        Self { xid, began, first_sent: None, sends: 0, next: Next::Due }
+    }
+
+    pub(super) const fn is_due(&self) -> bool {
+        matches!(self.next, Next::Due)
+    }
+
+    pub(super) const fn deadline(&self) -> Option<Instant> {
+        match self.next {
+            Next::Due => None,
+            Next::At(at) => Some(at),
+        }
+    }
+
+    pub(super) const fn send_again(&mut self) {
+        self.next = Next::Due;
+    }
+
+    /// `secs` of a message that goes out now: 0 in the first, saturating (RFC 2131 Table 1).
+    pub(super) fn secs(&self, now: Instant) -> u16 {
+        let elapsed = now.since(self.began.unwrap_or(now)).as_secs();
+        u16::try_from(elapsed).unwrap_or(u16::MAX)
+    }
+
+    /// A message went out, or could not: either way the next one waits.
+    pub(super) fn sent(&mut self, now: Instant, wait: Duration, went_out: bool) {
+        if went_out {
+            self.began = self.began.or(Some(now));
+            self.first_sent = self.first_sent.or(Some(now));
+        }
+        self.sends = self.sends.saturating_add(1);
+        self.next = Next::At(now + wait);
+    }
+}
+
+/// Half of the time that is left, at least a minute. RFC 2131 §4.4.5.
+pub(super) fn renewal_wait(now: Instant, until: Instant) -> Duration {
+    (until.since(now) / 2).max(RENEW_FLOOR)
+}
+
+/// An OFFER, as far as it is needed to ask for it. Configuration comes from the ACK (§4.3.2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Offer {
+    pub(super) address: Ipv4Addr,
+    pub(super) server: Ipv4Addr,
+}
+
+/// DISCOVERs go out; waiting for an OFFER.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Selecting {
+    pub(super) exchange: Exchange,
+    /// `secs` and BROADCAST of the last DISCOVER, which the REQUEST repeats (§3.1 step 3).
+    pub(super) secs: u16,
+    pub(super) broadcast: bool,
+}
+
+/// A REQUEST for an OFFER; waiting for its ACK.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Requesting {
+    pub(super) exchange: Exchange,
+    pub(super) offer: Offer,
+    pub(super) secs: u16,
+    pub(super) broadcast: bool,
+}
+
+/// A REQUEST for an address from before; waiting for any server.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Rebooting {
+    pub(super) exchange: Exchange,
+    pub(super) address: Ipv4Addr,
+}
+
+/// Asking the server of the lease for more time.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Renewing {
+    pub(super) exchange: Exchange,
+    pub(super) address: Ipv4Addr,
+    pub(super) server: Ipv4Addr,
+    pub(super) times: Times,
+}
+
+/// Asking any server for more time.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Rebinding {
+    pub(super) exchange: Exchange,
+    pub(super) address: Ipv4Addr,
+    pub(super) times: Times,
+}
+
+/// One RELEASE to send.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Releasing {
+    pub(super) xid: u32,
+    pub(super) address: Ipv4Addr,
+    pub(super) server: Ipv4Addr,
+}
+
+/// Where the client stands.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum State {
+    /// Not started, or the link is down. A lease may still hold.
+    Stopped,
+    /// Waiting before the first message, or after a NAK.
+    Init {
+        /// Until when.
+        until: Instant,
+        /// What to ask for then: this address from before (INIT-REBOOT), or any.
+        reboot: Option<Ipv4Addr>,
+    },
+    Selecting(Selecting),
+    Requesting(Requesting),
+    Rebooting(Rebooting),
+    /// All is well until T1.
+    Bound {
+        times: Option<Times>,
+    },
+    Renewing(Renewing),
+    Rebinding(Rebinding),
+    Releasing(Releasing),
+}
+
+impl State {
+    /// The exchange that is going on.
+    pub(super) const fn exchange(&self) -> Option<&Exchange> {
+        match self {
+            Self::Selecting(Selecting { exchange, .. })
+            | Self::Requesting(Requesting { exchange, .. })
+            | Self::Rebooting(Rebooting { exchange, .. })
+            | Self::Renewing(Renewing { exchange, .. })
+            | Self::Rebinding(Rebinding { exchange, .. }) => Some(exchange),
+            Self::Stopped | Self::Init { .. } | Self::Bound { .. } | Self::Releasing(_) => None,
+        }
+    }
+
+    /// The same, to change it.
+    pub(super) const fn exchange_mut(&mut self) -> Option<&mut Exchange> {
+        match self {
+            Self::Selecting(Selecting { exchange, .. })
+            | Self::Requesting(Requesting { exchange, .. })
+            | Self::Rebooting(Rebooting { exchange, .. })
+            | Self::Renewing(Renewing { exchange, .. })
+            | Self::Rebinding(Rebinding { exchange, .. }) => Some(exchange),
+            Self::Stopped | Self::Init { .. } | Self::Bound { .. } | Self::Releasing(_) => None,
+        }
+    }
+
+    /// Whether a message waits to go out.
+    pub(super) fn is_due(&self) -> bool {
+        match self {
+            Self::Releasing(_) => true,
+            state => state.exchange().is_some_and(Exchange::is_due),
+        }
+    }
+
+    /// When this state has something to do by itself.
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        match self {
+            Self::Stopped | Self::Releasing(_) => None,
+            Self::Init { until, .. } => Some(*until),
+            Self::Bound { times } => times.map(|t| t.renew_at),
+            Self::Renewing(r) => {
+                let t2 = r.times.rebind_at;
+                Some(r.exchange.deadline().map_or(t2, |at| at.min(t2)))
+            }
+            state => state.exchange().and_then(Exchange::deadline),
+        }
+    }
+
+    /// Whether frames of the link are to be heard: whenever an answer may come by broadcast. A NAK
+    /// is broadcast even to a client that renews by unicast (§4.1).
+    pub(super) const fn needs_link(&self) -> bool {
+        self.exchange().is_some()
+    }
+
+    /// Our address, if a UDP socket on it is needed: so that the kernel answers ARP for us and
+    /// doesn't answer the server with "port unreachable".
+    pub(super) const fn needs_unicast(&self) -> Option<Ipv4Addr> {
+        match self {
+            Self::Renewing(Renewing { address, .. })
+            | Self::Rebinding(Rebinding { address, .. })
+            | Self::Releasing(Releasing { address, .. }) => Some(*address),
+            _ => None,
+        }
+    }
+
+    pub(super) const fn name(&self) -> StateName {
+        match self {
+            Self::Stopped => StateName::Stopped,
+            Self::Init { reboot: None, .. } => StateName::Init,
+            Self::Init { reboot: Some(_), .. } => StateName::InitReboot,
+            Self::Selecting(_) => StateName::Selecting,
+            Self::Requesting(_) => StateName::Requesting,
+            Self::Rebooting(_) => StateName::Rebooting,
+            Self::Bound { .. } => StateName::Bound,
+            Self::Renewing(_) => StateName::Renewing,
+            Self::Rebinding(_) => StateName::Rebinding,
+            Self::Releasing(_) => StateName::Releasing,
+        }
+    }
+}
+
+named! {
+    /// The name of a state, as RFC 2131 Figure 5 prints it; the first and the last are ours.
+    pub enum StateName {
+        /// Not started, or the link is down. A lease may still hold.
+        Stopped = "STOPPED",
+        /// Waiting before the first DISCOVER, or after a NAK.
+        Init = "INIT",
+        /// Waiting before the first REQUEST for an address from before.
+        InitReboot = "INIT-REBOOT",
+        /// Waiting for an OFFER.
+        Selecting = "SELECTING",
+        /// Waiting for the ACK to a REQUEST for an OFFER.
+        Requesting = "REQUESTING",
+        /// Waiting for the ACK to a REQUEST for an address from before.
+        Rebooting = "REBOOTING",
+        /// There is a lease.
+        Bound = "BOUND",
+        /// Past T1: asking the server of the lease.
+        Renewing = "RENEWING",
+        /// Past T2: asking any server.
+        Rebinding = "REBINDING",
+        /// A RELEASE is about to go out.
+        Releasing = "RELEASING",
+    }
+}

@@ -1,0 +1,139 @@
+//! What the application hears.
+
+use core::net::Ipv4Addr;
+
+/// Something that the application should act upon. The details are in
+/// [`DhcpClient::lease`](crate::client::DhcpClient::lease).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// There is a lease: put its address on the interface.
+    Bound,
+    /// The lease goes on, with new times.
+    Renewed {
+        /// Whether anything but its times and its server differs.
+        changed: bool,
+    },
+    /// The address must not be used any more. Comes before any [`Bound`](Self::Bound) that follows.
+    Lost {
+        /// Why.
+        why: LostReason,
+    },
+    /// A server refused the address that we asked for; the client tries again, with backoff.
+    Nak {
+        /// The server.
+        server: Ipv4Addr,
+    },
+    /// Nobody answers, or nobody stands by his offer. The client goes on trying.
+    NoServer,
+}
+
+/// Why a lease ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum LostReason {
+    /// Nobody renewed it.
+    Expired,
+    /// The server took it back.
+    Nak,
+    /// The server gave another address in its place.
+    AddressChanged,
+    /// We gave it back.
+    Released,
+}
+
+impl LostReason {
+    /// The reason in a word.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Expired => "expired",
+            Self::Nak => "nak",
+            Self::AddressChanged => "address-changed",
+            Self::Released => "released",
+        }
+    }
+}
+
+/// Events that wait to be heard: not a queue that can overflow, but the difference between what the
+/// application knows and what is so.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Outbox {
+    nak: Option<Ipv4Addr>,
+    lost: Option<LostReason>,
+    /// [`Event::Bound`] or [`Event::Renewed`].
+    gained: Option<Event>,
+    no_server: bool,
+}
+
+impl Outbox {
+    pub(crate) const fn new() -> Self {
+        Self { nak: None, lost: None, gained: None, no_server: false }
+    }
+
+    pub(crate) fn nak(&mut self, server: Ipv4Addr) {
+        self.nak = Some(server);
+    }
+
+    pub(crate) fn no_server(&mut self) {
+        self.no_server = true;
+    }
+
+    pub(crate) fn bound(&mut self) {
+        self.gained = Some(Event::Bound);
+    }
+
+    pub(crate) fn renewed(&mut self, changed: bool) {
+        self.gained = Some(match self.gained {
+            Some(Event::Bound) => Event::Bound,
+            Some(Event::Renewed { changed: before }) => {
+                Event::Renewed { changed: changed || before }
+            }
+            _ => Event::Renewed { changed },
+        });
+    }
+
+    pub(crate) fn lost(&mut self, why: LostReason) {
+        // A lease that the application never heard of needs no farewell.
+        if self.gained.take() != Some(Event::Bound) {
+            self.lost = Some(why);
+        }
+    }
+
+    pub(crate) fn next(&mut self) -> Option<Event> {
+        let nak = self.nak.take().map(|server| Event::Nak { server });
+        nak.or_else(|| self.lost.take().map(|why| Event::Lost { why }))
+            .or_else(|| self.gained.take())
+            .or_else(|| core::mem::take(&mut self.no_server).then_some(Event::NoServer))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    extern crate std;
+    use super::*;
+    use std::vec::Vec;
+
+    fn drain(outbox: &mut Outbox) -> Vec<Event> {
+        core::iter::from_fn(|| outbox.next()).collect()
+    }
+
+    #[test]
+    fn lost_comes_before_bound_and_is_never_swallowed() {
+        let lost = Event::Lost { why: LostReason::Nak };
+        let mut o = Outbox::new();
+        o.lost(LostReason::Nak);
+        o.bound();
+        assert_eq!(drain(&mut o), [lost, Event::Bound]);
+        o.lost(LostReason::Nak);
+        o.bound();
+        o.lost(LostReason::Expired);
+        assert_eq!(drain(&mut o), [lost], "the second lease was never announced");
+        o.bound();
+        o.lost(LostReason::Expired);
+        assert_eq!(drain(&mut o), []);
+        o.renewed(true);
+        o.renewed(false);
+        assert_eq!(drain(&mut o), [Event::Renewed { changed: true }]);
+        o.renewed(true);
+        o.lost(LostReason::Nak);
+        assert_eq!(drain(&mut o), [lost]);
+    }
+}

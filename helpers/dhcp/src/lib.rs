@@ -1,0 +1,48 @@
+//! DHCPv4: a codec for both sides and a sans-IO client (RFC 2131, 2132).
+//!
+//! `no_std`, no heap, no unsafe code. Nothing here owns a socket or a clock: frames and datagrams
+//! come in, frames and datagrams go out, time and randomness arrive with each call.
+//!
+//! Read in this order:
+//!
+//! | module | what is in it |
+//! |---|---|
+//! | [`code`] | option codes and message types, as the RFCs number them |
+//! | [`options`] | the walk over the options (overload, PAD, END), and typed readings of one [`options::Value`] |
+//! | [`route`], [`name`] | the two options with an inner grammar: classless routes and search names |
+//! | [`message`] | the BOOTP message: parse, and [`message::MessageWriter`] for client and server |
+//! | [`frame`] | IPv4 and UDP around it, checked strictly |
+//! | [`config`], [`retry`] | what the user sets |
+//! | [`lease`] | what the server granted |
+//! | [`client`] | the state machine |
+//! | [`event`], [`counters`] | what the application hears, and why something was ignored |
+//!
+//! The client takes one rule above all: no input makes it send at once, restart a timer or give up
+//! a wait. Replies either advance the exchange that they answer, or they change a counter.
+#![no_std]
+#![forbid(unsafe_code)]
+
+#[macro_use]
+mod named;
+
+mod bucket;
+pub mod client;
+pub mod code;
+pub mod config;
+pub mod counters;
+pub mod event;
+pub mod frame;
+pub mod lease;
+pub mod message;
+pub mod name;
+pub mod options;
+pub mod retry;
+pub mod route;
+mod vault;
+
+pub use client::{DhcpClient, StateName};
+pub use config::{BroadcastFlag, ClientIdentifier, Config};
+pub use counters::{Counters, Discard};
+pub use event::{Event, LostReason};
+pub use lease::Lease;
+pub use retry::Profile;
