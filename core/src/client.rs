@@ -97,9 +97,12 @@ pub enum StreamInput<'a> {
     Connected,
     /// These bytes arrived; any split of the stream is possible.
     Bytes(&'a [u8]),
-    /// So many bytes of the last [`Transmit::Stream`] were taken.
+    /// So many bytes of the last [`Transmit::Stream`] were taken. If that was not all of them,
+    /// [`Writable`](Self::Writable) follows when there is room again.
     Sent(usize),
-    /// The peer closed, or the connection failed.
+    /// There is room again.
+    Writable,
+    /// The peer closed, the connection failed, or it could not be made at all.
     Closed,
 }
 
@@ -140,9 +143,10 @@ pub enum Input<'a> {
         /// What happened.
         input: StreamInput<'a>,
     },
-    /// The last transmit on this socket or connection was refused.
+    /// A transmit on this socket was refused, or its peer refused an earlier one (ICMP). Said of
+    /// sockets only: a connection that fails is [`StreamInput::Closed`].
     SendFailed {
-        /// The socket or connection.
+        /// The socket.
         socket: u8,
         /// Why.
         why: ErrorKind,
@@ -232,16 +236,25 @@ pub enum Transmit<'b> {
     },
 }
 
+/// What a [`Transmit`] is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Subject {
+    /// The client's socket of this number.
+    Socket(u8),
+    /// The client's connection of this number.
+    Connection(u8),
+}
+
 impl Transmit<'_> {
-    /// The index of the socket or connection that this is about.
-    pub const fn index(&self) -> u8 {
+    /// Which socket or connection this is about.
+    pub const fn subject(&self) -> Subject {
         match *self {
             Self::Open { socket, .. }
             | Self::Close { socket }
             | Self::Datagram { socket, .. }
-            | Self::Frame { socket, .. } => socket,
+            | Self::Frame { socket, .. } => Subject::Socket(socket),
             Self::Connect { conn, .. } | Self::Stream { conn, .. } | Self::Disconnect { conn } => {
-                conn
+                Subject::Connection(conn)
             }
         }
     }
@@ -283,7 +296,7 @@ pub trait Host<E> {
 }
 
 /// How many transmits, and how many events, one [`drive`] hands on before it lets others have a turn.
-pub const MAX_PER_DRIVE: usize = 64;
+pub const MAX_PER_DRIVE: usize = 16;
 
 /// Drains a client after a call on it: transmits, then events. Returns when its timer is to fire:
 /// at once if there is more to drain than [`MAX_PER_DRIVE`].
@@ -296,10 +309,14 @@ pub fn drive<C: Client, H: Host<C::Event>>(
     while left > 0 {
         let Some(transmit) = client.poll_transmit(&mut host.cx(), buffer) else { break };
         left -= 1;
-        let socket = transmit.index();
+        let subject = transmit.subject();
         if let Err(why) = host.transmit(transmit) {
+            let input = match subject {
+                Subject::Socket(socket) => Input::SendFailed { socket, why },
+                Subject::Connection(conn) => Input::Stream { conn, input: StreamInput::Closed },
+            };
             // The client counts the failure; there is nobody else to tell.
-            let _ = client.handle_input(&mut host.cx(), Input::SendFailed { socket, why });
+            let _ = client.handle_input(&mut host.cx(), input);
         }
     }
     let mut events = MAX_PER_DRIVE;
