@@ -246,6 +246,12 @@ pub enum Subject {
 }
 
 impl Transmit<'_> {
+    /// The number of the socket or connection, whichever it is.
+    pub const fn index(&self) -> u8 {
+        let (Subject::Socket(index) | Subject::Connection(index)) = self.subject();
+        index
+    }
+
     /// Which socket or connection this is about.
     pub const fn subject(&self) -> Subject {
         match *self {
