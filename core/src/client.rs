@@ -294,8 +294,9 @@ pub trait Host<E> {
     /// The context for the next call.
     fn cx(&mut self) -> Cx<'_>;
 
-    /// Sends, opens or closes.
-    fn transmit(&mut self, transmit: Transmit<'_>) -> Result<(), ErrorKind>;
+    /// Sends, opens or closes. Returns how many bytes of a [`Transmit::Stream`] were taken, 0 for
+    /// everything else.
+    fn transmit(&mut self, transmit: Transmit<'_>) -> Result<usize, ErrorKind>;
 
     /// Takes an event.
     fn event(&mut self, event: E);
@@ -316,14 +317,19 @@ pub fn drive<C: Client, H: Host<C::Event>>(
         let Some(transmit) = client.poll_transmit(&mut host.cx(), buffer) else { break };
         left -= 1;
         let subject = transmit.subject();
-        if let Err(why) = host.transmit(transmit) {
-            let input = match subject {
-                Subject::Socket(socket) => Input::SendFailed { socket, why },
-                Subject::Connection(conn) => Input::Stream { conn, input: StreamInput::Closed },
-            };
-            // The client counts the failure; there is nobody else to tell.
-            let _ = client.handle_input(&mut host.cx(), input);
-        }
+        let is_stream = matches!(transmit, Transmit::Stream { .. });
+        let input = match (subject, host.transmit(transmit)) {
+            (Subject::Connection(conn), Ok(taken)) if is_stream => {
+                Input::Stream { conn, input: StreamInput::Sent(taken) }
+            }
+            (_, Ok(_)) => continue,
+            (Subject::Socket(socket), Err(why)) => Input::SendFailed { socket, why },
+            (Subject::Connection(conn), Err(_)) => {
+                Input::Stream { conn, input: StreamInput::Closed }
+            }
+        };
+        // What the client thinks of it is the client's to count.
+        let _ = client.handle_input(&mut host.cx(), input);
     }
     let mut events = MAX_PER_DRIVE;
     while events > 0 {
@@ -386,9 +392,9 @@ mod tests {
         fn cx(&mut self) -> Cx<'_> {
             Cx { now: Instant::from_micros(5), utc: Utc::UNIX_EPOCH, rng: &mut self.0 }
         }
-        fn transmit(&mut self, _: Transmit<'_>) -> Result<(), ErrorKind> {
+        fn transmit(&mut self, _: Transmit<'_>) -> Result<usize, ErrorKind> {
             self.1 += 1;
-            if self.1 % 2 == 0 { Err(ErrorKind::Unreachable) } else { Ok(()) }
+            if self.1 % 2 == 0 { Err(ErrorKind::Unreachable) } else { Ok(0) }
         }
         fn event(&mut self, (): ()) {}
     }

@@ -1,17 +1,19 @@
-//! [`Driven`]: a sans-IO client with the sockets and the timer that it has on a loop.
+//! [`Driven`]: a sans-IO client with the sockets, the connections and the timer that it has on a loop.
 //!
-//! The client names its sockets by small numbers; here those become handles of the platform, watched
-//! by the loop. One timer follows the client's [`poll_timeout`](Client::poll_timeout). After every
-//! call on the client [`drive`] is run, and nowhere else.
+//! The client names its sockets and connections by small numbers; in the [`Stage`] those become
+//! handles of the platform, watched by the loop. One timer follows the client's
+//! [`poll_timeout`](Client::poll_timeout). After every call on the client [`drive`] is run, and
+//! nowhere else.
 
-use bringup_core::client::{Client, Cx, Endpoint, Host, Input, MAX_PER_DRIVE, Transmit, drive};
+use bringup_core::client::{Client, Cx, Input, MAX_PER_DRIVE, StreamInput, drive};
 use bringup_core::error::ErrorKind;
 use bringup_core::event_loop::{Ready, Registrar, SourceKey};
-use bringup_core::platform::{Platform, PlatformError, UdpOptions};
-use bringup_core::poll::Interest;
+use bringup_core::platform::{Platform, PlatformError};
+use bringup_core::poll::{Interest, Readiness};
 use bringup_core::timer::{NoSlot, Owner, TimerKey};
 
 use crate::ring::Ring;
+use crate::stage::{Connection, Kind, Socket, Stage, cx};
 
 /// How many datagrams one readiness takes from a socket before others have their turn.
 const MAX_PER_READY: usize = 16;
@@ -36,22 +38,11 @@ impl Default for Buffers {
     }
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Kind {
-    Udp,
-    Link,
-}
-
-struct Socket<H> {
-    handle: H,
-    key: SourceKey,
-    kind: Kind,
-}
-
-/// A client on a loop. Its socket numbers are below `SOCKETS`.
-pub struct Driven<C: Client, P: Platform, const SOCKETS: usize> {
+/// A client on a loop. Its socket numbers are below `SOCKETS`, those of its connections below `CONNS`.
+pub struct Driven<C: Client, P: Platform, const SOCKETS: usize, const CONNS: usize = 0> {
     client: C,
     sockets: [Option<Socket<P::Handle>>; SOCKETS],
+    conns: [Option<Connection<P::Handle>>; CONNS],
     timer: Option<TimerKey>,
     owner: Owner,
     /// The interface that its sockets are bound to.
@@ -60,99 +51,7 @@ pub struct Driven<C: Client, P: Platform, const SOCKETS: usize> {
     events: Ring<C::Event, MAX_PER_DRIVE>,
 }
 
-/// A client's sockets, its events, and the loop, while the client is being driven.
-struct Stage<'a, 'r, E, P: Platform> {
-    registrar: &'a mut Registrar<'r, P>,
-    sockets: &'a mut [Option<Socket<P::Handle>>],
-    events: &'a mut Ring<E, MAX_PER_DRIVE>,
-    owner: Owner,
-    interface: Option<u32>,
-}
-
-impl<E: Copy, P: Platform> Stage<'_, '_, E, P> {
-    fn close(&mut self, socket: u8) {
-        let slot = self.sockets.get_mut(usize::from(socket)).and_then(Option::take);
-        if let Some(Socket { handle, key, .. }) = slot {
-            self.registrar.remove_source(key);
-            self.registrar.platform().close(handle);
-        }
-    }
-
-    fn open(&mut self, socket: u8, endpoint: Endpoint) -> Result<(), ErrorKind> {
-        self.close(socket);
-        let slot = self.sockets.get_mut(usize::from(socket)).ok_or(ErrorKind::Invalid)?;
-        let platform = self.registrar.platform();
-        let (opened, kind) = match endpoint {
-            Endpoint::Udp { local, peer } => {
-                let interface = self.interface;
-                let options = UdpOptions { local, peer, interface, broadcast: false };
-                (platform.udp_open(&options), Kind::Udp)
-            }
-            Endpoint::Link { filter } => {
-                let interface = self.interface.ok_or(ErrorKind::Invalid)?;
-                (platform.link_open(interface, filter), Kind::Link)
-            }
-        };
-        let handle = opened.map_err(|error| error.kind())?;
-        match self.registrar.add_source(self.owner, handle, Interest::READ) {
-            Ok(key) => {
-                *slot = Some(Socket { handle, key, kind });
-                Ok(())
-            }
-            Err(error) => {
-                self.registrar.platform().close(handle);
-                Err(error.kind())
-            }
-        }
-    }
-
-    fn handle(&self, socket: u8) -> Result<P::Handle, ErrorKind> {
-        let socket = self.sockets.get(usize::from(socket)).and_then(Option::as_ref);
-        socket.map(|socket| socket.handle).ok_or(ErrorKind::NotFound)
-    }
-}
-
-impl<E: Copy, P: Platform> Host<E> for Stage<'_, '_, E, P> {
-    fn cx(&mut self) -> Cx<'_> {
-        cx(self.registrar)
-    }
-
-    fn transmit(&mut self, transmit: Transmit<'_>) -> Result<(), ErrorKind> {
-        match transmit {
-            Transmit::Open { socket, endpoint } => self.open(socket, endpoint),
-            Transmit::Close { socket } => {
-                self.close(socket);
-                Ok(())
-            }
-            Transmit::Datagram { socket, to, bytes } => {
-                let handle = self.handle(socket)?;
-                self.registrar.platform().udp_send(handle, to, bytes).map_err(|e| e.kind())
-            }
-            Transmit::Frame { socket, to, ethertype, payload } => {
-                let handle = self.handle(socket)?;
-                let platform = self.registrar.platform();
-                platform.link_send(handle, to, ethertype, payload).map_err(|e| e.kind())
-            }
-            Transmit::Connect { .. } | Transmit::Stream { .. } | Transmit::Disconnect { .. } => {
-                Err(ErrorKind::Unsupported)
-            }
-        }
-    }
-
-    fn event(&mut self, event: E) {
-        self.events.push(event);
-    }
-}
-
-/// The context of one call: the clocks are read for it, since a client takes the time of its sends
-/// from here.
-fn cx<'a, P: Platform>(registrar: &'a mut Registrar<'_, P>) -> Cx<'a> {
-    let platform = registrar.platform();
-    let (now, utc) = (platform.now(), platform.utc());
-    Cx { now, utc, rng: platform }
-}
-
-impl<C, P, const SOCKETS: usize> Driven<C, P, SOCKETS>
+impl<C, P, const SOCKETS: usize, const CONNS: usize> Driven<C, P, SOCKETS, CONNS>
 where
     C: Client,
     C::Event: Copy,
@@ -163,6 +62,7 @@ where
         Self {
             client,
             sockets: [const { None }; SOCKETS],
+            conns: [const { None }; CONNS],
             timer: None,
             owner,
             interface: None,
@@ -232,24 +132,94 @@ where
                 true
             }
             Ready::Source { key, readiness, .. } => {
-                let of_key =
-                    |s: &Option<Socket<P::Handle>>| s.as_ref().is_some_and(|s| s.key == key);
-                let Some(index) = self.sockets.iter().position(of_key) else { return false };
-                let socket = u8::try_from(index).unwrap_or(u8::MAX);
-                if readiness.invalid {
-                    // Somebody closed it behind our back; its number may be another's by now.
-                    self.sockets[index] = None;
-                    registrar.remove_source(key);
-                    let why = ErrorKind::NotFound;
-                    let input = Input::SendFailed { socket, why };
-                    self.input(registrar, &mut buffers.transmit, input);
+                if let Some(socket) = number(&self.sockets, |socket| socket.key == key) {
+                    self.handle_socket(registrar, buffers, socket, key, readiness);
+                } else if let Some(conn) = number(&self.conns, |conn| conn.key == key) {
+                    self.handle_connection(registrar, buffers, conn, readiness);
                 } else {
-                    self.receive(registrar, buffers, socket, key);
+                    return false;
                 }
                 true
             }
             Ready::Timer { .. } => false,
         }
+    }
+
+    fn handle_socket(
+        &mut self,
+        registrar: &mut Registrar<'_, P>,
+        buffers: &mut Buffers,
+        socket: u8,
+        key: SourceKey,
+        readiness: Readiness,
+    ) {
+        if readiness.invalid {
+            // Somebody closed it behind our back; its number may be another's by now.
+            if let Some(slot) = self.sockets.get_mut(usize::from(socket)) {
+                *slot = None;
+            }
+            registrar.remove_source(key);
+            let input = Input::SendFailed { socket, why: ErrorKind::NotFound };
+            self.input(registrar, &mut buffers.transmit, input);
+        } else {
+            self.receive(registrar, buffers, socket, key);
+        }
+    }
+
+    fn handle_connection(
+        &mut self,
+        registrar: &mut Registrar<'_, P>,
+        buffers: &mut Buffers,
+        conn: u8,
+        readiness: Readiness,
+    ) {
+        let Buffers { receive, transmit } = buffers;
+        let slot = self.conns.get_mut(usize::from(conn)).and_then(Option::as_mut);
+        let Some(Connection { handle, key, connected }) = slot else { return };
+        let (handle, key) = (*handle, *key);
+        if !*connected {
+            // Sending nothing asks whether the connection stands.
+            let stands = registrar.platform().tcp_send(handle, &[]).is_ok();
+            if stands && registrar.set_interest(key, Interest::READ).is_ok() {
+                *connected = true;
+                self.stream(registrar, transmit, conn, StreamInput::Connected);
+            } else {
+                self.lose(registrar, transmit, conn);
+            }
+            return;
+        }
+        if readiness.writable && registrar.set_interest(key, Interest::READ).is_ok() {
+            self.stream(registrar, transmit, conn, StreamInput::Writable);
+        }
+        let there =
+            |slot: &Option<Connection<P::Handle>>| slot.as_ref().is_some_and(|c| c.key == key);
+        if !self.conns.get(usize::from(conn)).is_some_and(there) || self.has_events() {
+            return;
+        }
+        match registrar.platform().tcp_receive(handle, receive) {
+            Ok(None) => {}
+            Ok(Some(0)) | Err(_) => self.lose(registrar, transmit, conn),
+            Ok(Some(length)) => {
+                let bytes = receive.get(..length).unwrap_or(&[]);
+                self.stream(registrar, transmit, conn, StreamInput::Bytes(bytes));
+            }
+        }
+    }
+
+    /// A connection has ended: closes it, then tells the client.
+    fn lose(&mut self, registrar: &mut Registrar<'_, P>, transmit: &mut [u8], conn: u8) {
+        self.stage(registrar).disconnect(conn);
+        self.stream(registrar, transmit, conn, StreamInput::Closed);
+    }
+
+    fn stream(
+        &mut self,
+        registrar: &mut Registrar<'_, P>,
+        transmit: &mut [u8],
+        conn: u8,
+        input: StreamInput<'_>,
+    ) {
+        self.input(registrar, transmit, Input::Stream { conn, input });
     }
 
     fn receive(
@@ -304,14 +274,9 @@ where
     }
 
     fn drive(&mut self, registrar: &mut Registrar<'_, P>, transmit: &mut [u8]) {
-        let Self { client, sockets, timer, owner, interface, events } = self;
-        let mut stage = Stage {
-            registrar,
-            sockets: sockets.as_mut_slice(),
-            events,
-            owner: *owner,
-            interface: *interface,
-        };
+        let Self { client, sockets, conns, timer, owner, interface, events } = self;
+        let (owner, interface) = (*owner, *interface);
+        let mut stage = Stage { registrar, sockets, conns, events, owner, interface };
         let deadline = drive(client, &mut stage, transmit);
         if let Some(timer) = *timer {
             match deadline {
@@ -321,16 +286,30 @@ where
         }
     }
 
-    /// Closes its sockets and gives its timer back.
+    fn stage<'a, 'r>(
+        &'a mut self,
+        registrar: &'a mut Registrar<'r, P>,
+    ) -> Stage<'a, 'r, C::Event, P> {
+        let Self { sockets, conns, owner, interface, events, .. } = self;
+        let (owner, interface) = (*owner, *interface);
+        Stage { registrar, sockets, conns, events, owner, interface }
+    }
+
+    /// Closes its sockets and connections and gives its timer back.
     pub fn close(&mut self, registrar: &mut Registrar<'_, P>) {
-        for slot in &mut self.sockets {
-            if let Some(Socket { handle, key, .. }) = slot.take() {
-                registrar.remove_source(key);
-                registrar.platform().close(handle);
-            }
+        let mut stage = self.stage(registrar);
+        for number in 0..=u8::MAX {
+            stage.close(number);
+            stage.disconnect(number);
         }
         if let Some(timer) = self.timer.take() {
             registrar.remove_timer(timer);
         }
     }
+}
+
+/// The number of the socket or connection that `is` holds for.
+fn number<T>(slots: &[Option<T>], is: impl Fn(&T) -> bool) -> Option<u8> {
+    let index = slots.iter().position(|slot| slot.as_ref().is_some_and(&is))?;
+    u8::try_from(index).ok()
 }

@@ -14,6 +14,7 @@ pub mod event;
 pub mod interface;
 mod ring;
 pub mod servers;
+mod stage;
 pub mod system;
 pub mod time_names;
 

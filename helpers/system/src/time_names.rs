@@ -22,8 +22,11 @@ const RETRY_MAX: Duration = Duration::from_secs(64);
 /// The largest number of sockets that a resolver names.
 pub(crate) const RESOLVER_SOCKETS: usize = 128;
 
+/// The largest number of connections that it names: one per server.
+pub(crate) const RESOLVER_CONNS: usize = 8;
+
 /// A resolver on the loop.
-pub(crate) type DrivenResolver<'m, P> = Driven<Resolver<'m>, P, RESOLVER_SOCKETS>;
+pub(crate) type DrivenResolver<'m, P> = Driven<Resolver<'m>, P, RESOLVER_SOCKETS, RESOLVER_CONNS>;
 
 /// The name of an NTP server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

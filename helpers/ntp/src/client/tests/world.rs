@@ -143,7 +143,7 @@ impl Host<Event> for Outside {
         Cx { now: Instant::from_micros(self.now_us), utc, rng: &mut self.dice }
     }
 
-    fn transmit(&mut self, transmit: Transmit<'_>) -> Result<(), ErrorKind> {
+    fn transmit(&mut self, transmit: Transmit<'_>) -> Result<usize, ErrorKind> {
         match transmit {
             Transmit::Open { socket, .. } => {
                 assert!(!self.open.contains(&socket), "R3: a new socket for each request");
@@ -168,7 +168,7 @@ impl Host<Event> for Outside {
             }
             other => panic!("{other:?}"),
         }
-        Ok(())
+        Ok(0)
     }
 
     fn event(&mut self, event: Event) {
