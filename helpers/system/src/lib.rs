@@ -1,6 +1,6 @@
 //! The assembled system: DHCP, DNS and NTP on one loop, from link up to OPERATIONAL.
 //!
-//! Read [`system`] first, then [`interface`] (what becomes of a lease), [`driven`] (how a sans-IO
+//! Read [`system`] and its `wiring` first, then [`interface`] (what becomes of a lease), [`driven`] (how a sans-IO
 //! client gets sockets and a timer), [`time_names`] and [`servers`]. [`event`] is what an application
 //! sees.
 //!
@@ -17,6 +17,7 @@ pub mod servers;
 mod stage;
 pub mod system;
 pub mod time_names;
+mod wiring;
 
 pub use driven::{Buffers, Driven};
 pub use event::{Action, Event, Gate, InterfaceId};
