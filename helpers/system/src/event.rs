@@ -6,6 +6,8 @@ use bringup_core::state::SystemState;
 use bringup_dhcp::LostReason;
 use bringup_ntp::{Adjust, ClockState};
 
+use crate::servers::Origin;
+
 /// Which interface: its place in the order of naming.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct InterfaceId(pub(crate) u8);
@@ -139,8 +141,11 @@ pub enum Event<E> {
         /// The server.
         server: Ipv4Addr,
     },
-    /// The servers in use have changed.
-    Servers,
+    /// The servers that somebody named have changed; the lists are in the system.
+    Servers {
+        /// Who named them.
+        origin: Origin,
+    },
     /// A query of the application has ended, or has more to show.
     Dns(bringup_dns::Event),
     /// The name of an NTP server could not be resolved; it is tried again.

@@ -10,7 +10,7 @@ use core::net::SocketAddr;
 use bringup_core::event_loop::{Ready, Registrar, SourceKey};
 use bringup_core::platform::{self, Platform, PlatformError};
 use bringup_core::poll::Interest;
-use bringup_core::state::{Announcement, HoldKey, Phase, States, SystemState, Verdict};
+use bringup_core::state::{Announcement, HoldKey, Phase, SystemState, Verdict};
 use bringup_core::time::Instant;
 use bringup_core::timer::{Owner, TimerKey};
 use bringup_dns::{QueryError, QueryKey, QueryKind, QueryOptions, Resolver};
@@ -189,6 +189,9 @@ impl<'m, P: Platform> System<'m, P> {
             }
             self.set_link(registrar, index, link);
         }
+        if !self.config.dns.is_empty() || !self.config.ntp.is_empty() {
+            self.events.push(Event::Servers { origin: Origin::Configured });
+        }
         self.servers_changed(registrar);
         self.settle(registrar);
         // Refused only when the context is being destroyed.
@@ -323,6 +326,13 @@ impl<'m, P: Platform> System<'m, P> {
     /// UTC with its error bound, whether or not the machine's clock follows it.
     pub fn utc(&self, now: Instant) -> Option<UtcEstimate> {
         self.ntp.client().utc(now)
+    }
+
+    /// What must be added to the machine's clock, nanoseconds; `None` while UTC is not known.
+    pub fn clock_offset_ns(&self, registrar: &mut Registrar<'_, P>) -> Option<i64> {
+        let platform = registrar.platform();
+        let (now, utc) = (platform.now(), platform.utc());
+        self.utc(now).map(|estimate| estimate.utc.nanos_since(utc))
     }
 
     /// The interfaces, in the order of naming.

@@ -123,8 +123,8 @@ impl<'m> TimeNames<'m> {
         self.ask(registrar, resolver, buffers);
     }
 
-    /// Takes the end of a query if it was one of ours: `Some(Ok)` when the list of servers has new
-    /// ones, `Some(Err(index))` when the name could not be resolved.
+    /// Takes the end of a query if it was one of ours: `Some(Ok(index))` when the list of servers
+    /// has that name's, `Some(Err(index))` when the name could not be resolved.
     pub(crate) fn answered<P: Platform>(
         &mut self,
         registrar: &mut Registrar<'_, P>,
@@ -132,7 +132,7 @@ impl<'m> TimeNames<'m> {
         buffers: &mut Buffers,
         event: bringup_dns::Event,
         list: &mut ServerList,
-    ) -> Option<Result<(), u8>> {
+    ) -> Option<Result<u8, u8>> {
         let (bringup_dns::Event::Done { key, .. } | bringup_dns::Event::Update { key }) = event;
         let index = self.stages.iter().position(|stage| *stage == Stage::Asked(key))?;
         let number = u8::try_from(index).unwrap_or(u8::MAX);
@@ -154,7 +154,7 @@ impl<'m> TimeNames<'m> {
         }
         resolver.call(registrar, buffers, |resolver, cx| resolver.release(cx, key));
         self.arm(registrar);
-        Some(if found { Ok(()) } else { Err(number) })
+        Some(if found { Ok(number) } else { Err(number) })
     }
 
     fn back_off<P: Platform>(&mut self, registrar: &mut Registrar<'_, P>, index: usize) {

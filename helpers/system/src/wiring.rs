@@ -254,7 +254,7 @@ impl<P: Platform> System<'_, P> {
             }
         }
         if before != (self.dns_servers, self.ntp_list) {
-            self.events.push(Event::Servers);
+            self.events.push(Event::Servers { origin });
         }
         self.servers_changed(registrar);
     }
@@ -307,8 +307,8 @@ impl<P: Platform> System<'_, P> {
         let Self { names, resolver, buffers, ntp_list, .. } = self;
         match names.answered(registrar, resolver, buffers, event, ntp_list) {
             None => self.events.push(Event::Dns(event)),
-            Some(Ok(())) => {
-                self.events.push(Event::Servers);
+            Some(Ok(index)) => {
+                self.events.push(Event::Servers { origin: Origin::Name(index) });
                 self.ntp_list_changed(registrar);
             }
             Some(Err(index)) => self.events.push(Event::NtpNameFailed { index }),
