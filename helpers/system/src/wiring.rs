@@ -17,8 +17,9 @@ use crate::system::System;
 /// How often a turn goes round while one helper's event concerns another.
 const MAX_ROUNDS: usize = 8;
 
-/// How many changes of interfaces one readiness takes.
-const MAX_CHANGES: usize = 64;
+/// How many changes of interfaces one readiness takes at most. What the kernel told in one piece is
+/// announced once, so this is far more than a piece holds.
+const MAX_CHANGES: usize = 4_096;
 
 impl<P: Platform> System<'_, P> {
     pub(crate) fn is_open(&self, now: Instant, gate: Gate) -> bool {
