@@ -68,7 +68,9 @@ fn requests_wait_for_their_state_and_then_run_in_order() {
 
 #[test]
 fn a5_a_turn_does_not_touch_ten_thousand_parked_requests() {
-    let mut costs = [0, 10_000].map(|parked| {
+    // Miri takes a minute for the full number.
+    const PARKED: usize = if cfg!(miri) { 100 } else { 10_000 };
+    let costs = [0, PARKED].map(|parked| {
         let (queue, told) = (queue(), Told::default());
         let nodes = nodes(&queue, parked);
         for node in &nodes {
@@ -89,7 +91,7 @@ fn a5_a_turn_does_not_touch_ten_thousand_parked_requests() {
         [turn, step]
     });
     assert_eq!(costs[0], costs[1]);
-    assert!(core::mem::take(&mut costs[1])[0] < 10);
+    assert!(costs[1][0] < 10, "{costs:?}");
 }
 
 #[test]
@@ -353,7 +355,7 @@ fn flags_are_gathered_and_wake_once() {
 
 #[test]
 fn a1_fifo_and_nothing_lost_under_three_producers() {
-    const POSTS: u32 = 300;
+    const POSTS: u32 = if cfg!(miri) { 20 } else { 300 };
     let (queue, told) = (queue(), Told::default());
     // What is posted under this lock is posted in the order of the tickets.
     let tickets = std::sync::Mutex::new(0);
@@ -386,7 +388,7 @@ fn a1_fifo_and_nothing_lost_under_three_producers() {
 
 #[test]
 fn a_post_that_races_with_shutdown_is_refused_or_told() {
-    for round in 0..200 {
+    for round in 0..if cfg!(miri) { 20 } else { 200 } {
         let queue = queue();
         let (accepted, refused) = (AtomicUsize::new(0), AtomicUsize::new(0));
         let told = Arc::new([const { AtomicUsize::new(0) }; 2]);
@@ -433,7 +435,7 @@ fn agrees_with_a_naive_model() {
         seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         usize::try_from(seed >> 33).unwrap() % bound
     };
-    for round in 0..200 {
+    for round in 0..if cfg!(miri) { 2 } else { 200 } {
         let (queue, told) = (queue(), Told::default());
         let nodes = nodes(&queue, NODES);
         // Ready, left behind by a state that was left, parked: as in the queue, but in vectors.
