@@ -457,7 +457,7 @@ impl<A, P: Platform, O: SystemOps> AttachQueue<A, P, O> {
         Self { lock, wake, lists, flags: AtomicFlags::new() }
     }
 
-    /// Raises flags, which the loop hands out as [`Ready::Flags`](crate::event_loop::Ready::Flags).
+    /// Raises flags, which the loop hands to [`raised`](crate::event_loop::Application::raised).
     /// The one post that takes no lock: for POSIX signal handlers and interrupts under whatever lock.
     /// Flags of the same bit that were not handed out yet are one. Those that a loop has not handed
     /// out when it ends are forgotten.

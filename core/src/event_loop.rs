@@ -91,11 +91,6 @@ pub enum Ready {
         /// For what.
         readiness: Readiness,
     },
-    /// Flags were raised ([`AttachQueue::raise`]) since they were handed out last. The application's.
-    Flags {
-        /// Which.
-        bits: u32,
-    },
 }
 
 impl Ready {
@@ -103,7 +98,6 @@ impl Ready {
     pub const fn owner(&self) -> Owner {
         match *self {
             Self::Timer { owner, .. } | Self::Source { owner, .. } => owner,
-            Self::Flags { .. } => Owner::Application,
         }
     }
 }
@@ -112,6 +106,11 @@ impl Ready {
 pub trait Application<P: Platform>: Sized {
     /// Takes what is ready. Keys of [`Owner::System`] go to the system.
     fn dispatch(&mut self, registrar: &mut Registrar<'_, P>, ready: Ready);
+
+    /// Takes the flags that were raised ([`AttachQueue::raise`]) since they were handed out last.
+    fn raised(&mut self, registrar: &mut Registrar<'_, P>, bits: u32) {
+        let _ = (registrar, bits);
+    }
 }
 
 /// A notifier: called before each step (its verdict counts) and after it. It is a plain function,
@@ -446,7 +445,7 @@ where
     fn run_flags(&mut self, app: &mut A) {
         let bits = self.queue.take_flags();
         if bits != 0 {
-            app.dispatch(&mut self.registrar(), Ready::Flags { bits });
+            app.raised(&mut self.registrar(), bits);
             self.walk(app);
         }
     }

@@ -134,6 +134,7 @@ pub(crate) struct App<P: Platform> {
     /// Numbers, in the order in which they were told.
     pub(crate) log: Vec<u32>,
     pub(crate) ready: Vec<Ready>,
+    pub(crate) flags: Vec<u32>,
     pub(crate) react: React<P>,
     pub(crate) timers: Vec<TimerKey>,
     pub(crate) sources: Vec<SourceKey>,
@@ -142,8 +143,8 @@ pub(crate) struct App<P: Platform> {
 
 impl<P: Platform> App<P> {
     pub(crate) fn new(react: React<P>) -> Self {
-        let (log, ready, timers, sources) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-        Self { log, ready, react, timers, sources, held: None }
+        let (log, ready, flags) = (Vec::new(), Vec::new(), Vec::new());
+        Self { log, ready, flags, react, timers: Vec::new(), sources: Vec::new(), held: None }
     }
 
     pub(crate) fn idle() -> Self {
@@ -156,6 +157,12 @@ impl<P: Platform> Application<P> for App<P> {
         assert_unlocked();
         self.ready.push(ready);
         (self.react)(self, registrar, ready);
+    }
+
+    fn raised(&mut self, registrar: &mut Registrar<'_, P>, bits: u32) {
+        assert_unlocked();
+        self.flags.push(bits);
+        registrar.stop();
     }
 }
 

@@ -132,10 +132,10 @@ pub struct App {
 }
 
 impl Application<Still> for App {
-    fn dispatch(&mut self, _: &mut Registrar<'_, Still>, ready: Ready) {
-        if let Ready::Flags { bits } = ready {
-            self.flags |= bits;
-        }
+    fn dispatch(&mut self, _: &mut Registrar<'_, Still>, _: Ready) {}
+
+    fn raised(&mut self, _: &mut Registrar<'_, Still>, bits: u32) {
+        self.flags |= bits;
     }
 }
 

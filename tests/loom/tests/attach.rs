@@ -172,7 +172,7 @@ fn shutdown_and_two_posters_tell_or_refuse_everything() {
 
 #[test]
 fn a_raised_flag_ends_the_sleep_of_the_loop() {
-    check(None, || {
+    check(Some(3), || {
         let (queue, bell) = queue();
         let raisers = [0b01, 0b10].map(|bits| {
             let queue = queue.clone();

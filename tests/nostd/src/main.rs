@@ -230,7 +230,6 @@ impl Application<Libc> for App {
                 let got = registrar.platform().udp_receive(self.socket, &mut buffer);
                 self.received |= matches!(got, Ok(Some(Received { length: 2, .. })));
             }
-            Ready::Flags { .. } => {}
         }
         if self.received && self.attached {
             registrar.stop();
