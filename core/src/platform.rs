@@ -210,6 +210,34 @@ pub trait Platform: Rng + Sized {
         buffer: &mut [u8],
     ) -> Result<Option<Received>, Self::Error>;
 
+    /// Begins to connect a byte stream that never blocks; it is writable when it stands or has failed.
+    /// Without it a DNS answer that does not fit into a datagram cannot be had.
+    fn tcp_connect(
+        &mut self,
+        to: SocketAddr,
+        interface: Option<u32>,
+    ) -> Result<Self::Handle, Self::Error> {
+        let _ = (to, interface);
+        Err(Self::Error::unsupported())
+    }
+
+    /// Sends what there is room for and returns how much that was; the failure to connect is reported
+    /// here as well.
+    fn tcp_send(&mut self, handle: Self::Handle, bytes: &[u8]) -> Result<usize, Self::Error> {
+        let _ = (handle, bytes);
+        Err(Self::Error::unsupported())
+    }
+
+    /// Takes bytes if some have arrived: `None` if not, `Some(0)` when the peer has closed.
+    fn tcp_receive(
+        &mut self,
+        handle: Self::Handle,
+        buffer: &mut [u8],
+    ) -> Result<Option<usize>, Self::Error> {
+        let _ = (handle, buffer);
+        Err(Self::Error::unsupported())
+    }
+
     /// Closes a socket of any kind. The loop has taken it out of the poller before.
     fn close(&mut self, handle: Self::Handle);
 
