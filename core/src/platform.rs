@@ -372,7 +372,9 @@ pub unsafe trait RawLock {
 /// It is made unarmed, perhaps in a static, and armed when the loop is made.
 pub trait Wake {
     /// Ends the wait that is going on, or the next one. Called outside the lock, from any context
-    /// that may post; does nothing while unarmed.
+    /// that may post, a signal handler too if the program raises flags from there (then it makes only
+    /// async-signal-safe calls and leaves `errno` as it was); does nothing while unarmed. It may come
+    /// after the loop has ended.
     fn wake(&self);
 
     /// Forgets past wakes; called by the loop when it is awake.
@@ -400,5 +402,8 @@ pub trait SystemOps: Sized {
 pub trait Arm<O: SystemOps>: Platform {
     /// Connects `wake` with this platform's poller; returns a handle that becomes readable when a
     /// wake arrives. Fails with [`ErrorKind::Exists`] if it is armed already: a queue serves one loop.
+    ///
+    /// What the wake writes to stays open as long as the wake itself: a poster that was about to wake
+    /// the loop when it ended must not write into a descriptor that has become somebody else's.
     fn arm(&mut self, wake: &O::Wake) -> Result<Self::Handle, Self::Error>;
 }
