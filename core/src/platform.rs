@@ -279,7 +279,8 @@ pub trait Platform: Rng + Sized {
         Err(Self::Error::unsupported())
     }
 
-    /// Opens a source of [`InterfaceChange`]s. Without it links are taken to be up for good.
+    /// Opens a source of [`InterfaceChange`]s; when its handle is readable, take changes until there
+    /// is none, since several may have come in one piece. The first are the links that are there. Without it links are taken to be up for good.
     fn watch_open(&mut self) -> Result<Self::Handle, Self::Error> {
         Err(Self::Error::unsupported())
     }

@@ -36,6 +36,12 @@ pub enum Operation {
     UdpSend,
     /// Receiving a datagram.
     UdpReceive,
+    /// Connecting a byte stream.
+    TcpConnect,
+    /// Sending on a byte stream.
+    TcpSend,
+    /// Receiving from a byte stream.
+    TcpReceive,
     /// Opening a link socket.
     LinkOpen,
     /// Attaching the filter of a link socket.
@@ -95,6 +101,9 @@ impl Operation {
             Self::UdpConnect => "connecting a UDP socket",
             Self::UdpSend => "sending a datagram",
             Self::UdpReceive => "receiving a datagram",
+            Self::TcpConnect => "connecting a byte stream",
+            Self::TcpSend => "sending on a byte stream",
+            Self::TcpReceive => "receiving from a byte stream",
             Self::LinkOpen => "opening a link socket",
             Self::LinkFilter => "attaching a filter to a link socket",
             Self::LinkBind => "binding a link socket to its interface",

@@ -1,7 +1,7 @@
 //! The port to Linux.
 //!
 //! [`Linux`] is the platform: read it first, it only joins the parts. `clock` (CLOCK_BOOTTIME, and
-//! waits that count suspend), `entropy`, `udp` (socket2), `packet` (AF_PACKET with its filter),
+//! waits that count suspend), `entropy`, `udp` and `tcp` (socket2), `packet` (AF_PACKET with its filter),
 //! `netlink` (requests and the watch), `interface` (what rtnetlink's words mean to the contract),
 //! `wake` (the eventfd that other threads write). `control` reads what comes beside a datagram,
 //! [`namespace`] makes private networks, `sys` holds the system calls.
@@ -17,6 +17,7 @@ pub mod namespace;
 mod netlink;
 mod packet;
 mod sys;
+mod tcp;
 mod udp;
 mod wake;
 
@@ -36,6 +37,7 @@ use self::clock::ClockFd;
 use self::entropy::Entropy;
 use self::netlink::{Requests, Watch};
 use self::packet::Packet;
+use self::tcp::Tcp;
 use self::udp::Udp;
 pub use self::wake::{EventWake, LinuxOps};
 use crate::error::{Operation, OsError, during};
@@ -110,6 +112,7 @@ where
 #[derive(Debug)]
 enum Open {
     Udp(Udp),
+    Tcp(Tcp),
     Link(Packet),
     Watch(Watch),
 }
@@ -118,6 +121,7 @@ impl Open {
     fn raw(&self) -> i32 {
         match self {
             Self::Udp(udp) => udp.raw(),
+            Self::Tcp(tcp) => tcp.raw(),
             Self::Link(packet) => packet.raw(),
             Self::Watch(watch) => watch.raw(),
         }
@@ -183,6 +187,13 @@ where
         }
     }
 
+    fn tcp(&self, handle: i32) -> Result<&Tcp, OsError> {
+        match self.open.get(&handle) {
+            Some(Open::Tcp(tcp)) => Ok(tcp),
+            _ => Err(OsError::new(Operation::Handle, libc::EBADF)),
+        }
+    }
+
     fn link(&self, handle: i32) -> Result<&Packet, OsError> {
         match self.open.get(&handle) {
             Some(Open::Link(packet)) => Ok(packet),
@@ -242,6 +253,19 @@ where
 
     fn udp_receive(&mut self, handle: i32, buffer: &mut [u8]) -> Result<Option<Received>, OsError> {
         self.udp(handle)?.receive(buffer)
+    }
+
+    fn tcp_connect(&mut self, to: SocketAddr, interface: Option<u32>) -> Result<i32, OsError> {
+        let tcp = Tcp::connect(to, interface)?;
+        Ok(self.keep(Open::Tcp(tcp)))
+    }
+
+    fn tcp_send(&mut self, handle: i32, bytes: &[u8]) -> Result<usize, OsError> {
+        self.tcp(handle)?.send(bytes)
+    }
+
+    fn tcp_receive(&mut self, handle: i32, buffer: &mut [u8]) -> Result<Option<usize>, OsError> {
+        self.tcp(handle)?.receive(buffer)
     }
 
     fn close(&mut self, handle: i32) {

@@ -227,3 +227,61 @@ fn interfaces_are_found_by_name() {
     }
     assert!(known, "a watch begins with the links that are there");
 }
+
+#[test]
+fn a_byte_stream_connects_carries_bytes_and_ends() {
+    use std::io::{Read, Write};
+
+    let mut polls = PollStorage::<4>::new();
+    let mut linux = Linux::new(UnixPoll::new(&mut polls)).expect("a platform");
+    let listener = std::net::TcpListener::bind(LOOPBACK).expect("a listener");
+    let there = listener.local_addr().expect("its address");
+    let stream = linux.tcp_connect(there, None).expect("it begins");
+    linux.poller().add(stream, Token(7), Interest::WRITE).expect("room");
+    assert!(wait_for(&mut linux, Token(7)).writable);
+    assert_eq!(linux.tcp_send(stream, &[]), Ok(0), "it stands");
+    let (mut peer, _) = listener.accept().expect("accepted");
+
+    assert_eq!(linux.tcp_receive(stream, &mut [0; 8]), Ok(None), "nothing has come");
+    assert_eq!(linux.tcp_send(stream, b"ask"), Ok(3));
+    let mut asked = [0; 3];
+    peer.read_exact(&mut asked).expect("the bytes");
+    assert_eq!(&asked, b"ask");
+    peer.write_all(b"told").expect("sent");
+    drop(peer);
+
+    linux.poller().modify(stream, Token(7), Interest::READ).expect("watched");
+    let mut told: Vec<u8> = Vec::new();
+    loop {
+        let mut buffer = [0; 3];
+        match linux.tcp_receive(stream, &mut buffer).expect("no error") {
+            Some(0) => break,
+            Some(length) => told.extend(&buffer[..length]),
+            None => drop(wait_for(&mut linux, Token(7))),
+        }
+    }
+    assert_eq!(told, b"told");
+    linux.poller().remove(stream, Token(7));
+    linux.close(stream);
+    assert!(linux.tcp_send(stream, b"x").is_err(), "a closed handle is nobody's");
+}
+
+#[test]
+fn a_refused_byte_stream_says_so() {
+    let mut polls = PollStorage::<4>::new();
+    let mut linux = Linux::new(UnixPoll::new(&mut polls)).expect("a platform");
+    // A port that was just free: nobody listens.
+    let there = {
+        let listener = std::net::TcpListener::bind(LOOPBACK).expect("a listener");
+        listener.local_addr().expect("its address")
+    };
+    let refused = match linux.tcp_connect(there, None) {
+        Err(error) => error,
+        Ok(stream) => {
+            linux.poller().add(stream, Token(7), Interest::WRITE).expect("room");
+            wait_for(&mut linux, Token(7));
+            linux.tcp_send(stream, &[]).expect_err("it does not stand")
+        }
+    };
+    assert_eq!(refused.kind(), ErrorKind::Refused);
+}
