@@ -125,6 +125,7 @@ impl World {
             }
             Err(RequestError::NotARunUpState) => assert_eq!(goal.rank(), None),
             Err(RequestError::Ended) => assert!(self.ended),
+            Err(RequestError::Follower) => panic!("only a loop follows another"),
         }
         // What has ended is forgotten with a jump beside the run-up that was taken meanwhile.
         assert!(self.machine.goal().is_none() || self.machine.goal() == self.goal);
@@ -214,8 +215,6 @@ impl World {
         };
         let Some(to) = self.jump.take() else { return };
         assert!(!leads(to), "a jump got lost");
-        // What was being asked was given up for it, and is asked anew.
-        self.walk = self.walk.take().filter(|walk| walk.phase == Phase::Entered);
     }
 
     /// A notifier is called, and does something.
