@@ -1,0 +1,168 @@
+use super::*;
+use crate::attach::Node;
+use crate::testing::{Real, signal};
+use std::io::{Read, Write};
+use std::os::fd::AsRawFd;
+use std::os::unix::net::UnixStream;
+use std::thread;
+
+#[test]
+fn other_threads_wake_a_loop_that_sleeps_until_one_of_them_stops_it() {
+    const POSTS: u32 = 200;
+    let queue: Queue<Real> = queue();
+    let (mut app, mut event_loop) = (App::<Real>::idle(), new_loop(Real::new(), &queue));
+    thread::scope(|scope| {
+        let queue = &queue;
+        let producers: Vec<_> = (0..3_u32)
+            .map(|producer| {
+                scope.spawn(move || {
+                    let node = pin!(Node::new(queue));
+                    for number in 0..POSTS {
+                        let request = move |outcome: Outcome<'_, App<Real>, Real>| {
+                            let Outcome::Ready(app, _) = outcome else { return };
+                            app.log.push(producer << 16 | number);
+                        };
+                        assert!(node.as_ref().post(None, request).is_ok());
+                        // Mostly the loop sleeps again before the next one.
+                        while node.is_linked() {
+                            thread::yield_now();
+                        }
+                    }
+                })
+            })
+            .collect();
+        scope.spawn(move || {
+            producers.into_iter().for_each(|producer| producer.join().unwrap());
+            let node = pin!(Node::new(queue));
+            let stop = |outcome: Outcome<'_, App<Real>, Real>| {
+                if let Outcome::Ready(_, mut registrar) = outcome {
+                    registrar.stop();
+                }
+            };
+            assert!(node.as_ref().post(None, stop).is_ok());
+            while node.is_linked() {
+                thread::yield_now();
+            }
+        });
+        // Without any timer: a wake that is lost would be a wait for ever.
+        event_loop.run(&mut app).unwrap();
+    });
+    for producer in 0..3 {
+        let numbers = app.log.iter().filter(|entry| *entry >> 16 == producer);
+        let numbers: Vec<_> = numbers.map(|entry| entry & 0xFFFF).collect();
+        assert_eq!(numbers, (0..POSTS).collect::<Vec<_>>(), "producer {producer}");
+    }
+}
+
+#[test]
+fn u1_timers_are_not_early_and_nothing_spins() {
+    let queue: Queue<Real> = queue();
+    let mut app = App::new(|app: &mut App<Real>, registrar, ready| {
+        let Ready::Timer { key, .. } = ready else { return };
+        let due = Instant::from_micros(app.log.iter().map(|us| u64::from(*us)).sum());
+        assert!(registrar.now() >= due, "early");
+        if app.ready.len() == 50 {
+            return registrar.stop();
+        }
+        let next = registrar.now() + Duration::from_micros(250);
+        app.log = vec![u32::try_from(next.as_micros()).unwrap()];
+        registrar.set_timer(key, next);
+    });
+    let mut event_loop = new_loop(Real::new(), &queue);
+    let key = event_loop.registrar().add_timer(Owner::Application).unwrap();
+    event_loop.registrar().set_timer(key, Instant::ZERO);
+    let mut turns = 0;
+    while app.ready.len() < 50 {
+        event_loop.turn(&mut app).unwrap();
+        turns += 1;
+    }
+    // On a poll(2) that rounds to milliseconds each timer takes one turn; ppoll(2) may return a
+    // microsecond early after a clock adjustment.
+    assert!(turns <= 60, "50 timers took {turns} turns");
+}
+
+#[test]
+fn descriptors_come_and_go_from_callbacks() {
+    let queue: Queue<Real> = queue();
+    let mut app = App::new(|app: &mut App<Real>, registrar, ready| {
+        let Ready::Source { key, readiness, .. } = ready else { return };
+        assert!(readiness.readable);
+        let handle = registrar.remove_source(key).expect("it is watched");
+        app.log.push(0);
+        if app.log.len() == 3 {
+            return registrar.stop();
+        }
+        // The same descriptor under a new name: still readable, so reported next turn.
+        let again = registrar.add_source(Owner::System, handle, Interest::READ).unwrap();
+        assert_ne!(again, key);
+    });
+    let mut event_loop = new_loop(Real::new(), &queue);
+    let (a, mut b) = UnixStream::pair().unwrap();
+    b.write_all(b"x").unwrap();
+    let mut registrar = event_loop.registrar();
+    registrar.add_source(Owner::Application, a.as_raw_fd(), Interest::READ).unwrap();
+    event_loop.run(&mut app).unwrap();
+    let owners: Vec<_> = app.ready.iter().map(Ready::owner).collect();
+    assert_eq!(owners, [Owner::Application, Owner::System, Owner::System]);
+}
+
+#[test]
+fn a_descriptor_closed_behind_the_loops_back_is_reported_once_and_not_spun_on() {
+    let queue: Queue<Real> = queue();
+    let mut app = App::<Real>::idle();
+    let mut event_loop = new_loop(Real::new(), &queue);
+    // A number that is not open, as one that was closed is; other tests open and close low ones.
+    let mut registrar = event_loop.registrar();
+    let key = registrar.add_source(Owner::Application, 1 << 30, Interest::READ).unwrap();
+    let timer = registrar.add_timer(Owner::Application).unwrap();
+    registrar.set_timer(timer, Instant::ZERO + Duration::from_millis(5));
+    let mut turns = 0;
+    while !app.ready.iter().any(|ready| matches!(ready, Ready::Timer { .. })) {
+        event_loop.turn(&mut app).unwrap();
+        turns += 1;
+    }
+    let invalid = Readiness { invalid: true, ..Readiness::default() };
+    let report = Ready::Source { key, owner: Owner::Application, readiness: invalid };
+    assert_eq!(app.ready.iter().filter(|ready| **ready == report).count(), 1);
+    assert!(turns <= 4, "{turns} turns");
+    assert_eq!(event_loop.registrar().remove_source(key), Some(1 << 30), "and can be removed");
+}
+
+#[test]
+fn a_peer_that_hangs_up_reaches_the_owner() {
+    let queue: Queue<Real> = queue();
+    let mut app = App::new(|_: &mut App<Real>, registrar, _| registrar.stop());
+    let mut event_loop = new_loop(Real::new(), &queue);
+    let (mut a, b) = UnixStream::pair().unwrap();
+    let mut registrar = event_loop.registrar();
+    registrar.add_source(Owner::Application, a.as_raw_fd(), Interest::NONE).unwrap();
+    drop(b);
+    event_loop.run(&mut app).unwrap();
+    let Ready::Source { readiness, .. } = app.ready[0] else { panic!("a descriptor") };
+    assert!(readiness.hangup);
+    assert_eq!(a.read(&mut [0]).unwrap(), 0);
+}
+
+static SIGNALLED: Queue<Real> = queue();
+
+extern "C" fn raise(_: core::ffi::c_int) {
+    SIGNALLED.raise(0b1000);
+}
+
+#[cfg(target_has_atomic = "32")]
+#[test]
+fn a_signal_handler_raises_a_flag_and_ends_the_wait() {
+    let mut app = App::<Real>::idle();
+    let mut event_loop = new_loop(Real::new(), &SIGNALLED);
+    signal::handle(signal::HANGUP, raise);
+    // To a thread that is not the loop's: it is the wake that ends the wait, not EINTR.
+    let (sender, done) = std::sync::mpsc::channel::<()>();
+    let other = thread::spawn(move || {
+        signal::send(signal::this_thread(), signal::HANGUP);
+        let _ = done.recv();
+    });
+    event_loop.run(&mut app).unwrap();
+    drop(sender);
+    other.join().unwrap();
+    assert_eq!(app.flags, [0b1000]);
+}
