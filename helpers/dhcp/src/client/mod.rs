@@ -14,6 +14,9 @@
 //! - **A reply is an answer only to a question that went out.** Its xid, hardware address, server
 //!   and address are bound to the exchange before anything in it is believed.
 
+mod answer;
+mod exchange;
+mod progress;
 mod reply;
 mod send;
 mod sockets;
@@ -26,22 +29,17 @@ use core::net::Ipv4Addr;
 use bringup_core::client::{Client, Cx, Input, Transmit};
 use bringup_core::time::{Duration, Instant};
 
-use self::reply::Reply;
+use self::exchange::Exchange;
 use self::send::Draft;
 use self::sockets::Sockets;
-use self::state::{
-    Exchange, Offer, Rebinding, Rebooting, Releasing, Renewing, Requesting, Selecting, State,
-    renewal_wait,
-};
+use self::state::{Rebooting, Releasing, Selecting, State};
 use crate::bucket::Bucket;
-use crate::code::MessageType;
 use crate::config::Config;
 use crate::counters::{Counters, Discard, Mismatch, Tally};
 use crate::event::{Event, LostReason, Outbox};
 use crate::frame;
 use crate::lease::{Grant, Lease};
 use crate::message::CLIENT_PORT;
-use crate::retry;
 use crate::vault::Vault;
 
 pub use self::sockets::{LINK, UNICAST};
@@ -199,237 +197,6 @@ impl<'m> DhcpClient<'m> {
             self.vault.clear();
             self.outbox.lost(why);
         }
-    }
-
-    /// RFC 2131 §4.4.5: at expiry the client MUST stop using the address. Whether that happened.
-    fn expire(&mut self, now: Instant) -> bool {
-        let Some(over) = self.lease.filter(|lease| lease.is_over(now)) else { return false };
-        self.hint = Some(over.address);
-        self.lose(LostReason::Expired);
-        true
-    }
-
-    /// The lease expired while the state went by it.
-    fn restart_if_bound(&mut self, cx: &mut Cx<'_>) {
-        match self.state {
-            State::Bound { .. } | State::Renewing(_) | State::Rebinding(_) => {
-                self.discover(cx, None);
-            }
-            State::Releasing(_) => self.enter(State::Stopped),
-            _ => {}
-        }
-    }
-
-    /// The deadline of the state has come.
-    fn step(&mut self, cx: &mut Cx<'_>) {
-        let profile = self.config.profile;
-        match self.state {
-            State::Stopped | State::Releasing(_) => {}
-            State::Init { reboot, .. } => self.begin(cx, reboot),
-            State::Selecting(s) => {
-                if s.exchange.sends == profile.silent_sends() {
-                    self.outbox.no_server();
-                }
-                self.send_again();
-            }
-            State::Requesting(r) if r.exchange.sends >= profile.requests() => {
-                // RFC 2131 §3.1 step 5: INIT, and the user SHOULD be told.
-                self.outbox.no_server();
-                self.discover(cx, r.exchange.began);
-            }
-            State::Rebooting(r) if r.exchange.sends >= profile.reboots() => {
-                // Silence is no refusal: the server may just not know us (§4.3.2).
-                self.hint = Some(r.address);
-                self.discover(cx, r.exchange.began);
-            }
-            State::Requesting(_) | State::Rebooting(_) | State::Rebinding(_) => self.send_again(),
-            State::Bound { times } => match (times, self.lease) {
-                (Some(times), Some(lease)) => {
-                    let (address, server) = (lease.address, lease.server_identifier);
-                    let exchange = Exchange::new(cx.rng, None);
-                    self.enter(State::Renewing(Renewing { exchange, address, server, times }));
-                }
-                _ => self.discover(cx, None),
-            },
-            State::Renewing(r) if r.times.rebind_at <= cx.now => {
-                let exchange = Exchange::new(cx.rng, r.exchange.began);
-                let (address, times) = (r.address, r.times);
-                self.enter(State::Rebinding(Rebinding { exchange, address, times }));
-            }
-            State::Renewing(_) => self.send_again(),
-        }
-    }
-
-    fn send_again(&mut self) {
-        if let Some(exchange) = self.state.exchange_mut() {
-            exchange.send_again();
-        }
-    }
-
-    /// A message has gone out, or could not: arms the next deadline.
-    fn sent(&mut self, cx: &mut Cx<'_>, draft: &Draft, went_out: bool) {
-        let (profile, now) = (self.config.profile, cx.now);
-        match &mut self.state {
-            State::Selecting(s) => {
-                s.secs = draft.header.secs;
-                s.broadcast = draft.header.flags != 0;
-                s.exchange.sent(now, profile.wait(s.exchange.sends, cx.rng), went_out);
-            }
-            State::Requesting(r) => {
-                let is_last = r.exchange.sends.saturating_add(1) >= profile.requests();
-                let wait = if is_last {
-                    profile.last_wait(cx.rng)
-                } else {
-                    profile.wait(r.exchange.sends, cx.rng)
-                };
-                r.exchange.sent(now, wait, went_out);
-            }
-            State::Rebooting(r) => {
-                r.exchange.sent(now, profile.wait(r.exchange.sends, cx.rng), went_out);
-            }
-            State::Renewing(r) => {
-                r.exchange.sent(now, renewal_wait(now, r.times.rebind_at), went_out);
-            }
-            State::Rebinding(r) => {
-                r.exchange.sent(now, renewal_wait(now, r.times.expires_at), went_out);
-            }
-            State::Releasing(_) => {
-                self.lose(LostReason::Released);
-                self.enter(State::Stopped);
-            }
-            State::Stopped | State::Init { .. } | State::Bound { .. } => {}
-        }
-        if went_out {
-            let tally = match draft.kind {
-                MessageType::Discover => Tally::SentDiscover,
-                MessageType::Release => Tally::SentRelease,
-                _ => Tally::SentRequest,
-            };
-            self.counters.add(tally, 1);
-        }
-    }
-
-    /// Whether the message that is due may go out now.
-    fn may_send(&mut self, cx: &mut Cx<'_>, draft: &Draft) -> bool {
-        if !self.sockets.is_open(draft.socket()) {
-            self.sent(cx, draft, false);
-            return false;
-        }
-        if let Err(until) = self.bucket.take(cx.now) {
-            self.blocked_until = Some(until);
-            self.counters.add(Tally::Throttled, 1);
-            return false;
-        }
-        true
-    }
-
-    fn receive(&mut self, cx: &mut Cx<'_>, bytes: &[u8]) -> Result<(), Discard> {
-        // An answer that comes in the very moment of expiry is too late: the timeout that takes the
-        // address away is due.
-        let is_late = self.lease.is_some_and(|lease| lease.is_over(cx.now));
-        let asked = self.state.exchange().filter(|e| e.first_sent.is_some() && !is_late);
-        let reply = Reply::check(bytes, &self.config, asked.map(|e| e.xid))?;
-        let requested_at = asked.and_then(|e| e.first_sent).unwrap_or(cx.now);
-        self.take(cx, &reply, requested_at).map_err(Discard::from)
-    }
-
-    /// A reply to our exchange: whether this state waits for it, from this server.
-    fn take(
-        &mut self,
-        cx: &mut Cx<'_>,
-        reply: &Reply<'_>,
-        requested_at: Instant,
-    ) -> Result<(), Mismatch> {
-        use MessageType::{Ack, Nak, Offer as Offered};
-        let from = |server: Ipv4Addr| {
-            if reply.server == server { Ok(()) } else { Err(Mismatch::WrongServer) }
-        };
-        match (self.state, reply.kind) {
-            (State::Selecting(s), Offered) => self.take_offer(s, reply),
-            // RFC 4039 §3.1: only if we asked for it, and it says that it is that.
-            (State::Selecting(_), Ack) if self.config.rapid_commit && reply.rapid_commit => {
-                self.take_ack(cx, reply, requested_at, None)
-            }
-            (State::Requesting(r), Ack) => {
-                from(r.offer.server)?;
-                self.take_ack(cx, reply, requested_at, Some(r.offer.address))
-            }
-            (State::Requesting(r), Nak) => {
-                from(r.offer.server)?;
-                self.take_nak(cx, reply)
-            }
-            // §4.4.2: any server may answer here, and so may refuse.
-            (State::Rebooting(r), Ack) => self.take_ack(cx, reply, requested_at, Some(r.address)),
-            (State::Renewing(r), Ack) => {
-                from(r.server)?;
-                self.take_ack(cx, reply, requested_at, None)
-            }
-            (State::Renewing(r), Nak) => {
-                from(r.server)?;
-                self.take_nak(cx, reply)
-            }
-            (State::Rebinding(_), Ack) => self.take_ack(cx, reply, requested_at, None),
-            (State::Rebooting(_) | State::Rebinding(_), Nak) => self.take_nak(cx, reply),
-            _ => Err(Mismatch::WrongMessageType),
-        }
-    }
-
-    fn take_offer(&mut self, s: Selecting, reply: &Reply<'_>) -> Result<(), Mismatch> {
-        let (address, _) = reply.terms()?;
-        let offer = Offer { address, server: reply.server };
-        self.counters.add(Tally::ReceivedOffer, 1);
-        // Table 5: the REQUEST has the OFFER's xid.
-        let exchange = Exchange::with_xid(s.exchange.xid, s.exchange.began);
-        let (secs, broadcast) = (s.secs, s.broadcast);
-        self.enter(State::Requesting(Requesting { exchange, offer, secs, broadcast }));
-        Ok(())
-    }
-
-    /// An ACK from a server that may give one; `expected` is the address that it must be for.
-    fn take_ack(
-        &mut self,
-        cx: &mut Cx<'_>,
-        reply: &Reply<'_>,
-        requested_at: Instant,
-        expected: Option<Ipv4Addr>,
-    ) -> Result<(), Mismatch> {
-        let (address, terms) = reply.terms()?;
-        if expected.is_some_and(|expected| expected != address) {
-            return Err(Mismatch::WrongYiaddr);
-        }
-        let times =
-            terms.times(requested_at, cx.now, cx.rng).map_err(|_| Mismatch::LeaseTooShort)?;
-        self.counters.add(Tally::ReceivedAck, 1);
-        // §4.4.5 says nothing about another address in a renewal: it is a new lease, not that one.
-        let is_same = self.lease.is_some_and(|lease| lease.address == address);
-        if !is_same {
-            self.lose(LostReason::AddressChanged);
-        }
-        let stored = self.vault.store(&reply.message);
-        self.counters.add(Tally::OptionsDropped, stored.dropped);
-        self.counters.add(Tally::OptionsMalformed, stored.malformed);
-        self.lease = Some(Grant { address, server_identifier: reply.server, requested_at, times });
-        if is_same {
-            self.outbox.renewed(stored.changed);
-        } else {
-            self.outbox.bound();
-        }
-        self.hint = None;
-        self.naks = 0;
-        self.enter(State::Bound { times });
-        Ok(())
-    }
-
-    /// A NAK from a server that may refuse: INIT, after a while (rule 12).
-    fn take_nak(&mut self, cx: &mut Cx<'_>, reply: &Reply<'_>) -> Result<(), Mismatch> {
-        self.counters.add(Tally::ReceivedNak, 1);
-        self.outbox.nak(reply.server);
-        self.lose(LostReason::Nak);
-        self.hint = None;
-        self.naks = self.naks.saturating_add(1);
-        let until = cx.now + retry::nak_backoff(self.naks);
-        self.enter(State::Init { until, reboot: None });
-        Ok(())
     }
 }
 

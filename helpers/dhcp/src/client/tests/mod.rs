@@ -9,7 +9,7 @@ mod simulation;
 mod timers;
 
 use super::*;
-use crate::code;
+use crate::code::{self, MessageType};
 use crate::message::{Header, Message, MessageWriter};
 use bringup_core::client::{Checksum, Host, Mac, Rng, drive};
 use bringup_core::error::ErrorKind;
