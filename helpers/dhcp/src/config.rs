@@ -6,6 +6,7 @@ use bringup_core::wire::Full;
 
 use crate::code;
 use crate::message::{ETHERNET, Header, MessageWriter};
+use crate::offer::{self, OfferPolicy};
 use crate::retry::Profile;
 
 /// The smallest maximum message size that may be announced, octets. RFC 2132 §9.10.
@@ -98,6 +99,20 @@ pub enum BroadcastFlag {
     Always,
 }
 
+/// Whether somebody else may have the address that we got. RFC 5227.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ConflictDetection {
+    /// The server is believed.
+    Off,
+    /// The address is used at once, and three probes in half a second look behind it. The lease is
+    /// lost if somebody answers. Not what RFC 5227 asks for, and not on the critical path.
+    #[default]
+    Short,
+    /// By the book: the address is used after three probes and 4 to 7 s, and is watched and
+    /// defended from then on.
+    Strict,
+}
+
 /// What a client is made with.
 #[derive(Clone, Copy, Debug)]
 pub struct Config<'m> {
@@ -122,6 +137,13 @@ pub struct Config<'m> {
     /// The first DISCOVER or REQUEST is put off by a random time up to this. 0 by default; fleets
     /// that are switched on together want a second, RFC 2131 §4.4.1 up to ten.
     pub initial_delay_max: Duration,
+    /// How long offers are collected before the best is taken. 0 by default: the first wins, as
+    /// with everybody else, and nobody is left to ask when its server changes its mind.
+    pub offer_window: Duration,
+    /// How offers are judged; it sees every one.
+    pub offer_policy: OfferPolicy,
+    /// Whether to look for others with our address.
+    pub conflict_detection: ConflictDetection,
 }
 
 impl<'m> Config<'m> {
@@ -138,6 +160,9 @@ impl<'m> Config<'m> {
             mtu: 1500,
             broadcast_flag: BroadcastFlag::AfterSilence,
             initial_delay_max: Duration::ZERO,
+            offer_window: Duration::ZERO,
+            offer_policy: offer::score,
+            conflict_detection: ConflictDetection::Short,
         }
     }
 

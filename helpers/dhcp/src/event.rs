@@ -2,6 +2,8 @@
 
 use core::net::Ipv4Addr;
 
+use bringup_core::client::Mac;
+
 /// Something that the application should act upon. The details are in
 /// [`DhcpClient::lease`](crate::client::DhcpClient::lease).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,6 +25,17 @@ pub enum Event {
         /// The server.
         server: Ipv4Addr,
     },
+    /// Another station uses our address, or wants it. If that costs us the lease,
+    /// [`Lost`](Self::Lost) follows; otherwise it was defended, once. RFC 5227 §2.4.
+    Conflict {
+        /// The address.
+        address: Ipv4Addr,
+        /// The other station.
+        by: Mac,
+    },
+    /// The answer to an INFORM is there:
+    /// [`DhcpClient::informed`](crate::client::DhcpClient::informed).
+    Informed,
     /// Nobody answers, or nobody stands by his offer. The client goes on trying.
     NoServer,
 }
@@ -38,6 +51,8 @@ pub enum LostReason {
     AddressChanged,
     /// We gave it back.
     Released,
+    /// Another station has the address.
+    Conflict,
 }
 
 impl LostReason {
@@ -48,6 +63,7 @@ impl LostReason {
             Self::Nak => "nak",
             Self::AddressChanged => "address-changed",
             Self::Released => "released",
+            Self::Conflict => "conflict",
         }
     }
 }
@@ -57,19 +73,36 @@ impl LostReason {
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Outbox {
     nak: Option<Ipv4Addr>,
+    conflict: Option<(Ipv4Addr, Mac)>,
     lost: Option<LostReason>,
     /// [`Event::Bound`] or [`Event::Renewed`].
     gained: Option<Event>,
     no_server: bool,
+    informed: bool,
 }
 
 impl Outbox {
     pub(crate) const fn new() -> Self {
-        Self { nak: None, lost: None, gained: None, no_server: false }
+        Self {
+            nak: None,
+            conflict: None,
+            lost: None,
+            gained: None,
+            no_server: false,
+            informed: false,
+        }
     }
 
     pub(crate) fn nak(&mut self, server: Ipv4Addr) {
         self.nak = Some(server);
+    }
+
+    pub(crate) fn conflict(&mut self, address: Ipv4Addr, by: Mac) {
+        self.conflict = Some((address, by));
+    }
+
+    pub(crate) fn informed(&mut self) {
+        self.informed = true;
     }
 
     pub(crate) fn no_server(&mut self) {
@@ -99,8 +132,11 @@ impl Outbox {
 
     pub(crate) fn next(&mut self) -> Option<Event> {
         let nak = self.nak.take().map(|server| Event::Nak { server });
-        nak.or_else(|| self.lost.take().map(|why| Event::Lost { why }))
+        let conflict = || self.conflict.take().map(|(address, by)| Event::Conflict { address, by });
+        nak.or_else(conflict)
+            .or_else(|| self.lost.take().map(|why| Event::Lost { why }))
             .or_else(|| self.gained.take())
+            .or_else(|| core::mem::take(&mut self.informed).then_some(Event::Informed))
             .or_else(|| core::mem::take(&mut self.no_server).then_some(Event::NoServer))
     }
 }

@@ -12,7 +12,8 @@
 //! | [`route`], [`name`] | the two options with an inner grammar: classless routes and search names |
 //! | [`message`] | the BOOTP message: parse, and [`message::MessageWriter`] for client and server |
 //! | [`frame`] | IPv4 and UDP around it, checked strictly |
-//! | [`config`], [`retry`] | what the user sets |
+//! | [`arp`] | ARP, with which an address is claimed |
+//! | [`config`], [`offer`], [`retry`] | what the user sets |
 //! | [`lease`] | what the server granted |
 //! | [`client`] | the state machine |
 //! | [`event`], [`counters`] | what the application hears, and why something was ignored |
@@ -25,6 +26,7 @@
 #[macro_use]
 mod named;
 
+pub mod arp;
 mod bucket;
 pub mod client;
 pub mod code;
@@ -35,13 +37,14 @@ pub mod frame;
 pub mod lease;
 pub mod message;
 pub mod name;
+pub mod offer;
 pub mod options;
 pub mod retry;
 pub mod route;
 mod vault;
 
 pub use client::{DhcpClient, StateName};
-pub use config::{BroadcastFlag, ClientIdentifier, Config};
+pub use config::{BroadcastFlag, ClientIdentifier, Config, ConflictDetection};
 pub use counters::{Counters, Discard};
 pub use event::{Event, LostReason};
 pub use lease::Lease;

@@ -78,6 +78,19 @@ pub(crate) const fn nak_backoff(naks: u8) -> Duration {
     Duration::from_secs(1 << (if doublings < 6 { doublings } else { 6 }))
 }
 
+/// How many INFORMs go unanswered before the application is told. RFC 2131 §4.4.3.
+pub(crate) const INFORMS: u8 = 4;
+
+/// How many conflicts in a row there may be before addresses are tried once a minute only.
+/// RFC 5227 §1.1 MAX_CONFLICTS.
+const MAX_CONFLICTS: u8 = 10;
+
+/// How long nothing is asked for after a DECLINE: at least 10 s (RFC 2131 §3.1 step 5), a minute
+/// after many (RFC 5227 §2.1.1 RATE_LIMIT_INTERVAL).
+pub(crate) const fn quiet(conflicts: u8) -> Duration {
+    Duration::from_secs(if conflicts >= MAX_CONFLICTS { 60 } else { 10 })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -6,13 +6,15 @@ use bringup_core::client::Cx;
 use bringup_core::time::Instant;
 
 use super::DhcpClient;
-use super::exchange::Exchange;
+use super::claim::Claim;
 use super::reply::Reply;
-use super::state::{Offer, Requesting, Selecting, State};
+use super::state::{Informing, Probing, Selecting, State, Then};
 use crate::code::MessageType;
+use crate::config::ConflictDetection;
 use crate::counters::{Discard, Mismatch, Tally};
 use crate::event::LostReason;
 use crate::lease::Grant;
+use crate::offer::{Offer, OfferView};
 use crate::retry;
 
 impl DhcpClient<'_> {
@@ -38,7 +40,7 @@ impl DhcpClient<'_> {
             if reply.server == server { Ok(()) } else { Err(Mismatch::WrongServer) }
         };
         match (self.state, reply.kind) {
-            (State::Selecting(s), Offered) => self.take_offer(s, reply),
+            (State::Selecting(s), Offered) => self.take_offer(cx, s, reply),
             // RFC 4039 §3.1: only if we asked for it, and it says that it is that.
             (State::Selecting(_), Ack) if self.config.rapid_commit && reply.rapid_commit => {
                 self.take_ack(cx, reply, requested_at, None)
@@ -61,20 +63,42 @@ impl DhcpClient<'_> {
                 from(r.server)?;
                 self.take_nak(cx, reply)
             }
+            (State::Informing(i), Ack) => {
+                i.server.map_or(Ok(()), from)?;
+                self.take_configuration(reply, &i, requested_at);
+                Ok(())
+            }
             (State::Rebinding(_), Ack) => self.take_ack(cx, reply, requested_at, None),
             (State::Rebooting(_) | State::Rebinding(_), Nak) => self.take_nak(cx, reply),
             _ => Err(Mismatch::WrongMessageType),
         }
     }
 
-    fn take_offer(&mut self, s: Selecting, reply: &Reply<'_>) -> Result<(), Mismatch> {
-        let (address, _) = reply.terms()?;
-        let offer = Offer { address, server: reply.server };
+    fn take_offer(
+        &mut self,
+        cx: &mut Cx<'_>,
+        mut s: Selecting,
+        reply: &Reply<'_>,
+    ) -> Result<(), Mismatch> {
+        let (address, terms) = reply.terms()?;
+        let (server, lease_time) = (reply.server, terms.lease_time);
+        let is_ours = self.hint == Some(address);
+        let message = reply.message;
+        let view = OfferView { address, server, lease_time, is_ours, message };
+        let score = (self.config.offer_policy)(&view);
+        if score == 0 {
+            return Err(Mismatch::OfferRefused);
+        }
         self.counters.add(Tally::ReceivedOffer, 1);
-        // Table 5: the REQUEST has the OFFER's xid.
-        let exchange = Exchange::with_xid(s.exchange.xid, s.exchange.began);
-        let (secs, broadcast) = (s.secs, s.broadcast);
-        self.enter(State::Requesting(Requesting { exchange, offer, secs, broadcast }));
+        self.offers.add(Offer { address, server }, score, cx.now);
+        if s.decide_at.is_none() {
+            self.offers.set_asked(s.asked());
+            s.decide_at = Some(cx.now + self.config.offer_window);
+            self.enter(State::Selecting(s));
+        }
+        if self.config.offer_window.is_zero() {
+            self.request_best(cx, None);
+        }
         Ok(())
     }
 
@@ -98,19 +122,55 @@ impl DhcpClient<'_> {
         if !is_same {
             self.lose(LostReason::AddressChanged);
         }
+        let changed = self.store(reply, address);
+        let grant = Grant { address, server_identifier: reply.server, requested_at, times };
+        let mode = self.config.conflict_detection;
+        // RFC 5227 §2.1: before the first use and after the link was gone, never periodically.
+        if !is_same || matches!(self.state, State::Rebooting(_)) {
+            self.claim = Claim::new(address, mode, cx.now, cx.rng);
+        }
+        if is_same {
+            self.outbox.renewed(changed);
+            self.settle(grant);
+        } else if mode == ConflictDetection::Strict {
+            self.enter(State::Probing(Probing { grant }));
+        } else {
+            self.outbox.bound();
+            self.settle(grant);
+        }
+        Ok(())
+    }
+
+    /// Keeps the options of an ACK for `address`, beside those that came with it before; whether
+    /// they differ from those.
+    fn store(&mut self, reply: &Reply<'_>, address: Ipv4Addr) -> bool {
+        if self.vault_for.replace(address) != Some(address) {
+            self.vault.clear();
+        }
         let stored = self.vault.store(&reply.message);
         self.counters.add(Tally::OptionsDropped, stored.dropped);
         self.counters.add(Tally::OptionsMalformed, stored.malformed);
-        self.lease = Some(Grant { address, server_identifier: reply.server, requested_at, times });
-        if is_same {
-            self.outbox.renewed(stored.changed);
-        } else {
-            self.outbox.bound();
-        }
+        stored.changed
+    }
+
+    /// The lease is in force: BOUND.
+    pub(super) fn settle(&mut self, grant: Grant) {
+        self.lease = Some(grant);
         self.hint = None;
         self.naks = 0;
-        self.enter(State::Bound { times });
-        Ok(())
+        self.offers.clear();
+        self.enter(State::Bound { times: grant.times });
+    }
+
+    /// The ACK to an INFORM: options only. Its `yiaddr` is 0 and it has no lease (§4.3.5).
+    fn take_configuration(&mut self, reply: &Reply<'_>, i: &Informing, requested_at: Instant) {
+        self.counters.add(Tally::ReceivedAck, 1);
+        self.forget_options();
+        self.store(reply, i.address);
+        let (address, server_identifier) = (i.address, reply.server);
+        self.informed = Some(Grant { address, server_identifier, requested_at, times: None });
+        self.outbox.informed();
+        self.enter(State::Stopped);
     }
 
     /// A NAK from a server that may refuse: INIT, after a while (rule 12).
@@ -118,10 +178,11 @@ impl DhcpClient<'_> {
         self.counters.add(Tally::ReceivedNak, 1);
         self.outbox.nak(reply.server);
         self.lose(LostReason::Nak);
+        self.forget_options();
         self.hint = None;
         self.naks = self.naks.saturating_add(1);
         let until = cx.now + retry::nak_backoff(self.naks);
-        self.enter(State::Init { until, reboot: None });
+        self.enter(State::Init { until, then: Then::Offer });
         Ok(())
     }
 }

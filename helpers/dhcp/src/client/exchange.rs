@@ -8,11 +8,20 @@ const RENEW_FLOOR: Duration = Duration::from_secs(60);
 
 /// When a message of an exchange goes out.
 #[derive(Clone, Copy, Debug)]
-enum Next {
+pub(super) enum Next {
     /// As soon as there is a socket and a token.
     Due,
     /// Then, if there is no answer before.
     At(Instant),
+}
+
+impl Next {
+    pub(super) const fn deadline(self) -> Option<Instant> {
+        match self {
+            Self::Due => None,
+            Self::At(at) => Some(at),
+        }
+    }
 }
 
 /// A message that is sent until somebody answers, under one xid.
@@ -43,10 +52,7 @@ impl Exchange {
     }
 
     pub(super) const fn deadline(&self) -> Option<Instant> {
-        match self.next {
-            Next::Due => None,
-            Next::At(at) => Some(at),
-        }
+        self.next.deadline()
     }
 
     pub(super) const fn send_again(&mut self) {

@@ -15,7 +15,9 @@
 //!   and address are bound to the exchange before anything in it is believed.
 
 mod answer;
+mod claim;
 mod exchange;
+mod neighbour;
 mod progress;
 mod reply;
 mod send;
@@ -29,10 +31,12 @@ use core::net::Ipv4Addr;
 use bringup_core::client::{Client, Cx, Input, Transmit};
 use bringup_core::time::{Duration, Instant};
 
+use self::claim::Claim;
 use self::exchange::Exchange;
 use self::send::Draft;
-use self::sockets::Sockets;
-use self::state::{Rebooting, Releasing, Selecting, State};
+use self::sockets::{Sockets, Wanted};
+use self::state::{Informing, Rebooting, Releasing, Selecting, State, Then};
+use crate::arp::ETHERTYPE_ARP;
 use crate::bucket::Bucket;
 use crate::config::Config;
 use crate::counters::{Counters, Discard, Mismatch, Tally};
@@ -40,9 +44,10 @@ use crate::event::{Event, LostReason, Outbox};
 use crate::frame;
 use crate::lease::{Grant, Lease};
 use crate::message::CLIENT_PORT;
+use crate::offer::Offers;
 use crate::vault::Vault;
 
-pub use self::sockets::{LINK, UNICAST};
+pub use self::sockets::{ARP, LINK, UNICAST};
 pub use self::state::StateName;
 
 /// The most steps that one call of `handle_timeout` takes: after a suspend, T1 and T2 and expiry
@@ -62,8 +67,19 @@ pub struct DhcpClient<'m> {
     /// The address that may be used, in whatever state.
     lease: Option<Grant>,
     vault: Vault<'m>,
+    /// The address that the options in the vault came with.
+    vault_for: Option<Ipv4Addr>,
+    /// What an INFORM brought. The vault holds its options then; there is no lease beside it.
+    informed: Option<Grant>,
     /// An address from before that DISCOVERs ask for.
     hint: Option<Ipv4Addr>,
+    /// Offers that were not taken, or not yet.
+    offers: Offers,
+    /// The address that is being looked after.
+    claim: Option<Claim>,
+    /// Conflicts in a row, and until when the last DECLINE wants quiet.
+    conflicts: u8,
+    quiet_until: Option<Instant>,
     /// NAKs since the last lease, for the backoff.
     naks: u8,
     sockets: Sockets,
@@ -84,7 +100,13 @@ impl<'m> DhcpClient<'m> {
             state: State::Stopped,
             lease: None,
             vault: Vault::new(storage),
+            vault_for: None,
+            informed: None,
             hint: None,
+            offers: Offers::new(),
+            claim: None,
+            conflicts: 0,
+            quiet_until: None,
             naks: 0,
             sockets: Sockets::new(),
             bucket: Bucket::new(),
@@ -113,13 +135,20 @@ impl<'m> DhcpClient<'m> {
             return;
         }
         self.expire(cx.now);
+        if self.informed.take().is_some() {
+            self.forget_options();
+        }
         let reboot = self.lease.map(|lease| lease.address).or(remembered);
+        let then = reboot.map_or(Then::Discover, Then::Reboot);
         let range = self.config.initial_delay_max.as_micros();
-        if range == 0 {
-            self.begin(cx, reboot);
+        let delay = if range == 0 { 0 } else { cx.rng.below(range).saturating_add(1) };
+        let wanted = cx.now + Duration::from_micros(delay);
+        // The quiet after a DECLINE outlasts a flap of the link.
+        let until = self.quiet_until.map_or(wanted, |quiet| quiet.max(wanted));
+        if until > cx.now {
+            self.enter(State::Init { until, then });
         } else {
-            let until = cx.now + Duration::from_micros(cx.rng.below(range).saturating_add(1));
-            self.enter(State::Init { until, reboot });
+            self.begin(cx, then);
         }
     }
 
@@ -132,7 +161,28 @@ impl<'m> DhcpClient<'m> {
         if matches!(self.state, State::Releasing(_)) {
             self.lose(LostReason::Released);
         }
+        if let State::Probing(probing) = self.state {
+            self.hint = Some(probing.grant.address);
+        }
+        self.claim = None;
         self.enter(State::Stopped);
+    }
+
+    /// Asks for configuration only (INFORM, RFC 2131 §4.4.3): `address` is on the interface
+    /// already, from elsewhere. From `server` if one is known, otherwise from everybody. Then
+    /// [`Event::Informed`] or, after four tries, [`Event::NoServer`]; the client is stopped in
+    /// either case. Does nothing unless it is stopped and has no lease.
+    pub fn inform(&mut self, cx: &mut Cx<'_>, address: Ipv4Addr, server: Option<Ipv4Addr>) {
+        if !matches!(self.state, State::Stopped) || self.lease.is_some() {
+            return;
+        }
+        let exchange = Exchange::new(cx.rng, None);
+        self.enter(State::Informing(Informing { exchange, address, server }));
+    }
+
+    /// What the last INFORM brought: options, the address that it was asked for, and no times.
+    pub fn informed(&self) -> Option<Lease<'_>> {
+        self.informed.map(|grant| Lease { grant, options: self.vault.options() })
     }
 
     /// Gives the lease back: one RELEASE, then [`Event::Lost`], and the client is stopped. The
@@ -149,6 +199,7 @@ impl<'m> DhcpClient<'m> {
         };
         // Only an address that we still want is worth asking for again.
         self.hint = None;
+        self.claim = None;
         self.enter(next);
     }
 
@@ -174,29 +225,38 @@ impl<'m> DhcpClient<'m> {
         self.state = next;
     }
 
-    /// INIT or INIT-REBOOT, without further waiting.
-    fn begin(&mut self, cx: &mut Cx<'_>, reboot: Option<Ipv4Addr>) {
-        match reboot {
-            Some(address) => {
+    /// What INIT leads to, without further waiting.
+    fn begin(&mut self, cx: &mut Cx<'_>, then: Then) {
+        match then {
+            Then::Reboot(address) => {
                 let exchange = Exchange::new(cx.rng, None);
                 self.enter(State::Rebooting(Rebooting { exchange, address }));
             }
-            None => self.discover(cx, None),
+            Then::Offer => self.request_best(cx, None),
+            Then::Discover => self.discover(cx, None),
         }
     }
 
     /// A new DISCOVER; `began` if it goes on with an acquisition that was begun before.
     fn discover(&mut self, cx: &mut Cx<'_>, began: Option<Instant>) {
+        self.offers.clear();
         let exchange = Exchange::new(cx.rng, began);
-        self.enter(State::Selecting(Selecting { exchange, secs: 0, broadcast: false }));
+        let (secs, broadcast, decide_at) = (0, false, None);
+        self.enter(State::Selecting(Selecting { exchange, secs, broadcast, decide_at }));
     }
 
     /// The lease ends.
     fn lose(&mut self, why: LostReason) {
+        self.claim = None;
         if self.lease.take().is_some() {
-            self.vault.clear();
+            self.forget_options();
             self.outbox.lost(why);
         }
+    }
+
+    fn forget_options(&mut self) {
+        self.vault.clear();
+        self.vault_for = None;
     }
 }
 
@@ -216,6 +276,9 @@ impl Client for DhcpClient<'_> {
                 Ok(datagram) => self.receive(cx, datagram.bytes),
                 Err(why) => Err(why.into()),
             },
+            Input::Frame { socket: ARP, ethertype: ETHERTYPE_ARP, payload, .. } => {
+                self.hear_arp(cx, payload)
+            }
             Input::Datagram { socket: UNICAST, bytes, .. } => self.receive(cx, bytes),
             Input::SendFailed { socket, .. } => {
                 self.sockets.refused(socket);
@@ -237,6 +300,7 @@ impl Client for DhcpClient<'_> {
         if self.expire(cx.now) {
             self.restart_if_bound(cx);
         }
+        self.advance_claim(cx);
         for _ in 0..STEPS_MAX {
             match self.state.deadline() {
                 Some(at) if at <= cx.now => {
@@ -249,23 +313,23 @@ impl Client for DhcpClient<'_> {
     }
 
     fn poll_transmit<'b>(&mut self, cx: &mut Cx<'_>, buffer: &'b mut [u8]) -> Option<Transmit<'b>> {
+        let arp = self.claim.is_some_and(|claim| claim.needs_arp());
         let (link, unicast) = (self.state.needs_link(), self.state.needs_unicast());
-        if let Some(change) = self.sockets.step(link, unicast) {
+        if let Some(change) = self.sockets.step(Wanted { link, unicast, arp }) {
             return Some(change);
         }
-        if !self.state.is_due() {
-            return None;
+        if self.state.is_due() {
+            let draft = Draft::of(&self.state, &self.config, self.hint, cx.now)?;
+            if self.may_send(cx, &draft) {
+                let written = draft.write(&self.config, buffer);
+                if written.is_err() {
+                    self.counters.add(Tally::BufferTooSmall, 1);
+                }
+                self.sent(cx, &draft, written.is_ok());
+                return written.ok();
+            }
         }
-        let draft = Draft::of(&self.state, &self.config, self.hint, cx.now)?;
-        if !self.may_send(cx, &draft) {
-            return None;
-        }
-        let written = draft.write(&self.config, buffer);
-        if written.is_err() {
-            self.counters.add(Tally::BufferTooSmall, 1);
-        }
-        self.sent(cx, &draft, written.is_ok());
-        written.ok()
+        self.transmit_arp(cx, buffer)
     }
 
     fn poll_event(&mut self) -> Option<Event> {
@@ -274,6 +338,7 @@ impl Client for DhcpClient<'_> {
 
     fn poll_timeout(&self) -> Option<Instant> {
         let expiry = self.lease.and_then(|lease| lease.times).map(|times| times.expires_at);
-        [self.state.deadline(), self.blocked_until, expiry].into_iter().flatten().min()
+        let claim = self.claim.and_then(|claim| claim.deadline());
+        [self.state.deadline(), self.blocked_until, expiry, claim].into_iter().flatten().min()
     }
 }

@@ -6,10 +6,11 @@ use bringup_core::time::Instant;
 use super::DhcpClient;
 use super::exchange::{Exchange, renewal_wait};
 use super::send::Draft;
-use super::state::{Rebinding, Renewing, State};
+use super::state::{Rebinding, Renewing, Requesting, State, Then};
 use crate::code::MessageType;
 use crate::counters::Tally;
 use crate::event::LostReason;
+use crate::retry;
 
 impl DhcpClient<'_> {
     /// RFC 2131 §4.4.5: at expiry the client MUST stop using the address. Whether that happened.
@@ -35,8 +36,9 @@ impl DhcpClient<'_> {
     pub(super) fn step(&mut self, cx: &mut Cx<'_>) {
         let profile = self.config.profile;
         match self.state {
-            State::Stopped | State::Releasing(_) => {}
-            State::Init { reboot, .. } => self.begin(cx, reboot),
+            State::Stopped | State::Probing(_) | State::Releasing(_) | State::Declining(_) => {}
+            State::Init { then, .. } => self.begin(cx, then),
+            State::Selecting(s) if s.decide_at.is_some() => self.request_best(cx, s.exchange.began),
             State::Selecting(s) => {
                 if s.exchange.sends == profile.silent_sends() {
                     self.outbox.no_server();
@@ -46,14 +48,22 @@ impl DhcpClient<'_> {
             State::Requesting(r) if r.exchange.sends >= profile.requests() => {
                 // RFC 2131 §3.1 step 5: INIT, and the user SHOULD be told.
                 self.outbox.no_server();
-                self.discover(cx, r.exchange.began);
+                self.request_best(cx, r.exchange.began);
+            }
+            State::Informing(i) if i.exchange.sends >= retry::INFORMS => {
+                // RFC 2131 §4.4.3: the user SHOULD be told, and goes on without.
+                self.outbox.no_server();
+                self.enter(State::Stopped);
             }
             State::Rebooting(r) if r.exchange.sends >= profile.reboots() => {
                 // Silence is no refusal: the server may just not know us (§4.3.2).
                 self.hint = Some(r.address);
                 self.discover(cx, r.exchange.began);
             }
-            State::Requesting(_) | State::Rebooting(_) | State::Rebinding(_) => self.send_again(),
+            State::Requesting(_)
+            | State::Rebooting(_)
+            | State::Rebinding(_)
+            | State::Informing(_) => self.send_again(),
             State::Bound { times } => match (times, self.lease) {
                 (Some(times), Some(lease)) => {
                     let (address, server) = (lease.address, lease.server_identifier);
@@ -69,6 +79,18 @@ impl DhcpClient<'_> {
             }
             State::Renewing(_) => self.send_again(),
         }
+    }
+
+    /// Asks for the best offer that stands; begins anew if there is none.
+    pub(super) fn request_best(&mut self, cx: &mut Cx<'_>, began: Option<Instant>) {
+        let offer = self.offers.take_best(cx.now);
+        let Some((offer, asked)) = offer.zip(self.offers.asked()) else {
+            return self.discover(cx, began);
+        };
+        // Table 5: the REQUEST has the OFFER's xid.
+        let exchange = Exchange::with_xid(asked.xid, asked.began);
+        let (secs, broadcast) = (asked.secs, asked.broadcast);
+        self.enter(State::Requesting(Requesting { exchange, offer, secs, broadcast }));
     }
 
     fn send_again(&mut self) {
@@ -104,16 +126,26 @@ impl DhcpClient<'_> {
             State::Rebinding(r) => {
                 r.exchange.sent(now, renewal_wait(now, r.times.expires_at), went_out);
             }
+            State::Informing(i) => {
+                i.exchange.sent(now, profile.wait(i.exchange.sends, cx.rng), went_out);
+            }
+            State::Declining(_) => {
+                let until = now + retry::quiet(self.conflicts);
+                self.quiet_until = Some(until);
+                self.enter(State::Init { until, then: Then::Offer });
+            }
             State::Releasing(_) => {
                 self.lose(LostReason::Released);
                 self.enter(State::Stopped);
             }
-            State::Stopped | State::Init { .. } | State::Bound { .. } => {}
+            State::Stopped | State::Init { .. } | State::Probing(_) | State::Bound { .. } => {}
         }
         if went_out {
             let tally = match draft.kind {
                 MessageType::Discover => Tally::SentDiscover,
                 MessageType::Release => Tally::SentRelease,
+                MessageType::Decline => Tally::SentDecline,
+                MessageType::Inform => Tally::SentInform,
                 _ => Tally::SentRequest,
             };
             self.counters.add(tally, 1);
@@ -126,6 +158,11 @@ impl DhcpClient<'_> {
             self.sent(cx, draft, false);
             return false;
         }
+        self.has_token(cx)
+    }
+
+    /// Takes a token for one frame or datagram of whatever kind.
+    pub(super) fn has_token(&mut self, cx: &Cx<'_>) -> bool {
         if let Err(until) = self.bucket.take(cx.now) {
             self.blocked_until = Some(until);
             self.counters.add(Tally::Throttled, 1);

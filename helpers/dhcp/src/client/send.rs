@@ -36,12 +36,16 @@ pub(super) struct Draft {
     server: Option<Ipv4Addr>,
     /// Option 80.
     rapid_commit: bool,
+    /// Option 56, for whoever reads the server's log. Table 5: SHOULD in DECLINE and RELEASE,
+    /// SHOULD NOT elsewhere.
+    text: Option<&'static [u8]>,
     route: Route,
 }
 
 impl Draft {
     fn new(kind: MessageType, header: Header, route: Route) -> Self {
-        Self { kind, header, requested: None, server: None, rapid_commit: false, route }
+        let (requested, server, rapid_commit, text) = (None, None, false, None);
+        Self { kind, header, requested, server, rapid_commit, text, route }
     }
 
     /// What `state` has to send now; `hint` is an address that we had before.
@@ -93,9 +97,26 @@ impl Draft {
                 let mut header = config.header(r.xid);
                 header.ciaddr = r.address;
                 let route = Route::Unicast(r.server);
-                Self { server: Some(r.server), ..Self::new(MessageType::Release, header, route) }
+                let text = Some(&b"no longer needed"[..]);
+                let release = Self::new(MessageType::Release, header, route);
+                Self { server: Some(r.server), text, ..release }
             }
-            State::Stopped | State::Init { .. } | State::Bound { .. } => return None,
+            State::Declining(d) => Self {
+                // Table 5: ciaddr, secs and flags are 0; 50 and 54 MUST be there.
+                requested: Some(d.address),
+                server: Some(d.server),
+                text: Some(b"address in use"),
+                ..Self::new(MessageType::Decline, config.header(d.xid), anywhere)
+            },
+            State::Informing(i) => {
+                let mut header = config.header(i.exchange.xid);
+                (header.secs, header.ciaddr) = (i.exchange.secs(now), i.address);
+                let route = i.server.map_or(Route::Broadcast(i.address), Route::Unicast);
+                Self::new(MessageType::Inform, header, route)
+            }
+            State::Stopped | State::Init { .. } | State::Probing(_) | State::Bound { .. } => {
+                return None;
+            }
         };
         Some(draft)
     }
@@ -117,9 +138,12 @@ impl Draft {
         if let Some(server) = self.server {
             message.address(code::SERVER_IDENTIFIER, server)?;
         }
-        // Table 5: 12, 55, 57 and 60 are for DISCOVER and REQUEST only.
-        if matches!(self.kind, MessageType::Discover | MessageType::Request) {
+        // Table 5: 12, 55, 57 and 60 are not for DECLINE and RELEASE.
+        if matches!(self.kind, MessageType::Discover | MessageType::Request | MessageType::Inform) {
             config.write_wishes(&mut message)?;
+        }
+        if let Some(text) = self.text {
+            message.option(code::MESSAGE, text)?;
         }
         if self.rapid_commit {
             message.option(code::RAPID_COMMIT, &[])?;
