@@ -8,6 +8,7 @@ use crate::code;
 use crate::message::{ETHERNET, Header, MessageWriter};
 use crate::offer::{self, OfferPolicy};
 use crate::retry::Profile;
+use crate::snapshot;
 
 /// The smallest maximum message size that may be announced, octets. RFC 2132 §9.10.
 const MESSAGE_SIZE_MIN: u16 = 576;
@@ -144,6 +145,9 @@ pub struct Config<'m> {
     pub offer_policy: OfferPolicy,
     /// Whether to look for others with our address.
     pub conflict_detection: ConflictDetection,
+    /// Whether a lease's router is asked by ARP for its link address, and by that, after the link
+    /// was gone, whether this is still the same network (DNAv4, RFC 4436).
+    pub detect_attachment: bool,
 }
 
 impl<'m> Config<'m> {
@@ -163,12 +167,20 @@ impl<'m> Config<'m> {
             offer_window: Duration::ZERO,
             offer_policy: offer::score,
             conflict_detection: ConflictDetection::Short,
+            detect_attachment: true,
         }
     }
 
     /// Option 61.
     pub(crate) fn write_identity(&self, message: &mut MessageWriter<'_>) -> Result<(), Full> {
         self.client_identifier.write(self.mac, message)
+    }
+
+    /// A mark of option 61, by which a snapshot is known to be ours.
+    pub(crate) fn identity(&self) -> u32 {
+        let mut buffer = [0; 7];
+        let (head, tail) = self.client_identifier.parts(self.mac, &mut buffer).unwrap_or_default();
+        snapshot::crc32(head).rotate_left(1) ^ snapshot::crc32(tail)
     }
 
     /// Options 57, 12, 60 and 55: the same in DISCOVER and every REQUEST (RFC 2131 §3.5).

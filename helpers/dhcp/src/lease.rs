@@ -3,12 +3,13 @@
 use core::net::Ipv4Addr;
 
 use bringup_core::client::Rng;
-use bringup_core::time::{Duration, Instant};
+use bringup_core::time::{Duration, Instant, Utc};
 
 use crate::code;
 use crate::name::{DomainName, SearchNames};
 use crate::options::{Addresses, DhcpOption, Value};
 use crate::route::{self, Route, RouteSource};
+use crate::snapshot::{Snapshot, WallTimes};
 use crate::vault::OptionSet;
 
 /// Storage for the options of a lease that does for any message of 1,500 octets, in octets.
@@ -35,6 +36,33 @@ pub struct Times {
     pub rebind_at: Instant,
     /// The address must not be used from here on.
     pub expires_at: Instant,
+}
+
+impl Times {
+    /// The same by the wall clock, which reads `utc` now.
+    pub(crate) fn on_the_wall(self, now: Instant, utc: Utc) -> WallTimes {
+        let wall = |at: Instant| {
+            let (ahead, behind) = (at.since(now), now.since(at));
+            let ns = |d: Duration| i64::try_from(d.as_micros()).map_or(i64::MAX, to_nanos);
+            utc.offset_by(ns(ahead)).offset_by(-ns(behind))
+        };
+        let (renew_at, rebind_at) = (wall(self.renew_at), wall(self.rebind_at));
+        WallTimes { renew_at, rebind_at, expires_at: wall(self.expires_at) }
+    }
+
+    /// The times of a snapshot by our clock, which reads `now` when the wall clock reads `utc`.
+    fn from_the_wall(times: WallTimes, now: Instant, utc: Utc) -> Self {
+        let at = |wall: Utc| {
+            let ns = u64::try_from(wall.nanos_since(utc)).unwrap_or(0);
+            now + Duration::from_micros(ns / 1_000)
+        };
+        let (renew_at, rebind_at) = (at(times.renew_at), at(times.rebind_at));
+        Self { renew_at, rebind_at, expires_at: at(times.expires_at) }
+    }
+}
+
+const fn to_nanos(us: i64) -> i64 {
+    us.saturating_mul(1_000)
 }
 
 /// What options 51, 58 and 59 of an ACK said, seconds.
@@ -100,6 +128,16 @@ pub(crate) struct Grant {
 }
 
 impl Grant {
+    /// The lease of a snapshot.
+    pub(crate) fn remembered(snapshot: &Snapshot<'_>, now: Instant, utc: Utc) -> Self {
+        Self {
+            address: snapshot.address,
+            server_identifier: snapshot.server,
+            requested_at: now,
+            times: snapshot.times.map(|times| Times::from_the_wall(times, now, utc)),
+        }
+    }
+
     /// Whether the address may not be used any more.
     pub(crate) fn is_over(&self, now: Instant) -> bool {
         self.times.is_some_and(|t| t.expires_at <= now)
@@ -230,6 +268,12 @@ impl<'a> Lease<'a> {
             self.static_routes().chain(default)
         });
         classless.into_iter().flatten().chain(classful.into_iter().flatten())
+    }
+
+    /// The router of the default route.
+    pub fn default_router(&self) -> Option<Ipv4Addr> {
+        let default = self.routes().find(|route| route.prefix_len == 0);
+        default.map(|route| route.router).filter(|router| !router.is_unspecified())
     }
 
     /// Option 33: pairs of destination and router. A destination with host bits is a host.

@@ -14,7 +14,7 @@
 //! | [`frame`] | IPv4 and UDP around it, checked strictly |
 //! | [`arp`] | ARP, with which an address is claimed |
 //! | [`config`], [`offer`], [`retry`] | what the user sets |
-//! | [`lease`] | what the server granted |
+//! | [`lease`], [`snapshot`] | what the server granted, and how it is kept over a restart |
 //! | [`client`] | the state machine |
 //! | [`event`], [`counters`] | what the application hears, and why something was ignored |
 //!
@@ -41,6 +41,7 @@ pub mod offer;
 pub mod options;
 pub mod retry;
 pub mod route;
+pub mod snapshot;
 mod vault;
 
 pub use client::{DhcpClient, StateName};
@@ -49,3 +50,4 @@ pub use counters::{Counters, Discard};
 pub use event::{Event, LostReason};
 pub use lease::Lease;
 pub use retry::Profile;
+pub use snapshot::{Snapshot, SnapshotError};

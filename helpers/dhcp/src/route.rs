@@ -31,6 +31,11 @@ pub struct Route {
     pub source: RouteSource,
 }
 
+/// Whether a host can have this address: no network 0, loopback, multicast, class E or broadcast.
+pub(crate) fn is_host_address(address: Ipv4Addr) -> bool {
+    !matches!(address.octets()[0], 0 | 127 | 224..=255)
+}
+
 /// A destination with its host bits cleared. `prefix_len` above 32 counts as 32.
 pub(crate) fn network(address: Ipv4Addr, prefix_len: u8) -> Ipv4Addr {
     let host_bits = 32u32.saturating_sub(u32::from(prefix_len));

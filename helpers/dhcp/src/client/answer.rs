@@ -122,11 +122,14 @@ impl DhcpClient<'_> {
         if !is_same {
             self.lose(LostReason::AddressChanged);
         }
-        let changed = self.store(reply, address);
+        // Rule 24: an answer about an address that we have may leave out what we know. One to a
+        // DISCOVER may come from another network that has the same addresses.
+        let keep = !matches!(self.state, State::Selecting(_) | State::Requesting(_));
+        let changed = self.store(reply, keep);
         let grant = Grant { address, server_identifier: reply.server, requested_at, times };
         let mode = self.config.conflict_detection;
         // RFC 5227 §2.1: before the first use and after the link was gone, never periodically.
-        if !is_same || matches!(self.state, State::Rebooting(_)) {
+        if !is_same || matches!(self.state, State::Rebooting(_)) && self.claim.is_none() {
             self.claim = Claim::new(address, mode, cx.now, cx.rng);
         }
         if is_same {
@@ -141,13 +144,9 @@ impl DhcpClient<'_> {
         Ok(())
     }
 
-    /// Keeps the options of an ACK for `address`, beside those that came with it before; whether
-    /// they differ from those.
-    fn store(&mut self, reply: &Reply<'_>, address: Ipv4Addr) -> bool {
-        if self.vault_for.replace(address) != Some(address) {
-            self.vault.clear();
-        }
-        let stored = self.vault.store(&reply.message);
+    /// Keeps the options of an ACK, and with `keep` those that were known; whether they differ.
+    fn store(&mut self, reply: &Reply<'_>, keep: bool) -> bool {
+        let stored = self.vault.store(&reply.message, keep);
         self.counters.add(Tally::OptionsDropped, stored.dropped);
         self.counters.add(Tally::OptionsMalformed, stored.malformed);
         stored.changed
@@ -158,15 +157,19 @@ impl DhcpClient<'_> {
         self.lease = Some(grant);
         self.hint = None;
         self.naks = 0;
+        self.remembered = None;
+        self.inquiry = None;
         self.offers.clear();
+        if self.claim.is_none() {
+            self.learn_router();
+        }
         self.enter(State::Bound { times: grant.times });
     }
 
     /// The ACK to an INFORM: options only. Its `yiaddr` is 0 and it has no lease (§4.3.5).
     fn take_configuration(&mut self, reply: &Reply<'_>, i: &Informing, requested_at: Instant) {
         self.counters.add(Tally::ReceivedAck, 1);
-        self.forget_options();
-        self.store(reply, i.address);
+        self.store(reply, false);
         let (address, server_identifier) = (i.address, reply.server);
         self.informed = Some(Grant { address, server_identifier, requested_at, times: None });
         self.outbox.informed();
@@ -178,7 +181,7 @@ impl DhcpClient<'_> {
         self.counters.add(Tally::ReceivedNak, 1);
         self.outbox.nak(reply.server);
         self.lose(LostReason::Nak);
-        self.forget_options();
+        self.vault.clear();
         self.hint = None;
         self.naks = self.naks.saturating_add(1);
         let until = cx.now + retry::nak_backoff(self.naks);

@@ -17,9 +17,11 @@
 mod answer;
 mod claim;
 mod exchange;
+mod memory;
 mod neighbour;
 mod progress;
 mod reply;
+mod router;
 mod send;
 mod sockets;
 mod state;
@@ -33,6 +35,7 @@ use bringup_core::time::{Duration, Instant};
 
 use self::claim::Claim;
 use self::exchange::Exchange;
+use self::router::Inquiry;
 use self::send::Draft;
 use self::sockets::{Sockets, Wanted};
 use self::state::{Informing, Rebooting, Releasing, Selecting, State, Then};
@@ -45,6 +48,8 @@ use crate::frame;
 use crate::lease::{Grant, Lease};
 use crate::message::CLIENT_PORT;
 use crate::offer::Offers;
+use crate::route::is_host_address;
+use crate::snapshot::KnownRouter;
 use crate::vault::Vault;
 
 pub use self::sockets::{ARP, LINK, UNICAST};
@@ -67,8 +72,6 @@ pub struct DhcpClient<'m> {
     /// The address that may be used, in whatever state.
     lease: Option<Grant>,
     vault: Vault<'m>,
-    /// The address that the options in the vault came with.
-    vault_for: Option<Ipv4Addr>,
     /// What an INFORM brought. The vault holds its options then; there is no lease beside it.
     informed: Option<Grant>,
     /// An address from before that DISCOVERs ask for.
@@ -77,6 +80,11 @@ pub struct DhcpClient<'m> {
     offers: Offers,
     /// The address that is being looked after.
     claim: Option<Claim>,
+    /// The router of the lease, once its link address is known, and the question that is put to it.
+    router: Option<KnownRouter>,
+    inquiry: Option<Inquiry>,
+    /// A lease from a snapshot, which nobody has confirmed yet. The vault holds its options.
+    remembered: Option<Grant>,
     /// Conflicts in a row, and until when the last DECLINE wants quiet.
     conflicts: u8,
     quiet_until: Option<Instant>,
@@ -100,11 +108,13 @@ impl<'m> DhcpClient<'m> {
             state: State::Stopped,
             lease: None,
             vault: Vault::new(storage),
-            vault_for: None,
             informed: None,
             hint: None,
             offers: Offers::new(),
             claim: None,
+            router: None,
+            inquiry: None,
+            remembered: None,
             conflicts: 0,
             quiet_until: None,
             naks: 0,
@@ -119,7 +129,7 @@ impl<'m> DhcpClient<'m> {
     /// The link is up: begin. With a lease that still holds, by asking for its confirmation
     /// (INIT-REBOOT, RFC 2131 §3.7). Does nothing if the client is running.
     pub fn start(&mut self, cx: &mut Cx<'_>) {
-        self.start_from(cx, None);
+        self.start_as(cx, None);
     }
 
     /// Like [`start`](Self::start), with an address that an earlier run of the program had and
@@ -127,19 +137,23 @@ impl<'m> DhcpClient<'m> {
     /// messages. An address that no host can have, and one given beside a lease that holds, are
     /// ignored.
     pub fn start_with(&mut self, cx: &mut Cx<'_>, address: Ipv4Addr) {
-        self.start_from(cx, Some(address).filter(|&a| reply::is_host_address(a)));
+        self.start_as(cx, Some(address).filter(|&a| is_host_address(a)));
     }
 
-    fn start_from(&mut self, cx: &mut Cx<'_>, remembered: Option<Ipv4Addr>) {
+    fn start_as(&mut self, cx: &mut Cx<'_>, remembered: Option<Ipv4Addr>) {
         if !matches!(self.state, State::Stopped) {
             return;
         }
         self.expire(cx.now);
-        if self.informed.take().is_some() {
-            self.forget_options();
+        self.informed = None;
+        if self.lease.is_none() {
+            self.vault.clear();
         }
         let reboot = self.lease.map(|lease| lease.address).or(remembered);
-        let then = reboot.map_or(Then::Discover, Then::Reboot);
+        self.begin_after_delay(cx, reboot.map_or(Then::Discover, Then::Reboot));
+    }
+
+    fn begin_after_delay(&mut self, cx: &mut Cx<'_>, then: Then) {
         let range = self.config.initial_delay_max.as_micros();
         let delay = if range == 0 { 0 } else { cx.rng.below(range).saturating_add(1) };
         let wanted = cx.now + Duration::from_micros(delay);
@@ -164,7 +178,7 @@ impl<'m> DhcpClient<'m> {
         if let State::Probing(probing) = self.state {
             self.hint = Some(probing.grant.address);
         }
-        self.claim = None;
+        (self.claim, self.inquiry, self.remembered) = (None, None, None);
         self.enter(State::Stopped);
     }
 
@@ -199,7 +213,7 @@ impl<'m> DhcpClient<'m> {
         };
         // Only an address that we still want is worth asking for again.
         self.hint = None;
-        self.claim = None;
+        (self.claim, self.inquiry, self.remembered) = (None, None, None);
         self.enter(next);
     }
 
@@ -230,7 +244,12 @@ impl<'m> DhcpClient<'m> {
         match then {
             Then::Reboot(address) => {
                 let exchange = Exchange::new(cx.rng, None);
-                self.enter(State::Rebooting(Rebooting { exchange, address }));
+                // RFC 4436 §2.2: beside the REQUEST, not before it.
+                let may_check = self.lease.is_some() || self.remembered.is_some();
+                let router = self.router.filter(|_| may_check && self.config.detect_attachment);
+                self.inquiry = router.map(|router| Inquiry::check(router, address));
+                let is_confirmed = false;
+                self.enter(State::Rebooting(Rebooting { exchange, address, is_confirmed }));
             }
             Then::Offer => self.request_best(cx, None),
             Then::Discover => self.discover(cx, None),
@@ -240,6 +259,7 @@ impl<'m> DhcpClient<'m> {
     /// A new DISCOVER; `began` if it goes on with an acquisition that was begun before.
     fn discover(&mut self, cx: &mut Cx<'_>, began: Option<Instant>) {
         self.offers.clear();
+        (self.inquiry, self.remembered) = (None, None);
         let exchange = Exchange::new(cx.rng, began);
         let (secs, broadcast, decide_at) = (0, false, None);
         self.enter(State::Selecting(Selecting { exchange, secs, broadcast, decide_at }));
@@ -247,16 +267,11 @@ impl<'m> DhcpClient<'m> {
 
     /// The lease ends.
     fn lose(&mut self, why: LostReason) {
-        self.claim = None;
+        (self.claim, self.inquiry, self.router) = (None, None, None);
         if self.lease.take().is_some() {
-            self.forget_options();
+            self.vault.clear();
             self.outbox.lost(why);
         }
-    }
-
-    fn forget_options(&mut self) {
-        self.vault.clear();
-        self.vault_for = None;
     }
 }
 
@@ -300,7 +315,7 @@ impl Client for DhcpClient<'_> {
         if self.expire(cx.now) {
             self.restart_if_bound(cx);
         }
-        self.advance_claim(cx);
+        self.advance_neighbours(cx);
         for _ in 0..STEPS_MAX {
             match self.state.deadline() {
                 Some(at) if at <= cx.now => {
@@ -313,7 +328,7 @@ impl Client for DhcpClient<'_> {
     }
 
     fn poll_transmit<'b>(&mut self, cx: &mut Cx<'_>, buffer: &'b mut [u8]) -> Option<Transmit<'b>> {
-        let arp = self.claim.is_some_and(|claim| claim.needs_arp());
+        let arp = self.inquiry.is_some() || self.claim.is_some_and(|claim| claim.needs_arp());
         let (link, unicast) = (self.state.needs_link(), self.state.needs_unicast());
         if let Some(change) = self.sockets.step(Wanted { link, unicast, arp }) {
             return Some(change);
@@ -339,6 +354,10 @@ impl Client for DhcpClient<'_> {
     fn poll_timeout(&self) -> Option<Instant> {
         let expiry = self.lease.and_then(|lease| lease.times).map(|times| times.expires_at);
         let claim = self.claim.and_then(|claim| claim.deadline());
-        [self.state.deadline(), self.blocked_until, expiry, claim].into_iter().flatten().min()
+        let inquiry = self.inquiry.and_then(|inquiry| inquiry.deadline());
+        [self.state.deadline(), self.blocked_until, expiry, claim, inquiry]
+            .into_iter()
+            .flatten()
+            .min()
     }
 }

@@ -1,37 +1,86 @@
-//! What the client does with its neighbours on the link: the claim to its address.
+//! What the client does with its neighbours on the link: the claim to its address, and the router
+//! by which it knows its network.
 
 use bringup_core::client::{Cx, Mac, Transmit};
 
 use super::DhcpClient;
-use super::claim::{Progress, Verdict};
+use super::claim::{Claim, Progress, Verdict};
+use super::router::Inquiry;
 use super::sockets::ARP;
 use super::state::{Declining, State};
 use crate::arp::{Arp, ETHERTYPE_ARP};
 use crate::counters::{Discard, Mismatch, Tally};
 use crate::event::LostReason;
+use crate::snapshot::KnownRouter;
 
 impl DhcpClient<'_> {
-    /// Lets time pass for the claim.
-    pub(super) fn advance_claim(&mut self, cx: &mut Cx<'_>) {
-        let Some(claim) = &mut self.claim else { return };
-        if claim.advance(cx.now) == Progress::Same {
-            return;
+    /// Lets time pass for what is asked by ARP.
+    pub(super) fn advance_neighbours(&mut self, cx: &mut Cx<'_>) {
+        if self.inquiry.as_mut().is_some_and(|inquiry| inquiry.advance(cx.now)) {
+            self.inquiry = None;
         }
+        let claim = self.claim.as_mut();
+        if claim.is_some_and(|claim| claim.advance(cx.now) == Progress::Free) {
+            self.address_is_free(cx);
+        }
+    }
+
+    /// Nobody answered the probes.
+    fn address_is_free(&mut self, cx: &mut Cx<'_>) {
         self.conflicts = 0;
-        if let State::Probing(probing) = self.state {
-            if probing.grant.is_over(cx.now) {
+        match self.state {
+            State::Probing(probing) if probing.grant.is_over(cx.now) => {
                 self.claim = None;
                 self.discover(cx, None);
-            } else {
+            }
+            State::Probing(probing) => {
                 self.outbox.bound();
                 self.settle(probing.grant);
+                self.learn_router();
             }
+            _ => self.learn_router(),
+        }
+    }
+
+    /// Asks for the link address of the lease's first router, unless it is known.
+    pub(super) fn learn_router(&mut self) {
+        let Some(lease) = self.lease().filter(|_| self.config.detect_attachment) else { return };
+        let (candidate, router) = (lease.address(), lease.default_router());
+        let is_known = self.router.map(|known| known.address) == router;
+        if !is_known && self.inquiry.is_none() {
+            self.router = None;
+            self.inquiry = router.map(|router| Inquiry::learn(router, candidate));
+        }
+    }
+
+    /// The router answered.
+    fn router_is_there(&mut self, cx: &mut Cx<'_>, router: KnownRouter) {
+        let was_check = self.inquiry.take().is_some_and(|inquiry| inquiry.is_check());
+        self.router = Some(router);
+        let State::Rebooting(r) = &mut self.state else { return };
+        if !was_check {
+            return;
+        }
+        // RFC 4436 §2.2: the first answer wins; the server's may still replace it.
+        r.is_confirmed = true;
+        let address = r.address;
+        if let Some(grant) = self.remembered.take().filter(|grant| !grant.is_over(cx.now)) {
+            self.lease = Some(grant);
+            self.outbox.bound();
+        }
+        if self.lease.is_some() {
+            // RFC 5227 §2.1: after the link was gone, too.
+            self.claim = Claim::new(address, self.config.conflict_detection, cx.now, cx.rng);
         }
     }
 
     /// An ARP packet that somebody on the link sent.
     pub(super) fn hear_arp(&mut self, cx: &mut Cx<'_>, payload: &[u8]) -> Result<(), Discard> {
         let arp = Arp::parse(payload)?;
+        if let Some(router) = self.inquiry.and_then(|i| i.answer(&arp, self.config.mac)) {
+            self.router_is_there(cx, router);
+            return Ok(());
+        }
         let claim = self.claim.as_mut();
         match claim.map_or(Verdict::Unrelated, |c| c.hear(&arp, self.config.mac, cx.now)) {
             Verdict::Unrelated => return Err(Mismatch::ArpUnrelated.into()),
@@ -59,7 +108,7 @@ impl DhcpClient<'_> {
         };
         let Some(grant) = probing.or(self.lease) else { return };
         self.lose(LostReason::Conflict);
-        self.forget_options();
+        self.vault.clear();
         self.offers.forget(grant.address);
         // Not to be asked for again (rule 13).
         self.hint = None;
@@ -74,13 +123,18 @@ impl DhcpClient<'_> {
         cx: &mut Cx<'_>,
         buffer: &'b mut [u8],
     ) -> Option<Transmit<'b>> {
-        let packet = self.claim.and_then(|claim| claim.packet(self.config.mac))?;
+        let mac = self.config.mac;
+        let claim = self.claim.and_then(|claim| claim.packet(mac));
+        let asked = self.inquiry.and_then(|inquiry| inquiry.packet(mac));
+        let (to, packet) = claim.map(|packet| (Mac::BROADCAST, packet)).or(asked)?;
         let is_open = self.sockets.is_open(ARP);
         if is_open && !self.has_token(cx) {
             return None;
         }
-        if let Some(claim) = &mut self.claim {
-            claim.sent(cx.now, cx.rng);
+        match (&mut self.claim, &mut self.inquiry) {
+            (Some(it), _) if claim.is_some() => it.sent(cx.now, cx.rng),
+            (_, Some(inquiry)) => inquiry.sent(cx.now),
+            _ => {}
         }
         if !is_open {
             return None;
@@ -90,7 +144,6 @@ impl DhcpClient<'_> {
             return None;
         };
         self.counters.add(Tally::SentArp, 1);
-        let (to, ethertype) = (Mac::BROADCAST, ETHERTYPE_ARP);
-        Some(Transmit::Frame { socket: ARP, to, ethertype, payload })
+        Some(Transmit::Frame { socket: ARP, to, ethertype: ETHERTYPE_ARP, payload })
     }
 }

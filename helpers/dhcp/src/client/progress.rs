@@ -56,6 +56,10 @@ impl DhcpClient<'_> {
                 self.enter(State::Stopped);
             }
             State::Rebooting(r) if r.exchange.sends >= profile.reboots() => {
+                self.remembered = None;
+                if let Some(lease) = self.lease.filter(|_| r.is_confirmed) {
+                    return self.enter(State::Bound { times: lease.times });
+                }
                 // Silence is no refusal: the server may just not know us (§4.3.2).
                 self.hint = Some(r.address);
                 self.discover(cx, r.exchange.began);

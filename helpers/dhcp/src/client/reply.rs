@@ -9,6 +9,7 @@ use crate::counters::{Discard, Mismatch};
 use crate::lease::{LEASE_TIME_MIN_S, Terms};
 use crate::message::{BOOTREPLY, ETHERNET, Message, chaddr_of};
 use crate::options::Value;
+use crate::route::is_host_address;
 
 /// A reply that belongs to our exchange.
 #[derive(Clone, Copy, Debug)]
@@ -22,11 +23,6 @@ pub(super) struct Reply<'a> {
     lease_time: Option<u32>,
     t1: Option<u32>,
     t2: Option<u32>,
-}
-
-/// Whether a host can have this address: no network 0, loopback, multicast, class E or broadcast.
-pub(super) fn is_host_address(address: Ipv4Addr) -> bool {
-    !matches!(address.octets()[0], 0 | 127 | 224..=255)
 }
 
 /// The options that decide about a reply, gathered in one walk: the first instance of each.

@@ -41,6 +41,8 @@ pub(super) struct Requesting {
 pub(super) struct Rebooting {
     pub(super) exchange: Exchange,
     pub(super) address: Ipv4Addr,
+    /// The router that we know is there: the lease needs no DISCOVER if all servers are silent.
+    pub(super) is_confirmed: bool,
 }
 
 /// Asking the server of the lease for more time.

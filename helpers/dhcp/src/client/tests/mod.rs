@@ -6,6 +6,7 @@ extern crate std;
 mod conflicts;
 mod inform;
 mod lifecycle;
+mod memory;
 mod offers;
 mod replies;
 mod simulation;
@@ -19,6 +20,7 @@ use crate::message::{Header, Message, MessageWriter};
 use bringup_core::client::{Checksum, Host, Mac, Rng, drive};
 use bringup_core::error::ErrorKind;
 use bringup_core::time::Utc;
+use bringup_core::wire::Full;
 use core::net::SocketAddr;
 use core::net::SocketAddrV4;
 use std::boxed::Box;
@@ -110,6 +112,7 @@ impl Sent {
 /// The world outside of the client.
 pub(super) struct World {
     pub(super) now: Instant,
+    pub(super) utc: Utc,
     pub(super) rng: Seeded,
     pub(super) sent: Vec<Sent>,
     pub(super) arps: Vec<(Instant, Mac, Arp)>,
@@ -122,7 +125,7 @@ pub(super) struct World {
 
 impl Host<Event> for World {
     fn cx(&mut self) -> Cx<'_> {
-        Cx { now: self.now, utc: Utc::UNIX_EPOCH, rng: &mut self.rng }
+        Cx { now: self.now, utc: self.utc, rng: &mut self.rng }
     }
 
     fn transmit(&mut self, transmit: Transmit<'_>) -> Result<(), ErrorKind> {
@@ -180,6 +183,7 @@ impl Rig {
         let storage = Box::leak(Box::new([0; crate::lease::STORAGE_LEN]));
         let world = World {
             now: at(0),
+            utc: Utc::UNIX_EPOCH,
             rng: Seeded(seed),
             sent: Vec::new(),
             arps: Vec::new(),
@@ -325,7 +329,8 @@ impl Rig {
 
 pub(super) fn standard() -> Config<'static> {
     let conflict_detection = ConflictDetection::Off;
-    Config { profile: crate::Profile::Standard, conflict_detection, ..Config::new(MAC) }
+    let profile = crate::Profile::Standard;
+    Config { profile, conflict_detection, detect_attachment: false, ..Config::new(MAC) }
 }
 
 pub(super) fn fast() -> Config<'static> {
