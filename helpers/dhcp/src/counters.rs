@@ -118,6 +118,8 @@ named! {
         Conflict = "conflict",
         /// OFFERs taken.
         ReceivedOffer = "received-offer",
+        /// OFFERs that said there is no address (option 116).
+        ReceivedNoAddress = "received-no-address",
         /// ACKs taken.
         ReceivedAck = "received-ack",
         /// NAKs taken.

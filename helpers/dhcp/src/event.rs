@@ -33,6 +33,19 @@ pub enum Event {
         /// The other station.
         by: Mac,
     },
+    /// The network can do without IPv4, and so can this host: no address is asked for until then, or
+    /// until the link comes up again. Option 108, RFC 8925.
+    Ipv6Only {
+        /// For how long, seconds, at least 300.
+        seconds: u32,
+    },
+    /// There is no address to be had here, and this is whether the administrator wants hosts to take
+    /// a link-local one; why, is in
+    /// [`DhcpClient::server_text`](crate::client::DhcpClient::server_text). Option 116, RFC 2563.
+    LinkLocal {
+        /// Whether one may be taken.
+        allowed: bool,
+    },
     /// The answer to an INFORM is there:
     /// [`DhcpClient::informed`](crate::client::DhcpClient::informed).
     Informed,
@@ -53,6 +66,8 @@ pub enum LostReason {
     Released,
     /// Another station has the address.
     Conflict,
+    /// The network wants hosts that can to do without IPv4.
+    Ipv6Only,
 }
 
 impl LostReason {
@@ -64,6 +79,7 @@ impl LostReason {
             Self::AddressChanged => "address-changed",
             Self::Released => "released",
             Self::Conflict => "conflict",
+            Self::Ipv6Only => "ipv6-only",
         }
     }
 }
@@ -79,6 +95,8 @@ pub(crate) struct Outbox {
     gained: Option<Event>,
     no_server: bool,
     informed: bool,
+    ipv6_only: Option<u32>,
+    link_local: Option<bool>,
 }
 
 impl Outbox {
@@ -90,6 +108,8 @@ impl Outbox {
             gained: None,
             no_server: false,
             informed: false,
+            ipv6_only: None,
+            link_local: None,
         }
     }
 
@@ -99,6 +119,14 @@ impl Outbox {
 
     pub(crate) fn conflict(&mut self, address: Ipv4Addr, by: Mac) {
         self.conflict = Some((address, by));
+    }
+
+    pub(crate) fn ipv6_only(&mut self, seconds: u32) {
+        self.ipv6_only = Some(seconds);
+    }
+
+    pub(crate) fn link_local(&mut self, allowed: bool) {
+        self.link_local = Some(allowed);
     }
 
     pub(crate) fn informed(&mut self) {
@@ -136,6 +164,8 @@ impl Outbox {
         nak.or_else(conflict)
             .or_else(|| self.lost.take().map(|why| Event::Lost { why }))
             .or_else(|| self.gained.take())
+            .or_else(|| self.ipv6_only.take().map(|seconds| Event::Ipv6Only { seconds }))
+            .or_else(|| self.link_local.take().map(|allowed| Event::LinkLocal { allowed }))
             .or_else(|| core::mem::take(&mut self.informed).then_some(Event::Informed))
             .or_else(|| core::mem::take(&mut self.no_server).then_some(Event::NoServer))
     }

@@ -9,7 +9,7 @@
 //! |---|---|
 //! | [`code`] | option codes and message types, as the RFCs number them |
 //! | [`options`] | the walk over the options (overload, PAD, END), and typed readings of one [`options::Value`] |
-//! | [`route`], [`name`] | the two options with an inner grammar: classless routes and search names |
+//! | [`route`], [`name`], [`fqdn`], [`vendor`] | the options with an inner grammar |
 //! | [`message`] | the BOOTP message: parse, and [`message::MessageWriter`] for client and server |
 //! | [`frame`] | IPv4 and UDP around it, checked strictly |
 //! | [`arp`] | ARP, with which an address is claimed |
@@ -26,6 +26,7 @@
 #[macro_use]
 mod named;
 
+mod anonymous;
 pub mod arp;
 mod bucket;
 pub mod client;
@@ -33,6 +34,7 @@ pub mod code;
 pub mod config;
 pub mod counters;
 pub mod event;
+pub mod fqdn;
 pub mod frame;
 pub mod lease;
 pub mod message;
@@ -42,12 +44,16 @@ pub mod options;
 pub mod retry;
 pub mod route;
 pub mod snapshot;
+mod text;
 mod vault;
+pub mod vendor;
 
 pub use client::{DhcpClient, StateName};
 pub use config::{BroadcastFlag, ClientIdentifier, Config, ConflictDetection};
 pub use counters::{Counters, Discard};
 pub use event::{Event, LostReason};
+pub use fqdn::{DnsUpdate, Fqdn};
 pub use lease::Lease;
 pub use retry::Profile;
+pub use route::RoutePolicy;
 pub use snapshot::{Snapshot, SnapshotError};

@@ -81,6 +81,14 @@ pub(crate) const fn nak_backoff(naks: u8) -> Duration {
 /// How many INFORMs go unanswered before the application is told. RFC 2131 §4.4.3.
 pub(crate) const INFORMS: u8 = 4;
 
+/// How long a host that needs no IPv4 asks for none, at least. RFC 8925 §3.4 MIN_V6ONLY_WAIT.
+const V6ONLY_WAIT_MIN: Duration = Duration::from_secs(300);
+
+/// How long no address is asked for after option 108 said `seconds`.
+pub(crate) fn v6only_wait(seconds: u32) -> Duration {
+    Duration::from_secs(u64::from(seconds)).max(V6ONLY_WAIT_MIN)
+}
+
 /// How many conflicts in a row there may be before addresses are tried once a minute only.
 /// RFC 5227 §1.1 MAX_CONFLICTS.
 const MAX_CONFLICTS: u8 = 10;

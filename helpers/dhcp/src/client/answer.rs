@@ -80,6 +80,19 @@ impl DhcpClient<'_> {
         mut s: Selecting,
         reply: &Reply<'_>,
     ) -> Result<(), Mismatch> {
+        if let Some(seconds) = reply.ipv6_only {
+            // RFC 8925 §3.2, with an address or (§3.3) without.
+            self.counters.add(Tally::ReceivedOffer, 1);
+            self.rest_from_ipv4(cx, seconds);
+            return Ok(());
+        }
+        if let Some(allowed) = reply.auto_configure.filter(|_| reply.is_without_address()) {
+            // RFC 2563 §2.2: MUST be ignored as an offer; DISCOVERs go on.
+            self.counters.add(Tally::ReceivedNoAddress, 1);
+            self.text.set(reply.text);
+            self.outbox.link_local(allowed);
+            return Ok(());
+        }
         let (address, terms) = reply.terms()?;
         let (server, lease_time) = (reply.server, terms.lease_time);
         let is_ours = self.hint == Some(address);
@@ -117,6 +130,13 @@ impl DhcpClient<'_> {
         let times =
             terms.times(requested_at, cx.now, cx.rng).map_err(|_| Mismatch::LeaseTooShort)?;
         self.counters.add(Tally::ReceivedAck, 1);
+        if let (State::Rebooting(_), Some(seconds)) = (self.state, reply.ipv6_only) {
+            // RFC 8925 §3.2: here, and here only, an ACK says stop.
+            self.lose(LostReason::Ipv6Only);
+            self.vault.clear();
+            self.rest_from_ipv4(cx, seconds);
+            return Ok(());
+        }
         // §4.4.5 says nothing about another address in a renewal: it is a new lease, not that one.
         let is_same = self.lease.is_some_and(|lease| lease.address == address);
         if !is_same {
@@ -142,6 +162,14 @@ impl DhcpClient<'_> {
             self.settle(grant);
         }
         Ok(())
+    }
+
+    /// Asks for no address for as long as option 108 says.
+    fn rest_from_ipv4(&mut self, cx: &mut Cx<'_>, seconds: u32) {
+        let wait = retry::v6only_wait(seconds);
+        self.outbox.ipv6_only(u32::try_from(wait.as_secs()).unwrap_or(u32::MAX));
+        (self.claim, self.inquiry, self.remembered) = (None, None, None);
+        self.enter(State::Init { until: cx.now + wait, then: Then::Ipv4Again });
     }
 
     /// Keeps the options of an ACK, and with `keep` those that were known; whether they differ.
@@ -179,6 +207,7 @@ impl DhcpClient<'_> {
     /// A NAK from a server that may refuse: INIT, after a while (rule 12).
     fn take_nak(&mut self, cx: &mut Cx<'_>, reply: &Reply<'_>) -> Result<(), Mismatch> {
         self.counters.add(Tally::ReceivedNak, 1);
+        self.text.set(reply.text);
         self.outbox.nak(reply.server);
         self.lose(LostReason::Nak);
         self.vault.clear();

@@ -3,6 +3,8 @@
 use bringup_core::client::Rng;
 use bringup_core::time::{Duration, Instant};
 
+use crate::anonymous::Shuffle;
+
 /// The least time between two REQUESTs while renewing or rebinding. RFC 2131 §4.4.5.
 const RENEW_FLOOR: Duration = Duration::from_secs(60);
 
@@ -34,17 +36,21 @@ pub(super) struct Exchange {
     pub(super) first_sent: Option<Instant>,
     /// How often it was sent.
     pub(super) sends: u8,
+    /// The order of options under anonymity, the same in all of them.
+    pub(super) shuffle: Shuffle,
     next: Next,
 }
 
 impl Exchange {
     /// A new exchange that sends at once.
     pub(super) fn new(rng: &mut dyn Rng, began: Option<Instant>) -> Self {
-        Self::with_xid(rng.u32(), began)
+        let xid = rng.u32();
+        Self::with_xid(xid, rng, began)
     }
 
-    pub(super) const fn with_xid(xid: u32, began: Option<Instant>) -> Self {
-        Self { xid, began, first_sent: None, sends: 0, next: Next::Due }
+    pub(super) fn with_xid(xid: u32, rng: &mut dyn Rng, began: Option<Instant>) -> Self {
+        let shuffle = Shuffle(rng.u32());
+        Self { xid, began, first_sent: None, sends: 0, shuffle, next: Next::Due }
     }
 
     pub(super) const fn is_due(&self) -> bool {

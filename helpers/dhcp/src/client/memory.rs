@@ -85,9 +85,19 @@ impl DhcpClient<'_> {
             (State::Stopped, _) => self.start(cx),
             (State::Bound { .. } | State::Renewing(_) | State::Rebinding(_), Some(lease)) => {
                 self.claim = None;
-                self.begin(cx, Then::Reboot(lease.address));
+                if self.config.anonymous {
+                    // RFC 7844 §3.3; nobody may have heard of the lease on this network.
+                    self.discover(cx, None);
+                } else {
+                    self.begin(cx, Then::Reboot(lease.address));
+                }
             }
-            (State::Selecting(_) | State::Requesting(_), _) => self.discover(cx, None),
+            (
+                State::Selecting(_)
+                | State::Requesting(_)
+                | State::Init { then: Then::Ipv4Again, .. },
+                _,
+            ) => self.discover(cx, None),
             _ => {}
         }
     }

@@ -50,6 +50,7 @@ use crate::message::CLIENT_PORT;
 use crate::offer::Offers;
 use crate::route::is_host_address;
 use crate::snapshot::KnownRouter;
+use crate::text::Text;
 use crate::vault::Vault;
 
 pub use self::sockets::{ARP, LINK, UNICAST};
@@ -90,6 +91,8 @@ pub struct DhcpClient<'m> {
     quiet_until: Option<Instant>,
     /// NAKs since the last lease, for the backoff.
     naks: u8,
+    /// What the last server that refused had to say.
+    text: Text,
     sockets: Sockets,
     bucket: Bucket,
     /// When the bucket that refused a send will have a token.
@@ -118,6 +121,7 @@ impl<'m> DhcpClient<'m> {
             conflicts: 0,
             quiet_until: None,
             naks: 0,
+            text: Text::new(),
             sockets: Sockets::new(),
             bucket: Bucket::new(),
             blocked_until: None,
@@ -154,6 +158,8 @@ impl<'m> DhcpClient<'m> {
     }
 
     fn begin_after_delay(&mut self, cx: &mut Cx<'_>, then: Then) {
+        // RFC 7844 §3.3: a REQUEST for an old address tells where we come from.
+        let then = if self.config.anonymous { Then::Discover } else { then };
         let range = self.config.initial_delay_max.as_micros();
         let delay = if range == 0 { 0 } else { cx.rng.below(range).saturating_add(1) };
         let wanted = cx.now + Duration::from_micros(delay);
@@ -196,7 +202,7 @@ impl<'m> DhcpClient<'m> {
 
     /// What the last INFORM brought: options, the address that it was asked for, and no times.
     pub fn informed(&self) -> Option<Lease<'_>> {
-        self.informed.map(|grant| Lease { grant, options: self.vault.options() })
+        self.informed.map(|grant| self.lend(grant))
     }
 
     /// Gives the lease back: one RELEASE, then [`Event::Lost`], and the client is stopped. The
@@ -219,7 +225,17 @@ impl<'m> DhcpClient<'m> {
 
     /// The lease that holds, if there is one.
     pub fn lease(&self) -> Option<Lease<'_>> {
-        self.lease.map(|grant| Lease { grant, options: self.vault.options() })
+        self.lease.map(|grant| self.lend(grant))
+    }
+
+    fn lend(&self, grant: Grant) -> Lease<'_> {
+        Lease { grant, options: self.vault.options(), policy: self.config.routes }
+    }
+
+    /// What the last NAK, or the last refusal with [`Event::LinkLocal`], gave as its reason (option
+    /// 56, the first 96 octets): for an administrator; not fit for a terminal as it is.
+    pub fn server_text(&self) -> &[u8] {
+        self.text.get()
     }
 
     /// Where the client stands.
@@ -252,7 +268,7 @@ impl<'m> DhcpClient<'m> {
                 self.enter(State::Rebooting(Rebooting { exchange, address, is_confirmed }));
             }
             Then::Offer => self.request_best(cx, None),
-            Then::Discover => self.discover(cx, None),
+            Then::Discover | Then::Ipv4Again => self.discover(cx, None),
         }
     }
 

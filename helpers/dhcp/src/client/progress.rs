@@ -92,7 +92,7 @@ impl DhcpClient<'_> {
             return self.discover(cx, began);
         };
         // Table 5: the REQUEST has the OFFER's xid.
-        let exchange = Exchange::with_xid(asked.xid, asked.began);
+        let exchange = Exchange::with_xid(asked.xid, cx.rng, asked.began);
         let (secs, broadcast) = (asked.secs, asked.broadcast);
         self.enter(State::Requesting(Requesting { exchange, offer, secs, broadcast }));
     }

@@ -102,6 +102,8 @@ pub(super) enum Then {
     Offer,
     /// A REQUEST for this address from before (INIT-REBOOT).
     Reboot(Ipv4Addr),
+    /// A DISCOVER, sooner if the link comes up again: no IPv4 was wanted here (RFC 8925).
+    Ipv4Again,
 }
 
 /// Where the client stands.

@@ -11,6 +11,7 @@ mod offers;
 mod replies;
 mod simulation;
 mod timers;
+mod wishes;
 
 use super::*;
 use crate::arp::Arp;
