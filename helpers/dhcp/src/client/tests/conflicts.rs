@@ -38,7 +38,7 @@ fn probing(seed: u64) -> Rig {
 }
 
 #[test]
-fn rule_35_strict_probes_before_use_and_announces() {
+fn rules_35_42_strict_probes_before_use_and_announces() {
     for seed in 0..50 {
         let mut rig = probing(seed);
         while rig.client.state() == StateName::Probing {

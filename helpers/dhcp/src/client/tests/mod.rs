@@ -3,6 +3,7 @@
 
 extern crate std;
 
+mod bugs;
 mod conflicts;
 mod inform;
 mod lifecycle;
