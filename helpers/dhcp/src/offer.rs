@@ -107,7 +107,8 @@ impl Offers {
     pub(crate) fn take_best(&mut self, now: Instant) -> Option<Offer> {
         let stands = |slot: &&mut Option<Kept>| slot.is_some_and(|k| now.since(k.heard_at) < KEPT);
         let rank = |k: Kept| (k.score, core::cmp::Reverse(k.heard_at));
-        let best = self.kept.iter_mut().filter(stands).max_by_key(|slot| slot.map(rank))?;
+        // `max_by_key` gives out the last of equals: from behind, that is the first.
+        let best = self.kept.iter_mut().rev().filter(stands).max_by_key(|slot| slot.map(rank))?;
         best.take().map(|kept| kept.offer)
     }
 

@@ -133,7 +133,6 @@ impl DhcpClient<'_> {
         if let (State::Rebooting(_), Some(seconds)) = (self.state, reply.ipv6_only) {
             // RFC 8925 §3.2: here, and here only, an ACK says stop.
             self.lose(LostReason::Ipv6Only);
-            self.vault.clear();
             self.rest_from_ipv4(cx, seconds);
             return Ok(());
         }
@@ -210,7 +209,6 @@ impl DhcpClient<'_> {
         self.text.set(reply.text);
         self.outbox.nak(reply.server);
         self.lose(LostReason::Nak);
-        self.vault.clear();
         self.hint = None;
         self.naks = self.naks.saturating_add(1);
         let until = cx.now + retry::nak_backoff(self.naks);

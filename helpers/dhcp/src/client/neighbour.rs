@@ -108,7 +108,6 @@ impl DhcpClient<'_> {
         };
         let Some(grant) = probing.or(self.lease) else { return };
         self.lose(LostReason::Conflict);
-        self.vault.clear();
         self.offers.forget(grant.address);
         // Not to be asked for again (rule 13).
         self.hint = None;

@@ -145,6 +145,30 @@ fn rule_13_decline_by_the_table_then_ten_seconds_of_quiet() {
     assert_eq!(rig.last().option(50), None, "the refused address is not asked for");
 }
 
+#[test]
+fn rules_6_13_losers_are_asked_after_a_conflict_but_not_for_the_same_address() {
+    let offer_window = Duration::from_secs(1);
+    let mut rig = Rig::started(Config { offer_window, ..with(ConflictDetection::Strict) });
+    let time: (u8, &[u8]) = (51, &[0, 0, 2, 88]);
+    let better: [(u8, &[u8]); 2] = [time, (6, &[10, 0, 0, 3])];
+    let third = Ipv4Addr::new(10, 0, 0, 3);
+    let elsewhere = Ipv4Addr::new(10, 0, 0, 60);
+    for (server, address, options) in
+        [(SERVER, OURS, &better[..]), (OTHER, OURS, &better), (third, elsewhere, &[time])]
+    {
+        let offer = rig.last().reply(MessageType::Offer, server, address, options);
+        rig.hear(&offer).unwrap();
+    }
+    rig.run_until(at(1_000));
+    assert_eq!(rig.last().option(54), Some(SERVER.octets().into()));
+    rig.hear(&{ rig.last().ack(600) }).unwrap();
+    rig.hear_arp(theirs()).unwrap();
+    assert_eq!(rig.last().kind(), Decline);
+    rig.run_until(at(11_000));
+    assert_eq!(rig.last().kind(), Request);
+    assert_eq!(rig.last().option(50), Some(elsewhere.octets().into()));
+}
+
 /// One round of DISCOVER, OFFER, ACK and conflict; how long the quiet after it was, in s.
 fn declined_round(rig: &mut Rig) -> u64 {
     assert_eq!(rig.last().kind(), Discover);

@@ -101,6 +101,19 @@ fn rule_46_the_router_confirms_a_snapshot_before_any_server() {
 }
 
 #[test]
+fn rule_46_a_router_that_answers_after_the_lease_is_over_is_too_late() {
+    let mut rig = settled();
+    let bytes = snapshot(&mut rig, NOON);
+    let mut rig = restarted(&bytes, NOON + 599);
+    rig.run_until(at(1_500));
+    rig.hear_arp(router_says(ROUTER_MAC)).unwrap();
+    assert_eq!(rig.events(), []);
+    assert!(rig.client.lease().is_none());
+    rig.run_until(at(14_000));
+    assert_eq!(rig.last().kind(), Discover);
+}
+
+#[test]
 fn rule_46_a_differing_answer_of_a_server_replaces_it() {
     let mut rig = settled();
     let bytes = snapshot(&mut rig, NOON);

@@ -143,6 +143,13 @@ fn rules_24_41_no_address_and_what_the_administrator_wants() {
 }
 
 #[test]
+fn rule_41_116_beside_an_address_means_nothing() {
+    let mut rig = Rig::started(Config { ask_auto_configure: true, ..standard() });
+    rig.hear(&{ rig.last().reply(Offered, SERVER, OURS, &[TIME, (116, &[0])]) }).unwrap();
+    assert_eq!((rig.last().kind(), rig.events()), (Request, Vec::new()));
+}
+
+#[test]
 fn the_reason_of_a_nak_is_kept_as_far_as_it_fits() {
     let mut rig = Rig::started(standard());
     rig.hear(&{ rig.last().offer(600) }).unwrap();
