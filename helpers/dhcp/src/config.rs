@@ -164,8 +164,12 @@ pub struct Config<'m> {
     /// Whether DISCOVERs ask if a link-local address is wanted here (option 116, RFC 2563); for
     /// hosts that would take one. The answer is [`Event::LinkLocal`](crate::Event::LinkLocal).
     pub ask_auto_configure: bool,
+    /// Whether a server may make us renew by a FORCERENEW that is signed with the nonce of its ACK
+    /// (RFC 6704). While BOUND with a nonce, the UDP socket on our address stays open. Off, every
+    /// FORCERENEW is ignored.
+    pub force_renew: bool,
     /// Says nothing that tells this host from others (RFC 7844): the identifier is 01 and the MAC,
-    /// which the platform should have made at random; options 12, 57, 60, 80, 81, 116 and further
+    /// which the platform should have made at random; options 12, 57, 60, 80, 81, 116, 145 and further
     /// ones are left out, 55 is short, options and codes come in random order, no address from
     /// before is asked for, nothing starts by INIT-REBOOT.
     pub anonymous: bool,
@@ -194,6 +198,7 @@ impl<'m> Config<'m> {
             routes: RoutePolicy::Accept,
             ipv6_only_capable: false,
             ask_auto_configure: false,
+            force_renew: false,
             anonymous: false,
         }
     }

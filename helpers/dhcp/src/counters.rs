@@ -94,6 +94,8 @@ named! {
         WrongClientIdentifier = "wrong-client-identifier",
         /// The application's policy gave the offer no point.
         OfferRefused = "offer-refused",
+        /// A FORCERENEW that is not signed with our nonce, or is repeated.
+        NotAuthentic = "not-authentic",
         /// An ARP packet that says nothing about an address of ours.
         ArpUnrelated = "arp-unrelated",
     }
@@ -122,6 +124,10 @@ named! {
         ReceivedNoAddress = "received-no-address",
         /// ACKs taken.
         ReceivedAck = "received-ack",
+        /// FORCERENEWs obeyed.
+        ReceivedForceRenew = "received-forcerenew",
+        /// ACKs without the nonce that the OFFER promised (RFC 6704 §3.1.4).
+        AckWithoutNonce = "ack-without-nonce",
         /// NAKs taken.
         ReceivedNak = "received-nak",
         /// Sends put off by the limit of four at once and two a second.

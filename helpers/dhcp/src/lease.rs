@@ -41,6 +41,12 @@ pub struct Times {
 }
 
 impl Times {
+    /// Of a lease without end that is renewed because the server wants it so.
+    pub(crate) const NEVER: Self = {
+        let never = Instant::from_micros(u64::MAX);
+        Self { renew_at: never, rebind_at: never, expires_at: never }
+    };
+
     /// The same by the wall clock, which reads `utc` now.
     pub(crate) fn on_the_wall(self, now: Instant, utc: Utc) -> WallTimes {
         let wall = |at: Instant| {

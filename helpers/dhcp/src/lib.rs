@@ -37,6 +37,7 @@ pub mod event;
 pub mod fqdn;
 pub mod frame;
 pub mod lease;
+mod md5;
 pub mod message;
 pub mod name;
 pub mod offer;

@@ -54,6 +54,8 @@ pub fn score(offer: &OfferView<'_>) -> u32 {
 pub(crate) struct Offer {
     pub(crate) address: Ipv4Addr,
     pub(crate) server: Ipv4Addr,
+    /// Option 145 was there: the ACK must bring a nonce (RFC 6704 §3.1.4).
+    pub(crate) promises_nonce: bool,
 }
 
 /// What the REQUEST for an offer repeats of the DISCOVER (RFC 2131 §3.1 step 3, Table 5).
@@ -139,7 +141,8 @@ mod tests {
     use super::*;
 
     const fn offer(n: u8) -> Offer {
-        Offer { address: Ipv4Addr::new(10, 0, 0, n), server: Ipv4Addr::new(10, 0, 1, n) }
+        let (address, server) = (Ipv4Addr::new(10, 0, 0, n), Ipv4Addr::new(10, 0, 1, n));
+        Offer { address, server, promises_nonce: false }
     }
 
     const fn s(n: u64) -> Instant {
@@ -154,6 +157,7 @@ mod tests {
         }
         offers.add(offer(5), 1, s(4));
         offers.add(offer(6), 3, s(4));
+        offers.add(offer(7), 2, s(4));
         for expected in [Some(2), Some(3), Some(1), Some(6), None] {
             assert_eq!(offers.take_best(s(5)), expected.map(offer), "{expected:?}");
         }

@@ -110,10 +110,10 @@ impl<'a> Snapshot<'a> {
         self.options.iter()
     }
 
-    /// Whether the lease is over, as far as this reading of the wall clock can tell: a clock that
-    /// stands before the snapshot was taken is not believed.
+    /// Whether the lease is over by this reading of the wall clock. A clock that stands before
+    /// [`saved_at`](Self::saved_at) never says so.
     pub fn is_over(&self, utc: Utc) -> bool {
-        utc >= self.saved_at && self.times.is_some_and(|times| times.expires_at <= utc)
+        self.times.is_some_and(|times| times.expires_at <= utc)
     }
 
     /// Reads a snapshot, checking everything but whose it is.

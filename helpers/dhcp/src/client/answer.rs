@@ -7,9 +7,10 @@ use bringup_core::time::Instant;
 
 use super::DhcpClient;
 use super::claim::Claim;
+use super::force::Nonce;
 use super::reply::Reply;
 use super::state::{Informing, Probing, Selecting, State, Then};
-use crate::code::MessageType;
+use crate::code::{self, MessageType};
 use crate::config::ConflictDetection;
 use crate::counters::{Discard, Mismatch, Tally};
 use crate::event::LostReason;
@@ -47,6 +48,11 @@ impl DhcpClient<'_> {
             }
             (State::Requesting(r), Ack) => {
                 from(r.offer.server)?;
+                if r.offer.promises_nonce && Nonce::of(&reply.message).is_none() {
+                    self.counters.add(Tally::AckWithoutNonce, 1);
+                    self.back_off(cx);
+                    return Ok(());
+                }
                 self.take_ack(cx, reply, requested_at, Some(r.offer.address))
             }
             (State::Requesting(r), Nak) => {
@@ -103,7 +109,9 @@ impl DhcpClient<'_> {
             return Err(Mismatch::OfferRefused);
         }
         self.counters.add(Tally::ReceivedOffer, 1);
-        self.offers.add(Offer { address, server }, score, cx.now);
+        let promises_nonce =
+            self.config.force_renew && message.first(code::FORCERENEW_NONCE).is_some();
+        self.offers.add(Offer { address, server, promises_nonce }, score, cx.now);
         if s.decide_at.is_none() {
             self.offers.set_asked(s.asked());
             s.decide_at = Some(cx.now + self.config.offer_window);
@@ -145,6 +153,7 @@ impl DhcpClient<'_> {
         // DISCOVER may come from another network that has the same addresses.
         let keep = !matches!(self.state, State::Selecting(_) | State::Requesting(_));
         let changed = self.store(reply, keep);
+        self.remember_nonce(reply);
         let grant = Grant { address, server_identifier: reply.server, requested_at, times };
         let mode = self.config.conflict_detection;
         // RFC 5227 §2.1: before the first use and after the link was gone, never periodically.
@@ -179,6 +188,13 @@ impl DhcpClient<'_> {
         stored.changed
     }
 
+    /// RFC 6704 §3.1.4: the nonce of any ACK counts; without a new one, the server's old one.
+    fn remember_nonce(&mut self, reply: &Reply<'_>) {
+        let is_same_server = self.lease.is_some_and(|l| l.server_identifier == reply.server);
+        let new = Nonce::of(&reply.message).filter(|_| self.config.force_renew);
+        self.nonce = new.or(self.nonce.filter(|_| is_same_server));
+    }
+
     /// The lease is in force: BOUND.
     pub(super) fn settle(&mut self, grant: Grant) {
         self.lease = Some(grant);
@@ -210,9 +226,14 @@ impl DhcpClient<'_> {
         self.outbox.nak(reply.server);
         self.lose(LostReason::Nak);
         self.hint = None;
+        self.back_off(cx);
+        Ok(())
+    }
+
+    /// INIT after a refusal, each time later.
+    fn back_off(&mut self, cx: &mut Cx<'_>) {
         self.naks = self.naks.saturating_add(1);
         let until = cx.now + retry::nak_backoff(self.naks);
         self.enter(State::Init { until, then: Then::Offer });
-        Ok(())
     }
 }

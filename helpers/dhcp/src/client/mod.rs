@@ -17,6 +17,7 @@
 mod answer;
 mod claim;
 mod exchange;
+mod force;
 mod memory;
 mod neighbour;
 mod progress;
@@ -35,6 +36,7 @@ use bringup_core::time::{Duration, Instant};
 
 use self::claim::Claim;
 use self::exchange::Exchange;
+use self::force::Nonce;
 use self::router::Inquiry;
 use self::send::Draft;
 use self::sockets::{Sockets, Wanted};
@@ -86,6 +88,8 @@ pub struct DhcpClient<'m> {
     inquiry: Option<Inquiry>,
     /// A lease from a snapshot, which nobody has confirmed yet. The vault holds its options.
     remembered: Option<Grant>,
+    /// The key of the lease's server for FORCERENEW.
+    nonce: Option<Nonce>,
     /// Conflicts in a row, and until when the last DECLINE wants quiet.
     conflicts: u8,
     quiet_until: Option<Instant>,
@@ -118,6 +122,7 @@ impl<'m> DhcpClient<'m> {
             router: None,
             inquiry: None,
             remembered: None,
+            nonce: None,
             conflicts: 0,
             quiet_until: None,
             naks: 0,
@@ -228,6 +233,12 @@ impl<'m> DhcpClient<'m> {
         self.lease.map(|grant| self.lend(grant))
     }
 
+    /// Our address, while a FORCERENEW could come to it.
+    fn listening(&self) -> Option<Ipv4Addr> {
+        let is_bound = matches!(self.state, State::Bound { .. });
+        self.lease.filter(|_| is_bound && self.nonce.is_some()).map(|lease| lease.address)
+    }
+
     fn lend(&self, grant: Grant) -> Lease<'_> {
         Lease { grant, options: self.vault.options(), policy: self.config.routes }
     }
@@ -284,6 +295,7 @@ impl<'m> DhcpClient<'m> {
     /// The lease ends.
     fn lose(&mut self, why: LostReason) {
         (self.claim, self.inquiry, self.router) = (None, None, None);
+        self.nonce = None;
         if self.lease.take().is_some() {
             self.vault.clear();
             self.outbox.lost(why);
@@ -309,6 +321,9 @@ impl Client for DhcpClient<'_> {
             },
             Input::Frame { socket: ARP, ethertype: ETHERTYPE_ARP, payload, .. } => {
                 self.hear_arp(cx, payload)
+            }
+            Input::Datagram { socket: UNICAST, bytes, .. } if self.listening().is_some() => {
+                self.force_renew(cx, bytes)
             }
             Input::Datagram { socket: UNICAST, bytes, .. } => self.receive(cx, bytes),
             Input::SendFailed { socket, .. } => {
@@ -345,7 +360,8 @@ impl Client for DhcpClient<'_> {
 
     fn poll_transmit<'b>(&mut self, cx: &mut Cx<'_>, buffer: &'b mut [u8]) -> Option<Transmit<'b>> {
         let arp = self.inquiry.is_some() || self.claim.is_some_and(|claim| claim.needs_arp());
-        let (link, unicast) = (self.state.needs_link(), self.state.needs_unicast());
+        let link = self.state.needs_link();
+        let unicast = self.state.needs_unicast().or_else(|| self.listening());
         if let Some(change) = self.sockets.step(Wanted { link, unicast, arp }) {
             return Some(change);
         }

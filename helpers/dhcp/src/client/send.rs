@@ -170,6 +170,10 @@ impl Draft {
         if let Some(text) = self.text.filter(|_| !config.anonymous) {
             message.option(code::MESSAGE, text)?;
         }
+        // RFC 6704 §3.1.4: in every DISCOVER and REQUEST; algorithm 1 is HMAC-MD5.
+        if config.force_renew && wishes && self.kind != MessageType::Inform {
+            message.option(code::FORCERENEW_NONCE, &[1])?;
+        }
         if self.rapid_commit {
             message.option(code::RAPID_COMMIT, &[])?;
         }

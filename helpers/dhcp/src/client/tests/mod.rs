@@ -5,6 +5,7 @@ extern crate std;
 
 mod bugs;
 mod conflicts;
+mod force;
 mod inform;
 mod lifecycle;
 mod memory;
