@@ -164,6 +164,9 @@ pub struct Config<'m> {
     /// Whether DISCOVERs ask if a link-local address is wanted here (option 116, RFC 2563); for
     /// hosts that would take one. The answer is [`Event::LinkLocal`](crate::Event::LinkLocal).
     pub ask_auto_configure: bool,
+    /// Whether a link-local address is taken where no server answers (RFC 3927), while DHCP goes on.
+    /// Asks for option 116, and obeys it. Not under anonymity.
+    pub link_local: bool,
     /// Whether a server may make us renew by a FORCERENEW that is signed with the nonce of its ACK
     /// (RFC 6704). While BOUND with a nonce, the UDP socket on our address stays open. Off, every
     /// FORCERENEW is ignored.
@@ -198,6 +201,7 @@ impl<'m> Config<'m> {
             routes: RoutePolicy::Accept,
             ipv6_only_capable: false,
             ask_auto_configure: false,
+            link_local: false,
             force_renew: false,
             anonymous: false,
         }
@@ -222,6 +226,11 @@ impl<'m> Config<'m> {
     /// Whether an echoed option 61 is ours. RFC 6842 §3.
     pub(crate) fn is_our_identifier(&self, echoed: &[u8]) -> bool {
         self.effective_identifier().is(self.mac, echoed)
+    }
+
+    /// Whether option 116 goes out: RFC 2563 §2.2 wants it of hosts with link-local addresses.
+    pub(crate) const fn asks_auto_configure(&self) -> bool {
+        (self.ask_auto_configure || self.link_local) && !self.anonymous
     }
 
     /// A mark of option 61, by which a snapshot is known to be ours.

@@ -46,6 +46,16 @@ pub enum Event {
         /// Whether one may be taken.
         allowed: bool,
     },
+    /// Nobody gives us an address, and the link-local one of
+    /// [`DhcpClient::link_local`](crate::client::DhcpClient::link_local) is ours, /16, for this link
+    /// only. RFC 3927.
+    LinkLocalBound,
+    /// The link-local address must not be used any more. After [`Bound`](Self::Bound), connections
+    /// that run over it may be let go on for a while.
+    LinkLocalLost {
+        /// The address.
+        address: Ipv4Addr,
+    },
     /// The answer to an INFORM is there:
     /// [`DhcpClient::informed`](crate::client::DhcpClient::informed).
     Informed,
@@ -97,6 +107,8 @@ pub(crate) struct Outbox {
     informed: bool,
     ipv6_only: Option<u32>,
     link_local: Option<bool>,
+    link_local_lost: Option<Ipv4Addr>,
+    link_local_bound: bool,
 }
 
 impl Outbox {
@@ -110,6 +122,8 @@ impl Outbox {
             informed: false,
             ipv6_only: None,
             link_local: None,
+            link_local_lost: None,
+            link_local_bound: false,
         }
     }
 
@@ -127,6 +141,16 @@ impl Outbox {
 
     pub(crate) fn link_local(&mut self, allowed: bool) {
         self.link_local = Some(allowed);
+    }
+
+    pub(crate) fn link_local_bound(&mut self) {
+        self.link_local_bound = true;
+    }
+
+    pub(crate) fn link_local_lost(&mut self, address: Ipv4Addr) {
+        if !core::mem::take(&mut self.link_local_bound) {
+            self.link_local_lost = Some(address);
+        }
     }
 
     pub(crate) fn informed(&mut self) {
@@ -166,6 +190,10 @@ impl Outbox {
             .or_else(|| self.gained.take())
             .or_else(|| self.ipv6_only.take().map(|seconds| Event::Ipv6Only { seconds }))
             .or_else(|| self.link_local.take().map(|allowed| Event::LinkLocal { allowed }))
+            .or_else(|| self.link_local_lost.take().map(|address| Event::LinkLocalLost { address }))
+            .or_else(|| {
+                core::mem::take(&mut self.link_local_bound).then_some(Event::LinkLocalBound)
+            })
             .or_else(|| core::mem::take(&mut self.informed).then_some(Event::Informed))
             .or_else(|| core::mem::take(&mut self.no_server).then_some(Event::NoServer))
     }

@@ -93,10 +93,15 @@ pub(crate) fn v6only_wait(seconds: u32) -> Duration {
 /// RFC 5227 §1.1 MAX_CONFLICTS.
 const MAX_CONFLICTS: u8 = 10;
 
+/// Whether addresses are to be tried once a minute only.
+pub(crate) const fn too_many(conflicts: u8) -> bool {
+    conflicts >= MAX_CONFLICTS
+}
+
 /// How long nothing is asked for after a DECLINE: at least 10 s (RFC 2131 §3.1 step 5), a minute
 /// after many (RFC 5227 §2.1.1 RATE_LIMIT_INTERVAL).
 pub(crate) const fn quiet(conflicts: u8) -> Duration {
-    Duration::from_secs(if conflicts >= MAX_CONFLICTS { 60 } else { 10 })
+    Duration::from_secs(if too_many(conflicts) { 60 } else { 10 })
 }
 
 #[cfg(test)]

@@ -97,6 +97,7 @@ impl DhcpClient<'_> {
             self.counters.add(Tally::ReceivedNoAddress, 1);
             self.text.set(reply.text);
             self.outbox.link_local(allowed);
+            self.heed(cx, allowed);
             return Ok(());
         }
         let (address, terms) = reply.terms()?;
@@ -198,6 +199,7 @@ impl DhcpClient<'_> {
     /// The lease is in force: BOUND.
     pub(super) fn settle(&mut self, grant: Grant) {
         self.lease = Some(grant);
+        self.drop_link_local();
         self.hint = None;
         self.naks = 0;
         self.remembered = None;

@@ -18,6 +18,7 @@ mod answer;
 mod claim;
 mod exchange;
 mod force;
+mod link_local;
 mod memory;
 mod neighbour;
 mod progress;
@@ -37,6 +38,7 @@ use bringup_core::time::{Duration, Instant};
 use self::claim::Claim;
 use self::exchange::Exchange;
 use self::force::Nonce;
+use self::link_local::LinkLocal;
 use self::router::Inquiry;
 use self::send::Draft;
 use self::sockets::{Sockets, Wanted};
@@ -90,6 +92,9 @@ pub struct DhcpClient<'m> {
     remembered: Option<Grant>,
     /// The key of the lease's server for FORCERENEW.
     nonce: Option<Nonce>,
+    /// The address that stands in for a lease, and whether one may be taken on this link.
+    link_local: Option<LinkLocal>,
+    may_fall_back: bool,
     /// Conflicts in a row, and until when the last DECLINE wants quiet.
     conflicts: u8,
     quiet_until: Option<Instant>,
@@ -123,6 +128,8 @@ impl<'m> DhcpClient<'m> {
             inquiry: None,
             remembered: None,
             nonce: None,
+            link_local: None,
+            may_fall_back: true,
             conflicts: 0,
             quiet_until: None,
             naks: 0,
@@ -189,6 +196,8 @@ impl<'m> DhcpClient<'m> {
         if let State::Probing(probing) = self.state {
             self.hint = Some(probing.grant.address);
         }
+        self.drop_link_local();
+        self.may_fall_back = true;
         (self.claim, self.inquiry, self.remembered) = (None, None, None);
         self.enter(State::Stopped);
     }
@@ -222,6 +231,7 @@ impl<'m> DhcpClient<'m> {
             }),
             None => State::Stopped,
         };
+        self.drop_link_local();
         // Only an address that we still want is worth asking for again.
         self.hint = None;
         (self.claim, self.inquiry, self.remembered) = (None, None, None);
@@ -231,6 +241,11 @@ impl<'m> DhcpClient<'m> {
     /// The lease that holds, if there is one.
     pub fn lease(&self) -> Option<Lease<'_>> {
         self.lease.map(|grant| self.lend(grant))
+    }
+
+    /// The link-local address that may be used, if there is one.
+    pub fn link_local(&self) -> Option<Ipv4Addr> {
+        self.link_local.and_then(|it| it.held())
     }
 
     /// Our address, while a FORCERENEW could come to it.
@@ -347,6 +362,7 @@ impl Client for DhcpClient<'_> {
             self.restart_if_bound(cx);
         }
         self.advance_neighbours(cx);
+        self.advance_link_local(cx.now);
         for _ in 0..STEPS_MAX {
             match self.state.deadline() {
                 Some(at) if at <= cx.now => {
@@ -359,7 +375,8 @@ impl Client for DhcpClient<'_> {
     }
 
     fn poll_transmit<'b>(&mut self, cx: &mut Cx<'_>, buffer: &'b mut [u8]) -> Option<Transmit<'b>> {
-        let arp = self.inquiry.is_some() || self.claim.is_some_and(|claim| claim.needs_arp());
+        let claims = [self.claim, self.link_local.map(|it| it.claim)];
+        let arp = self.inquiry.is_some() || claims.into_iter().flatten().any(|c| c.needs_arp());
         let link = self.state.needs_link();
         let unicast = self.state.needs_unicast().or_else(|| self.listening());
         if let Some(change) = self.sockets.step(Wanted { link, unicast, arp }) {
@@ -387,7 +404,8 @@ impl Client for DhcpClient<'_> {
         let expiry = self.lease.and_then(|lease| lease.times).map(|times| times.expires_at);
         let claim = self.claim.and_then(|claim| claim.deadline());
         let inquiry = self.inquiry.and_then(|inquiry| inquiry.deadline());
-        [self.state.deadline(), self.blocked_until, expiry, claim, inquiry]
+        let link_local = self.link_local.and_then(|it| it.claim.deadline());
+        [self.state.deadline(), self.blocked_until, expiry, claim, inquiry, link_local]
             .into_iter()
             .flatten()
             .min()

@@ -66,6 +66,7 @@ impl DhcpClient<'_> {
         let address = r.address;
         if let Some(grant) = self.remembered.take().filter(|grant| !grant.is_over(cx.now)) {
             self.lease = Some(grant);
+            self.drop_link_local();
             self.outbox.bound();
         }
         if self.lease.is_some() {
@@ -79,6 +80,9 @@ impl DhcpClient<'_> {
         let arp = Arp::parse(payload)?;
         if let Some(router) = self.inquiry.and_then(|i| i.answer(&arp, self.config.mac)) {
             self.router_is_there(cx, router);
+            return Ok(());
+        }
+        if self.link_local_hears(cx, &arp) {
             return Ok(());
         }
         let claim = self.claim.as_mut();
@@ -124,15 +128,18 @@ impl DhcpClient<'_> {
     ) -> Option<Transmit<'b>> {
         let mac = self.config.mac;
         let claim = self.claim.and_then(|claim| claim.packet(mac));
+        let link_local = self.link_local.and_then(|it| it.claim.packet(mac));
         let asked = self.inquiry.and_then(|inquiry| inquiry.packet(mac));
-        let (to, packet) = claim.map(|packet| (Mac::BROADCAST, packet)).or(asked)?;
+        let claimed = claim.or(link_local).map(|packet| (Mac::BROADCAST, packet));
+        let (to, packet) = claimed.or(asked)?;
         let is_open = self.sockets.is_open(ARP);
         if is_open && !self.has_token(cx) {
             return None;
         }
-        match (&mut self.claim, &mut self.inquiry) {
-            (Some(it), _) if claim.is_some() => it.sent(cx.now, cx.rng),
-            (_, Some(inquiry)) => inquiry.sent(cx.now),
+        match (&mut self.claim, &mut self.link_local, &mut self.inquiry) {
+            (Some(it), _, _) if claim.is_some() => it.sent(cx.now, cx.rng),
+            (_, Some(it), _) if link_local.is_some() => it.claim.sent(cx.now, cx.rng),
+            (_, _, Some(inquiry)) => inquiry.sent(cx.now),
             _ => {}
         }
         if !is_open {

@@ -42,6 +42,7 @@ impl DhcpClient<'_> {
             State::Selecting(s) => {
                 if s.exchange.sends == profile.silent_sends() {
                     self.outbox.no_server();
+                    self.fall_back(cx);
                 }
                 self.send_again();
             }

@@ -82,3 +82,21 @@ impl Inquiry {
         (asked && from_it).then_some(answer)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_is_an_answer_before_the_question_went_out() {
+        let (us, it) = (Mac([2; 6]), Mac([4; 6]));
+        let router = KnownRouter { address: Ipv4Addr::new(10, 0, 0, 254), mac: it };
+        let ours = Ipv4Addr::new(10, 0, 0, 50);
+        let mut inquiry = Inquiry::check(router, ours);
+        let question = Arp::request(it, router.address, ours);
+        let reply = Arp { operation: Operation::Reply, target_mac: us, ..question };
+        assert_eq!(inquiry.answer(&reply, us), None);
+        inquiry.sent(Instant::ZERO);
+        assert_eq!(inquiry.answer(&reply, us), Some(router));
+    }
+}

@@ -82,7 +82,7 @@ impl Draft {
                     requested: hint.filter(|_| !config.anonymous),
                     rapid_commit: config.rapid_commit && !config.anonymous,
                     // RFC 2563 §2.2: in the first DISCOVER MUST; the same in resends.
-                    auto_configure: config.ask_auto_configure && !config.anonymous,
+                    auto_configure: config.asks_auto_configure(),
                     ..Self::new(MessageType::Discover, header, anywhere)
                 }
             }

@@ -128,9 +128,18 @@ fn rule_44_an_ack_without_the_promised_nonce_is_refused_with_backoff() {
 }
 
 #[test]
-fn a_nonce_that_was_not_asked_for_opens_nothing() {
-    let rig = Rig::bound(600, &[T1, (90, &auth(7, 1, KEY))]);
-    assert_eq!(rig.world.open, [false; 3]);
+fn rule_44_what_is_no_nonce_opens_nothing() {
+    let other_protocol = [&[1, 1, 0][..], &auth(7, 1, KEY)[3..]].concat();
+    let longer = [&auth(7, 1, KEY)[..], &[0]].concat();
+    for (name, config, option) in [
+        ("not asked for", standard(), &auth(7, 1, KEY)),
+        ("a digest", willing(), &auth(7, 2, KEY)),
+        ("another protocol", willing(), &other_protocol),
+        ("too long", willing(), &longer),
+    ] {
+        let rig = Rig::bound_with(config, 600, &[T1, (90, option)]);
+        assert_eq!(rig.world.open, [false; 3], "{name}");
+    }
 }
 
 #[test]

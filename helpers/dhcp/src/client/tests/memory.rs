@@ -262,6 +262,25 @@ fn rule_15_a_confirmed_lease_survives_silent_servers_without_a_discover() {
 }
 
 #[test]
+fn rule_40_one_row_of_probes_whoever_confirms() {
+    let conflict_detection = ConflictDetection::Short;
+    let mut rig = Rig::bound_with(Config { conflict_detection, ..attached() }, 600, &OPTIONS);
+    while !rig.world.arps.iter().any(|(_, _, arp)| arp.target == ROUTER) {
+        rig.run_until(rig.timeout.unwrap());
+    }
+    rig.hear_arp(router_says(ROUTER_MAC)).unwrap();
+    rig.run_until(at(10_000));
+    rig.world.arps.clear();
+    rig.call(DhcpClient::link_up);
+    rig.hear_arp(router_says(ROUTER_MAC)).unwrap();
+    rig.run_until(at(10_200));
+    rig.hear(&{ rig.last().ack(600) }).unwrap();
+    rig.run_until(at(20_000));
+    let probes = rig.world.arps.iter().filter(|(_, _, arp)| arp.is_probe()).count();
+    assert_eq!(probes, 3);
+}
+
+#[test]
 fn rule_15_link_up_in_every_state() {
     // Stopped: as start.
     let mut rig = Rig::new(1, attached());

@@ -8,6 +8,7 @@ mod conflicts;
 mod force;
 mod inform;
 mod lifecycle;
+mod link_local;
 mod memory;
 mod offers;
 mod replies;

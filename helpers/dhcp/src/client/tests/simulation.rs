@@ -241,6 +241,8 @@ fn any_config(dice: &mut Seeded) -> Config<'static> {
         ipv6_only_capable: coin(),
         ask_auto_configure: coin(),
         anonymous: coin() && coin(),
+        link_local: coin(),
+        force_renew: coin(),
         ..fast()
     };
     let conflict_detection = [Off, Short, Strict][usize::try_from(dice.below(3)).unwrap()];
