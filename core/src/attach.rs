@@ -15,29 +15,58 @@
 //! | a pinned place: stack, struct, `Pin<Box<…>>` | [`Node::post`] | the same, and dropping it |
 //! | the queue, with feature `alloc` | [`AttachQueue::attach`] | none |
 //!
+//! # Which lock for which contexts
+//!
+//! The lock and the wake are the platform's. A context may post if it may take the lock *and* call
+//! the wake; whoever shares the queue with it must be kept out by the same lock.
+//!
+//! | lock | threads | interrupt, lower or equal core | POSIX signal handler | no allocation, no system call |
+//! |---|---|---|---|---|
+//! | std `Mutex` | yes | no: may block | no: may deadlock with itself | no |
+//! | spin lock | yes, not with real-time priorities on one core | no: the holder may be what was interrupted | no: the same | yes |
+//! | critical section (interrupts off) | of one core | yes | – | yes |
+//! | spin lock inside a critical section | yes | yes | – | yes |
+//! | none | of one thread | no | no | yes |
+//! | no lock: [`AttachQueue::raise`] | yes | yes | yes | yes |
+//!
+//! # Shutdown and panics
+//!
+//! Closing the queue refuses later posts, then tells every request that is left
+//! [`Outcome::Shutdown`], one by one, outside the lock. A callback may post again (refused), cancel
+//! others, or close the queue once more: each request has left the lists before it is told. A callback
+//! that panics takes only itself away; the lists are whole, the lock is free and not poisoned, and the
+//! next turn, or the next closing, goes on with the request after it.
+//!
 //! # Why this is sound
 //!
 //! The invariants that the `unsafe` code of this file, and of no other, rests on:
 //!
 //! 1. **Exclusion.** `Lists`, and `Links` of every node that belongs to a queue, are only touched
 //!    inside [`RawLock::with`] on that queue's lock. A node names its queue when it is made, so that
-//!    two locks can never guard one node. No callback, wake or destructor runs inside the lock.
+//!    two locks can never guard one node. No callback, wake or destructor runs inside the lock. The
+//!    port's [`SystemOps::attach`] is handed the helper in a form that only `unsafe` can run.
 //! 2. **No dangling link.** A linked node stays where it is and alive: it is reached through
 //!    `Pin<&Node>`, it is `!Unpin`, and its `Drop` unlinks it under the lock before its memory goes.
 //!    A node that is leaked keeps its memory, by the guarantee of `Pin`. A boxed node belongs to the
-//!    list while it is linked, and to the one who unlinked it afterwards.
-//! 3. **The queue outlives its nodes**: a node borrows it for `'q`. A queue that is dropped while
-//!    leaked nodes are linked unlinks them first.
-//! 4. **No `&mut` to a node is ever made**, only shared references to `UnsafeCell`s inside it.
+//!    list while it is linked, and to the one who unlinked it afterwards. After a post has let go of
+//!    the lock it does not look at the node again.
+//! 3. **The queue outlives its nodes**: a node borrows it for `'q`, and has a destructor, so that the
+//!    borrow lasts until the node is gone. Only leaked nodes may be linked when the queue moves or is
+//!    dropped; nobody can reach those any more, no link leads from a node to the queue, and the
+//!    queue's `Drop` unlinks them.
+//! 4. **No `&mut` to a linked node**, only shared references, and `UnsafeCell` inside. The one
+//!    exception is made by the compiler: `Drop::drop` takes `&mut Node`. Another thread may look at
+//!    the links meanwhile; `PhantomPinned` is what keeps that from being aliasing (as in every
+//!    intrusive list of today; `UnsafePinned` will say so by name).
 //! 5. **A request is moved out of its node under the lock, before it runs.** Nothing refers to the
 //!    node while the closure runs, so that the closure or its owner may post it again, or free it.
-//!    If the closure unwinds, the lists are whole and the request is gone: the next turn goes on with
-//!    the one after it.
 //! 6. **The payload fits.** [`Node::post`] checks size and alignment of the closure at compile time,
-//!    and `run` is the function made for that very closure type. Closures are `Send + 'static`.
+//!    and `run` is the function made for that very closure type. Closures are `Send + 'static`. A
+//!    request is consumed exactly once: run, or given back; if a port's `attach` panics it is leaked.
+//! 7. **What `A` and `P` are does not matter to other threads**: the queue holds none of them, only
+//!    names their types.
 
-use core::cell::UnsafeCell;
-use core::marker::{PhantomData, PhantomPinned};
+use core::marker::PhantomPinned;
 use core::mem::MaybeUninit;
 use core::pin::Pin;
 use core::ptr;
@@ -45,6 +74,7 @@ use core::ptr;
 use crate::event_loop::Registrar;
 use crate::platform::{Platform, RawLock, SystemOps, Wake};
 use crate::state::{States, SystemState};
+use crate::sync::{AtomicFlags, Hint, LockedCell};
 
 /// What a request is told; each accepted one is told exactly one of these.
 pub enum Outcome<'a, A, P: Platform> {
@@ -65,9 +95,9 @@ pub enum Refused {
     Closed,
 }
 
-/// The words that a closure may have.
+/// The words that a closure may have. Pointers, so that what is moved through them stays a pointer.
 const PAYLOAD_WORDS: usize = 4;
-type Payload = [MaybeUninit<usize>; PAYLOAD_WORDS];
+type Payload = [MaybeUninit<*const ()>; PAYLOAD_WORDS];
 
 type Run<A, P> = for<'a> unsafe fn(*mut Payload, Outcome<'a, A, P>);
 
@@ -112,6 +142,11 @@ impl<A, P: Platform> Request<A, P> {
         // SAFETY: `run` was made for the closure in `payload` (invariant 6), and `self` is consumed.
         unsafe { (self.run)(&raw mut self.payload, outcome) }
     }
+
+    /// Whether it has to wait for its state.
+    fn waits_in(&self, state: SystemState) -> bool {
+        self.gate.is_some_and(|gate| !gate.reached_in(state))
+    }
 }
 
 /// # Safety
@@ -134,13 +169,36 @@ struct Links<A, P: Platform> {
     request: Option<Request<A, P>>,
 }
 
-type Link<A, P> = UnsafeCell<Links<A, P>>;
-
-const fn unlinked<A, P: Platform>() -> Link<A, P> {
-    UnsafeCell::new(Links { next: ptr::null(), prev: ptr::null(), request: None })
+struct Link<A, P: Platform> {
+    cell: LockedCell<Links<A, P>>,
+    /// Whether it is linked, for those who do not hold the lock.
+    linked: Hint,
 }
 
-/// A doubly linked list of nodes. All its functions: under the lock.
+impl<A, P: Platform> Link<A, P> {
+    const fn new() -> Self {
+        let links = Links { next: ptr::null(), prev: ptr::null(), request: None };
+        Self { cell: LockedCell::new(links), linked: Hint::new() }
+    }
+}
+
+/// Reads or changes a node.
+///
+/// # Safety
+///
+/// Under the lock; `node` is alive; `f` does not come back here with the same node.
+unsafe fn edit<A, P: Platform, R>(
+    node: *const Link<A, P>,
+    f: impl FnOnce(&mut Links<A, P>) -> R,
+) -> R {
+    // SAFETY: the node is alive, and only shared references to it are made (invariant 4).
+    let link = unsafe { &*node };
+    // SAFETY: under the lock this is the only reference to what is in the cell (invariant 1).
+    link.cell.with(|links| f(unsafe { &mut *links }))
+}
+
+/// A doubly linked list of nodes that ends in null at both ends, so that it may move. All its
+/// functions: under the lock.
 struct List<A, P: Platform> {
     head: *const Link<A, P>,
     tail: *const Link<A, P>,
@@ -149,60 +207,52 @@ struct List<A, P: Platform> {
 impl<A, P: Platform> List<A, P> {
     const NEW: Self = Self { head: ptr::null(), tail: ptr::null() };
 
+    const fn is_empty(&self) -> bool {
+        self.head.is_null()
+    }
+
     /// # Safety
     ///
     /// Under the lock; `node` is alive and in no list.
     unsafe fn push_back(&mut self, node: *const Link<A, P>) {
-        // SAFETY: the node is alive and, under the lock, nobody else looks at it.
-        let links = unsafe { &mut *UnsafeCell::raw_get(node) };
-        links.prev = self.tail;
-        links.next = ptr::null();
-        if self.tail.is_null() {
+        let tail = self.tail;
+        let set = |links: &mut Links<A, P>| {
+            links.prev = tail;
+            links.next = ptr::null();
+        };
+        // SAFETY: the node is alive.
+        unsafe { edit(node, set) };
+        if tail.is_null() {
             self.head = node;
         } else {
             // SAFETY: linked nodes are alive (invariant 2).
-            unsafe { (*UnsafeCell::raw_get(self.tail)).next = node };
+            unsafe { edit(tail, |links| links.next = node) };
         }
         self.tail = node;
     }
 
     /// # Safety
     ///
-    /// Under the lock; `node` is alive and in no list.
-    unsafe fn push_front(&mut self, node: *const Link<A, P>) {
-        // SAFETY: the node is alive and, under the lock, nobody else looks at it.
-        let links = unsafe { &mut *UnsafeCell::raw_get(node) };
-        links.prev = ptr::null();
-        links.next = self.head;
-        if self.head.is_null() {
-            self.tail = node;
-        } else {
-            // SAFETY: linked nodes are alive (invariant 2).
-            unsafe { (*UnsafeCell::raw_get(self.head)).prev = node };
-        }
-        self.head = node;
-    }
-
-    /// # Safety
-    ///
     /// Under the lock; `node` is in this list, or in the middle of any.
     unsafe fn unlink(&mut self, node: *const Link<A, P>) {
-        // SAFETY: the node is alive and, under the lock, nobody else looks at it.
-        let links = unsafe { &mut *UnsafeCell::raw_get(node) };
-        let (prev, next) = (links.prev, links.next);
-        links.prev = ptr::null();
-        links.next = ptr::null();
+        let clear = |links: &mut Links<A, P>| {
+            let ends = (links.prev, links.next);
+            (links.prev, links.next) = (ptr::null(), ptr::null());
+            ends
+        };
+        // SAFETY: a linked node is alive (invariant 2).
+        let (prev, next) = unsafe { edit(node, clear) };
         if prev.is_null() {
             self.head = next;
         } else {
-            // SAFETY: linked nodes are alive (invariant 2).
-            unsafe { (*UnsafeCell::raw_get(prev)).next = next };
+            // SAFETY: as above.
+            unsafe { edit(prev, |links| links.next = next) };
         }
         if next.is_null() {
             self.tail = prev;
         } else {
-            // SAFETY: linked nodes are alive (invariant 2).
-            unsafe { (*UnsafeCell::raw_get(next)).prev = prev };
+            // SAFETY: as above.
+            unsafe { edit(next, |links| links.prev = prev) };
         }
     }
 
@@ -213,17 +263,17 @@ impl<A, P: Platform> List<A, P> {
     /// Under the lock.
     unsafe fn append(&mut self, other: &mut Self) {
         let other = core::mem::replace(other, Self::NEW);
-        if other.head.is_null() {
+        if other.is_empty() {
             return;
         }
-        if self.tail.is_null() {
+        if self.is_empty() {
             *self = other;
             return;
         }
         // SAFETY: linked nodes are alive (invariant 2).
-        unsafe { (*UnsafeCell::raw_get(self.tail)).next = other.head };
+        unsafe { edit(self.tail, |links| links.next = other.head) };
         // SAFETY: as above.
-        unsafe { (*UnsafeCell::raw_get(other.head)).prev = self.tail };
+        unsafe { edit(other.head, |links| links.prev = self.tail) };
         self.tail = other.tail;
     }
 
@@ -238,6 +288,8 @@ struct Lists<A, P: Platform> {
     batch: List<A, P>,
     /// What the next one will.
     ready: List<A, P>,
+    /// What was ready until a state was left again; looked at anew when the state changes.
+    fallen: List<A, P>,
     /// What waits for a state, by that state's number.
     parked: [List<A, P>; SystemState::COUNT],
     state: SystemState,
@@ -245,66 +297,110 @@ struct Lists<A, P: Platform> {
     closed: bool,
 }
 
+/// What a drain found at the head of its batch.
+enum Head<A, P: Platform> {
+    /// Nothing: the drain is done.
+    End,
+    /// A request whose state was left in the meantime.
+    Fell,
+    /// A request to be run.
+    Request(Request<A, P>),
+}
+
 impl<A, P: Platform> Lists<A, P> {
+    const NEW: Self = Self {
+        batch: List::NEW,
+        ready: List::NEW,
+        fallen: List::NEW,
+        parked: [const { List::NEW }; SystemState::COUNT],
+        state: SystemState::ContextCreated,
+        sleeping: false,
+        closed: false,
+    };
+
+    /// Takes a request in, or leaves it where it is.
+    ///
     /// # Safety
     ///
-    /// Under the lock; `node` is alive, in no list, and holds a request.
-    unsafe fn link(&mut self, node: *const Link<A, P>, gate: Option<SystemState>) -> Posted {
-        let parked = gate.filter(|gate| !gate.reached_in(self.state));
-        let list = match parked {
+    /// Under the lock; `node` is alive and belongs to this queue.
+    unsafe fn accept(
+        &mut self,
+        node: *const Link<A, P>,
+        request: &mut Option<Request<A, P>>,
+    ) -> Result<Posted, Refused> {
+        if self.closed {
+            return Err(Refused::Closed);
+        }
+        // SAFETY: the node is alive.
+        if unsafe { edit(node, |links| links.request.is_some()) } {
+            return Err(Refused::Busy);
+        }
+        let waits_for = request
+            .as_ref()
+            .filter(|request| request.waits_in(self.state))
+            .and_then(|request| request.gate);
+        // SAFETY: the node is alive.
+        unsafe { edit(node, |links| links.request = request.take()) };
+        // SAFETY: the node is alive.
+        unsafe { &(*node).linked }.set(true);
+        let list = match waits_for {
             None => &mut self.ready,
             Some(gate) => &mut self.parked[usize::from(gate as u8)],
         };
-        // SAFETY: the caller's promise.
+        // SAFETY: a node without a request is in no list, and it had none.
         unsafe { list.push_back(node) };
-        Posted { wake: parked.is_none() && core::mem::take(&mut self.sleeping) }
+        Ok(Posted { wake: waits_for.is_none() && core::mem::take(&mut self.sleeping) })
     }
 
     /// Takes a node out of whichever list it is in, with its request.
     ///
     /// # Safety
     ///
-    /// Under the lock; `node` is alive.
+    /// Under the lock; `node` is alive and belongs to this queue.
     unsafe fn take(&mut self, node: *const Link<A, P>) -> Option<Request<A, P>> {
-        // SAFETY: the node is alive and, under the lock, nobody else looks at it.
-        let request = unsafe { (*UnsafeCell::raw_get(node)).request.take() }?;
+        // SAFETY: the node is alive.
+        let request = unsafe { edit(node, |links| links.request.take()) }?;
         // Only the ends of a list are known to it: a node in the middle needs no list at all.
-        let list = if self.batch.holds_end(node) {
-            &mut self.batch
-        } else if self.ready.holds_end(node) {
-            &mut self.ready
-        } else {
-            &mut self.parked[request.gate.map_or(0, |gate| usize::from(gate as u8))]
-        };
+        let gate = request.gate.map_or(0, |gate| usize::from(gate as u8));
+        let open = [&mut self.batch, &mut self.ready, &mut self.fallen];
+        let list = open.into_iter().find(|list| list.holds_end(node));
         // SAFETY: it is in that list, or in the middle of another.
-        unsafe { list.unlink(node) };
+        unsafe { list.unwrap_or(&mut self.parked[gate]).unlink(node) };
+        // SAFETY: the node is alive.
+        unsafe { &(*node).linked }.set(false);
         Some(request)
     }
 
-    /// After a state was left: puts what is ready no more back in front of its own list. Walks what
-    /// is ready, from the end, so that the order stays. Falls are rare and the list is short.
+    /// Some node that is linked: those that were ready first, then by state.
+    fn first(&self) -> Option<*const Link<A, P>> {
+        let open = [&self.batch, &self.ready, &self.fallen];
+        let mut lists = open.into_iter().chain(&self.parked);
+        lists.find(|list| !list.is_empty()).map(|list| list.head)
+    }
+
+    /// The next of the batch.
     ///
     /// # Safety
     ///
     /// Under the lock.
-    unsafe fn park_unreached(&mut self) {
-        // SAFETY: under the lock.
-        unsafe { self.batch.append(&mut self.ready) };
-        let mut kept = core::mem::replace(&mut self.batch, List::NEW);
-        let mut at = kept.tail;
-        while !at.is_null() {
-            // SAFETY: linked nodes are alive (invariant 2).
-            let links = unsafe { &*UnsafeCell::raw_get(at) };
-            let (node, gate) = (at, links.request.as_ref().and_then(|request| request.gate));
-            at = links.prev;
-            if let Some(gate) = gate.filter(|gate| !gate.reached_in(self.state)) {
-                // SAFETY: it is in `kept`.
-                unsafe { kept.unlink(node) };
-                // SAFETY: it is alive and in no list now.
-                unsafe { self.parked[usize::from(gate as u8)].push_front(node) };
-            }
+    unsafe fn next(&mut self) -> Head<A, P> {
+        let node = self.batch.head;
+        if node.is_null() {
+            return Head::End;
         }
-        self.ready = kept;
+        let state = self.state;
+        let waits =
+            |links: &mut Links<A, P>| links.request.as_ref().is_some_and(|r| r.waits_in(state));
+        // SAFETY: a linked node is alive (invariant 2).
+        if unsafe { edit(node, waits) } {
+            // SAFETY: it is the head of this list.
+            unsafe { self.batch.unlink(node) };
+            // SAFETY: it is alive, and in no list now.
+            unsafe { self.fallen.push_back(node) };
+            return Head::Fell;
+        }
+        // SAFETY: a linked node is alive, and belongs to the queue whose list it is in.
+        unsafe { self.take(node) }.map_or(Head::End, Head::Request)
     }
 }
 
@@ -334,7 +430,8 @@ impl<R> Unlocked<'_, R> {
 pub struct AttachQueue<A, P: Platform, O: SystemOps> {
     lock: O::Lock,
     wake: O::Wake,
-    lists: UnsafeCell<Lists<A, P>>,
+    lists: LockedCell<Lists<A, P>>,
+    flags: AtomicFlags,
 }
 
 // SAFETY: `lists` is only reached inside the lock (invariant 1); what crosses threads are closures,
@@ -356,18 +453,24 @@ where
 impl<A, P: Platform, O: SystemOps> AttachQueue<A, P, O> {
     /// An empty queue, fit for a static. Its wake is armed by the loop that takes it.
     pub const fn new(lock: O::Lock, wake: O::Wake) -> Self {
-        Self {
-            lock,
-            wake,
-            lists: UnsafeCell::new(Lists {
-                batch: List::NEW,
-                ready: List::NEW,
-                parked: [const { List::NEW }; SystemState::COUNT],
-                state: SystemState::ContextCreated,
-                sleeping: false,
-                closed: false,
-            }),
+        let lists = LockedCell::new(Lists::NEW);
+        Self { lock, wake, lists, flags: AtomicFlags::new() }
+    }
+
+    /// Raises flags, which the loop hands to [`raised`](crate::event_loop::Application::raised).
+    /// The one post that takes no lock: for POSIX signal handlers and interrupts under whatever lock.
+    /// Flags of the same bit that were not handed out yet are one. Those that a loop has not handed
+    /// out when it ends are forgotten.
+    #[cfg(target_has_atomic = "32")]
+    pub fn raise(&self, bits: u32) {
+        if bits != 0 && self.flags.raise(bits) {
+            self.wake.wake();
         }
+    }
+
+    /// The flags that are raised, which are lowered by this.
+    pub(crate) fn take_flags(&self) -> u32 {
+        self.flags.take()
     }
 
     /// The wake, for the loop to arm and clear.
@@ -378,7 +481,7 @@ impl<A, P: Platform, O: SystemOps> AttachQueue<A, P, O> {
     /// Runs `f` on the lists, under the lock.
     fn with<R>(&self, f: impl FnOnce(&mut Lists<A, P>) -> R) -> R {
         // SAFETY: inside the lock this is the only reference (invariant 1).
-        self.lock.with(|| f(unsafe { &mut *self.lists.get() }))
+        self.lock.with(|| self.lists.with(|lists| f(unsafe { &mut *lists })))
     }
 
     /// Links a node through the platform's `attach`, and wakes the loop if that is called for.
@@ -394,20 +497,12 @@ impl<A, P: Platform, O: SystemOps> AttachQueue<A, P, O> {
     ) -> Result<(), (Refused, Request<A, P>)> {
         let mut request = Some(request);
         let mut helper = || {
-            // SAFETY: `SystemOps::attach` holds the lock around this.
-            let lists = unsafe { &mut *self.lists.get() };
-            // SAFETY: the node is alive and, under the lock, nobody else looks at it.
-            let links = unsafe { &mut *UnsafeCell::raw_get(node) };
-            if lists.closed {
-                return Err(Refused::Closed);
-            }
-            if links.request.is_some() {
-                return Err(Refused::Busy);
-            }
-            let gate = request.as_ref().and_then(|request| request.gate);
-            links.request = request.take();
-            // SAFETY: the node is alive, in no list, and holds the request.
-            Ok(unsafe { lists.link(node, gate) })
+            self.lists.with(|lists| {
+                // SAFETY: `SystemOps::attach` holds the lock around this (invariant 1).
+                let lists = unsafe { &mut *lists };
+                // SAFETY: the caller's promise.
+                unsafe { lists.accept(node, &mut request) }
+            })
         };
         let Linked(posted) = O::attach(&self.lock, Unlocked(&mut helper));
         match (posted, request) {
@@ -425,10 +520,12 @@ impl<A, P: Platform, O: SystemOps> AttachQueue<A, P, O> {
 
     /// Before the wait: whether the loop may sleep. From here on a post that is ready wakes it.
     pub(crate) fn may_sleep(&self) -> bool {
-        self.with(|lists| {
-            lists.sleeping = lists.batch.head.is_null() && lists.ready.head.is_null();
+        let empty = self.with(|lists| {
+            lists.sleeping = lists.batch.is_empty() && lists.ready.is_empty();
             lists.sleeping
-        })
+        });
+        // A flag raised from here on finds none raised, and wakes.
+        empty && !self.flags.any()
     }
 
     /// After the wait.
@@ -449,30 +546,36 @@ impl<A, P: Platform, O: SystemOps> AttachQueue<A, P, O> {
         A: 'a,
         P: 'a,
     {
-        let request = self.with(|lists| {
-            let head = lists.batch.head;
-            // SAFETY: a linked node is alive (invariant 2).
-            if head.is_null() { None } else { unsafe { lists.take(head) } }
-        });
-        let found = request.is_some();
-        if let Some(request) = request {
-            request.run(outcome());
+        loop {
+            // SAFETY: under the lock.
+            match self.with(|lists| unsafe { lists.next() }) {
+                Head::End => return false,
+                Head::Fell => {}
+                Head::Request(request) => {
+                    request.run(outcome());
+                    return true;
+                }
+            }
         }
-        found
     }
 
-    /// The state as requests see it. What waited for it becomes ready: states in order, and each
-    /// state's requests in theirs.
+    /// The state as requests see it.
+    pub(crate) fn state(&self) -> SystemState {
+        self.with(|lists| lists.state)
+    }
+
+    /// Sets that state. What waited for it becomes ready: states in order, and each state's requests
+    /// in theirs. What is ready no more is found when it would have run.
     pub(crate) fn set_state(&self, state: SystemState) {
         let wake = self.with(|lists| {
             lists.state = state;
             // SAFETY: under the lock.
-            unsafe { lists.park_unreached() };
+            unsafe { lists.ready.append(&mut lists.fallen) };
             for gate in SystemState::ALL.into_iter().filter(|gate| gate.reached_in(state)) {
                 // SAFETY: under the lock.
                 unsafe { lists.ready.append(&mut lists.parked[usize::from(gate as u8)]) };
             }
-            !lists.ready.head.is_null() && core::mem::take(&mut lists.sleeping)
+            !lists.ready.is_empty() && core::mem::take(&mut lists.sleeping)
         });
         if wake {
             self.wake.wake();
@@ -486,10 +589,7 @@ impl<A, P: Platform, O: SystemOps> AttachQueue<A, P, O> {
         let mut told = 0;
         loop {
             let request = self.with(|lists| {
-                let Lists { batch, ready, parked, .. } = lists;
-                let heads =
-                    [batch.head, ready.head].into_iter().chain(parked.iter().map(|l| l.head));
-                let head = heads.into_iter().find(|head| !head.is_null())?;
+                let head = lists.first()?;
                 // SAFETY: a linked node is alive (invariant 2).
                 unsafe { lists.take(head) }
             });
@@ -512,8 +612,6 @@ pub struct Node<'q, A, P: Platform, O: SystemOps> {
     queue: &'q AttachQueue<A, P, O>,
     /// A linked node must not move.
     _pinned: PhantomPinned,
-    /// Closures are `Send`; `A` and `P` are only named.
-    names: PhantomData<fn(A, P)>,
 }
 
 // SAFETY: `link` is only touched under the queue's lock (invariant 1).
@@ -526,7 +624,7 @@ unsafe impl<A, P: Platform, O: SystemOps> Send for Node<'_, A, P, O> where Attac
 impl<'q, A, P: Platform, O: SystemOps> Node<'q, A, P, O> {
     /// An idle node of `queue`, fit for a static.
     pub const fn new(queue: &'q AttachQueue<A, P, O>) -> Self {
-        Self { link: unlinked(), queue, _pinned: PhantomPinned, names: PhantomData }
+        Self { link: Link::new(), queue, _pinned: PhantomPinned }
     }
 
     /// Posts a request: `f` runs on the loop's thread, at once, or when the system is at `gate` or
@@ -539,6 +637,10 @@ impl<'q, A, P: Platform, O: SystemOps> Node<'q, A, P, O> {
     where
         F: FnOnce(Outcome<'_, A, P>) + Send + 'static,
     {
+        if self.link.linked.is_set() {
+            // Somebody who recycles nodes need not queue at the lock to hear this.
+            return Err((Refused::Busy, f));
+        }
         let request = Request::new(gate.into(), f);
         // SAFETY: the node is pinned, and its `Drop` unlinks it (invariant 2); it names its queue.
         let posted = unsafe { self.queue.post(&raw const self.link, request) };
@@ -573,7 +675,7 @@ impl<'q, A, P: Platform, O: SystemOps> Node<'q, A, P, O> {
     /// Whether a request waits in this node at this moment.
     pub fn is_linked(&self) -> bool {
         // SAFETY: under the lock, and the node is alive while it is borrowed.
-        self.queue.with(|_| unsafe { (*self.link.get()).request.is_some() })
+        self.queue.with(|_| unsafe { edit(&raw const self.link, |links| links.request.is_some()) })
     }
 }
 
@@ -622,7 +724,7 @@ mod boxed {
         where
             F: FnOnce(Outcome<'_, A, P>) + Send + 'static,
         {
-            let node = Box::into_raw(Box::new(Boxed { link: unlinked(), f }));
+            let node = Box::into_raw(Box::new(Boxed { link: Link::new(), f }));
             let mut payload = [MaybeUninit::uninit(); PAYLOAD_WORDS];
             // SAFETY: a pointer is one word.
             unsafe { payload.as_mut_ptr().cast::<*mut Boxed<A, P, F>>().write(node) };

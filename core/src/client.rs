@@ -97,9 +97,12 @@ pub enum StreamInput<'a> {
     Connected,
     /// These bytes arrived; any split of the stream is possible.
     Bytes(&'a [u8]),
-    /// So many bytes of the last [`Transmit::Stream`] were taken.
+    /// So many bytes of the last [`Transmit::Stream`] were taken. If that was not all of them,
+    /// [`Writable`](Self::Writable) follows when there is room again.
     Sent(usize),
-    /// The peer closed, or the connection failed.
+    /// There is room again.
+    Writable,
+    /// The peer closed, the connection failed, or it could not be made at all.
     Closed,
 }
 
@@ -140,9 +143,10 @@ pub enum Input<'a> {
         /// What happened.
         input: StreamInput<'a>,
     },
-    /// The last transmit on this socket or connection was refused.
+    /// A transmit on this socket was refused, or its peer refused an earlier one (ICMP). Said of
+    /// sockets only: a connection that fails is [`StreamInput::Closed`].
     SendFailed {
-        /// The socket or connection.
+        /// The socket.
         socket: u8,
         /// Why.
         why: ErrorKind,
@@ -232,16 +236,31 @@ pub enum Transmit<'b> {
     },
 }
 
+/// What a [`Transmit`] is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Subject {
+    /// The client's socket of this number.
+    Socket(u8),
+    /// The client's connection of this number.
+    Connection(u8),
+}
+
 impl Transmit<'_> {
-    /// The index of the socket or connection that this is about.
+    /// The number of the socket or connection, whichever it is.
     pub const fn index(&self) -> u8 {
+        let (Subject::Socket(index) | Subject::Connection(index)) = self.subject();
+        index
+    }
+
+    /// Which socket or connection this is about.
+    pub const fn subject(&self) -> Subject {
         match *self {
             Self::Open { socket, .. }
             | Self::Close { socket }
             | Self::Datagram { socket, .. }
-            | Self::Frame { socket, .. } => socket,
+            | Self::Frame { socket, .. } => Subject::Socket(socket),
             Self::Connect { conn, .. } | Self::Stream { conn, .. } | Self::Disconnect { conn } => {
-                conn
+                Subject::Connection(conn)
             }
         }
     }
@@ -275,15 +294,16 @@ pub trait Host<E> {
     /// The context for the next call.
     fn cx(&mut self) -> Cx<'_>;
 
-    /// Sends, opens or closes.
-    fn transmit(&mut self, transmit: Transmit<'_>) -> Result<(), ErrorKind>;
+    /// Sends, opens or closes. Returns how many bytes of a [`Transmit::Stream`] were taken, 0 for
+    /// everything else.
+    fn transmit(&mut self, transmit: Transmit<'_>) -> Result<usize, ErrorKind>;
 
     /// Takes an event.
     fn event(&mut self, event: E);
 }
 
 /// How many transmits, and how many events, one [`drive`] hands on before it lets others have a turn.
-pub const MAX_PER_DRIVE: usize = 64;
+pub const MAX_PER_DRIVE: usize = 16;
 
 /// Drains a client after a call on it: transmits, then events. Returns when its timer is to fire:
 /// at once if there is more to drain than [`MAX_PER_DRIVE`].
@@ -296,11 +316,20 @@ pub fn drive<C: Client, H: Host<C::Event>>(
     while left > 0 {
         let Some(transmit) = client.poll_transmit(&mut host.cx(), buffer) else { break };
         left -= 1;
-        let socket = transmit.index();
-        if let Err(why) = host.transmit(transmit) {
-            // The client counts the failure; there is nobody else to tell.
-            let _ = client.handle_input(&mut host.cx(), Input::SendFailed { socket, why });
-        }
+        let subject = transmit.subject();
+        let is_stream = matches!(transmit, Transmit::Stream { .. });
+        let input = match (subject, host.transmit(transmit)) {
+            (Subject::Connection(conn), Ok(taken)) if is_stream => {
+                Input::Stream { conn, input: StreamInput::Sent(taken) }
+            }
+            (_, Ok(_)) => continue,
+            (Subject::Socket(socket), Err(why)) => Input::SendFailed { socket, why },
+            (Subject::Connection(conn), Err(_)) => {
+                Input::Stream { conn, input: StreamInput::Closed }
+            }
+        };
+        // What the client thinks of it is the client's to count.
+        let _ = client.handle_input(&mut host.cx(), input);
     }
     let mut events = MAX_PER_DRIVE;
     while events > 0 {
@@ -363,9 +392,9 @@ mod tests {
         fn cx(&mut self) -> Cx<'_> {
             Cx { now: Instant::from_micros(5), utc: Utc::UNIX_EPOCH, rng: &mut self.0 }
         }
-        fn transmit(&mut self, _: Transmit<'_>) -> Result<(), ErrorKind> {
+        fn transmit(&mut self, _: Transmit<'_>) -> Result<usize, ErrorKind> {
             self.1 += 1;
-            if self.1 % 2 == 0 { Err(ErrorKind::Unreachable) } else { Ok(()) }
+            if self.1 % 2 == 0 { Err(ErrorKind::Unreachable) } else { Ok(0) }
         }
         fn event(&mut self, (): ()) {}
     }

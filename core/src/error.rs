@@ -29,3 +29,22 @@ pub enum ErrorKind {
     /// The device or the file failed.
     Failed,
 }
+
+impl core::fmt::Display for ErrorKind {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.pad(match self {
+            Self::Unsupported => "not supported here",
+            Self::PermissionDenied => "permission denied",
+            Self::AddressInUse => "address in use",
+            Self::NotFound => "not found",
+            Self::Exists => "exists already",
+            Self::Unreachable => "unreachable",
+            Self::Refused => "refused",
+            Self::TooLong => "too long",
+            Self::Busy => "busy",
+            Self::Exhausted => "a limit is reached",
+            Self::Invalid => "invalid argument",
+            Self::Failed => "failed",
+        })
+    }
+}

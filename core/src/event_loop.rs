@@ -1,8 +1,8 @@
 //! The loop: one thread, one poll, and everything that happens on it.
 //!
-//! One [`turn`](EventLoop::turn): wait → read the clock once → timers that are due → attached
-//! requests that were there when the drain began → descriptors that are ready. After each of these
-//! the state machine takes what steps it can.
+//! One [`turn`](EventLoop::turn): wait → read the clock once → timers that are due → flags that were
+//! raised → attached requests that were there when the drain began → descriptors that are ready.
+//! After each of these the state machine takes what steps it can.
 //!
 //! **Who owns what.** The loop owns the platform and lends it out through the [`Registrar`]. It
 //! stores keys with an [`Owner`] tag and no closures: each ready key goes to the application's one
@@ -13,16 +13,26 @@
 //! **Nobody starves.** A timer armed in a turn fires in a later one, a request posted in a turn runs
 //! in a later one, and a descriptor is reported once a turn.
 //!
-//! **A panic** in a callback leaves the loop whole: what was being handed out is gone, the rest comes
-//! with the next turn.
+//! **A panic** in a callback unwinds out of the turn and leaves the loop whole: what was being handed
+//! out is gone, the rest comes with the next turn. A notifier that panics has said Go.
+//!
+//! **Suspend.** The clock counts it, so that a timer whose time passed meanwhile fires on return: it
+//! may be missed while suspended. A timer that is to wake the machine is marked so
+//! ([`Registrar::set_timer_wakes`]); a program that suspends the machine programs its hardware alarm
+//! with [`Registrar::next_wake_up`]. libwebsockets has the same two kinds.
+//!
+//! **Several loops** on several threads may serve one context (libwebsockets' `tsi`): one queue for
+//! each, one loop that [leads](EventLoop::lead) and walks through the states, others that
+//! [follow](EventLoop::follow). A post goes to the loop whose queue its node names and wakes that one
+//! alone; a state that the leader has reached is set for all.
 
 use crate::attach::{AttachQueue, Outcome};
 use crate::error::ErrorKind;
 use crate::platform::{Arm, Platform, PlatformError, SystemOps, Wake};
 use crate::poll::{Interest, Poll, Readiness, Token};
 use crate::state::{
-    Announcement, HoldKey, MAX_NOTIFIERS, Machine, NotifierKey, RequestError, Step, SystemState,
-    Verdict,
+    Announcement, HoldKey, MAX_NOTIFIERS, Machine, NotifierKey, RequestError, States, Step,
+    SystemState, Verdict,
 };
 use crate::time::Instant;
 use crate::timer::{NoSlot, Owner, TimerHeap, TimerKey, TimerSlot};
@@ -96,6 +106,11 @@ impl Ready {
 pub trait Application<P: Platform>: Sized {
     /// Takes what is ready. Keys of [`Owner::System`] go to the system.
     fn dispatch(&mut self, registrar: &mut Registrar<'_, P>, ready: Ready);
+
+    /// Takes the flags that were raised ([`AttachQueue::raise`]) since they were handed out last.
+    fn raised(&mut self, registrar: &mut Registrar<'_, P>, bits: u32) {
+        let _ = (registrar, bits);
+    }
 }
 
 /// A notifier: called before each step (its verdict counts) and after it. It is a plain function,
@@ -133,6 +148,8 @@ struct Inner {
     /// The turn's one reading of the clock.
     now: Instant,
     stop: bool,
+    /// Whether the states are another loop's.
+    follows: bool,
 }
 
 /// What callbacks may do with the loop.
@@ -222,6 +239,19 @@ impl<P: Platform> Registrar<'_, P> {
         self.inner.timers.clear(self.timers, key) == Some(true)
     }
 
+    /// Says whether a timer is to wake the machine from suspend; a new one is not. Whether it exists.
+    pub fn set_timer_wakes(&mut self, key: TimerKey, wakes: bool) -> bool {
+        TimerHeap::set_wakes(self.timers, key, wakes)
+    }
+
+    /// When the machine has to begin to wake up, if it is suspended now: the earliest deadline of the
+    /// timers that wake it, less the platform's [`wake_latency`](Platform::wake_latency). `None` if
+    /// there is none.
+    pub fn next_wake_up(&mut self) -> Option<Instant> {
+        let latency = self.platform.wake_latency();
+        TimerHeap::earliest_waking(self.timers).map(|deadline| deadline - latency)
+    }
+
     /// The system state.
     pub const fn state(&self) -> SystemState {
         self.inner.machine.state()
@@ -234,11 +264,17 @@ impl<P: Platform> Registrar<'_, P> {
 
     /// Asks for a climb to a run-up state; see [`Machine::advance`].
     pub fn advance(&mut self, goal: SystemState) -> Result<(), RequestError> {
+        if self.inner.follows {
+            return Err(RequestError::Follower);
+        }
         self.inner.machine.advance(goal)
     }
 
     /// Asks for a jump down, or aside; see [`Machine::jump`].
     pub fn jump(&mut self, to: SystemState) -> Result<(), RequestError> {
+        if self.inner.follows {
+            return Err(RequestError::Follower);
+        }
         self.inner.machine.jump(to)
     }
 
@@ -289,6 +325,8 @@ pub struct EventLoop<'m, P: Platform, A, O: SystemOps> {
     sources: &'m mut [SourceSlot<P::Handle>],
     notifiers: [Option<Notifier<A, P>>; MAX_NOTIFIERS],
     queue: &'m AttachQueue<A, P, O>,
+    /// The queues of the loops that follow this one.
+    followers: &'m [AttachQueue<A, P, O>],
     wake: P::Handle,
 }
 
@@ -325,9 +363,23 @@ where
             machine: Machine::new(SystemState::ContextCreated),
             now: platform.now(),
             stop: false,
+            follows: false,
         };
-        let notifiers = [None; MAX_NOTIFIERS];
-        Ok(Self { platform, inner, timers, sources, notifiers, queue, wake })
+        let (notifiers, followers) = ([None; MAX_NOTIFIERS], [].as_slice());
+        Ok(Self { platform, inner, timers, sources, notifiers, queue, followers, wake })
+    }
+
+    /// Makes this the loop that sets the states for others of its context: those that serve
+    /// `followers`.
+    pub fn lead(&mut self, followers: &'m [AttachQueue<A, P, O>]) {
+        self.followers = followers;
+        self.settle(self.inner.machine.state());
+    }
+
+    /// Makes this a loop that takes its states from the one that leads: it has no walk and no
+    /// notifiers of its own, and cannot ask for a state.
+    pub const fn follow(&mut self) {
+        self.inner.follows = true;
     }
 
     /// The registrar, for setting up before the first turn.
@@ -352,10 +404,10 @@ where
         Ok(key)
     }
 
-    /// Takes turns until a callback says [`stop`](Registrar::stop). Another thread stops the loop by
-    /// attaching a request that does.
+    /// Takes turns until a callback says [`stop`](Registrar::stop), or until the system is in its
+    /// last state. Another thread stops the loop by attaching a request that does.
     pub fn run(&mut self, app: &mut A) -> Result<(), P::Error> {
-        while !core::mem::take(&mut self.inner.stop) {
+        while !core::mem::take(&mut self.inner.stop) && !self.inner.machine.state().is_final() {
             self.turn(app)?;
         }
         Ok(())
@@ -375,6 +427,7 @@ where
         waited?;
         self.inner.now = self.platform.now();
         self.run_timers(app);
+        self.run_flags(app);
         self.run_attached(app);
         self.run_ready(app);
         Ok(())
@@ -385,6 +438,14 @@ where
         while let Some((key, owner)) = self.inner.timers.pop_due(self.timers, self.inner.now, until)
         {
             app.dispatch(&mut self.registrar(), Ready::Timer { key, owner });
+            self.walk(app);
+        }
+    }
+
+    fn run_flags(&mut self, app: &mut A) {
+        let bits = self.queue.take_flags();
+        if bits != 0 {
+            app.raised(&mut self.registrar(), bits);
             self.walk(app);
         }
     }
@@ -414,12 +475,30 @@ where
         }
     }
 
+    /// Every request may know now that the state is reached. The last state is the end of
+    /// [`run`](Self::run).
+    fn settle(&mut self, state: SystemState) {
+        self.queue.set_state(state);
+        for queue in self.followers {
+            queue.set_state(state);
+        }
+        self.inner.stop |= state.is_final();
+    }
+
     /// Lets the state machine take its steps. One that never stands still goes on next turn.
     fn walk(&mut self, app: &mut A) {
+        if self.inner.follows {
+            let state = self.queue.state();
+            if state != self.inner.machine.state() {
+                self.inner.machine.mirror(state);
+                self.inner.stop |= state.is_final();
+            }
+            return;
+        }
         for _ in 0..MAX_STEPS {
             match self.inner.machine.step() {
                 None => return,
-                Some(Step::Settled(state)) => self.queue.set_state(state),
+                Some(Step::Settled(state)) => self.settle(state),
                 Some(Step::Announce(announcement)) => {
                     let notifier = self.notifiers.get(announcement.notifier().index());
                     if let Some(Some(notifier)) = notifier.copied() {
@@ -431,16 +510,20 @@ where
         }
     }
 
-    /// Ends the context: announces CONTEXT_DESTROYING and tells every request that is left
-    /// [`Outcome::Shutdown`]. Later posts are refused. Dropping the loop does the second alone.
+    /// Ends the loop, and with it the context unless it follows another: announces CONTEXT_DESTROYING
+    /// alone, runs the requests that are ready (those that wait for that state are), and tells every
+    /// other one [`Outcome::Shutdown`]. Later posts are refused. Dropping the loop tells them all
+    /// Shutdown and announces nothing.
     pub fn shutdown(&mut self, app: &mut A) {
         // Refused only if it has been done.
-        let _ = self.inner.machine.jump(SystemState::ContextDestroying);
-        while self.inner.machine.state() != SystemState::ContextDestroying
-            || !self.inner.machine.is_idle()
+        let _ = self.registrar().jump(SystemState::ContextDestroying);
+        while !self.inner.follows
+            && (self.inner.machine.state() != SystemState::ContextDestroying
+                || !self.inner.machine.is_idle())
         {
             self.walk(app);
         }
+        self.run_attached(app);
         self.queue.close();
     }
 }

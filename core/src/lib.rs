@@ -11,7 +11,8 @@
 //! 6. [`attach`]: how other threads reach the loop. The one file with the intrusive list.
 //! 7. [`event_loop`]: the loop itself, and who owns what.
 //!
-//! Unsafe code stands in two files, `attach` (the list) and `poll` (the system call).
+//! Unsafe code stands in two files, `attach` (the list) and `poll` (the system call), besides one call
+//! in `platform` that says that a lock is held.
 #![no_std]
 #![deny(unsafe_code)]
 
@@ -24,6 +25,7 @@ pub mod event_loop;
 pub mod platform;
 pub mod poll;
 pub mod state;
+mod sync;
 pub mod time;
 pub mod timer;
 pub mod wire;

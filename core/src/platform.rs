@@ -210,6 +210,34 @@ pub trait Platform: Rng + Sized {
         buffer: &mut [u8],
     ) -> Result<Option<Received>, Self::Error>;
 
+    /// Begins to connect a byte stream that never blocks; it is writable when it stands or has failed.
+    /// Without it a DNS answer that does not fit into a datagram cannot be had.
+    fn tcp_connect(
+        &mut self,
+        to: SocketAddr,
+        interface: Option<u32>,
+    ) -> Result<Self::Handle, Self::Error> {
+        let _ = (to, interface);
+        Err(Self::Error::unsupported())
+    }
+
+    /// Sends what there is room for and returns how much that was; the failure to connect is reported
+    /// here as well.
+    fn tcp_send(&mut self, handle: Self::Handle, bytes: &[u8]) -> Result<usize, Self::Error> {
+        let _ = (handle, bytes);
+        Err(Self::Error::unsupported())
+    }
+
+    /// Takes bytes if some have arrived: `None` if not, `Some(0)` when the peer has closed.
+    fn tcp_receive(
+        &mut self,
+        handle: Self::Handle,
+        buffer: &mut [u8],
+    ) -> Result<Option<usize>, Self::Error> {
+        let _ = (handle, buffer);
+        Err(Self::Error::unsupported())
+    }
+
     /// Closes a socket of any kind. The loop has taken it out of the poller before.
     fn close(&mut self, handle: Self::Handle);
 
@@ -251,7 +279,8 @@ pub trait Platform: Rng + Sized {
         Err(Self::Error::unsupported())
     }
 
-    /// Opens a source of [`InterfaceChange`]s. Without it links are taken to be up for good.
+    /// Opens a source of [`InterfaceChange`]s; when its handle is readable, take changes until there
+    /// is none, since several may have come in one piece. The first are the links that are there. Without it links are taken to be up for good.
     fn watch_open(&mut self) -> Result<Self::Handle, Self::Error> {
         Err(Self::Error::unsupported())
     }
@@ -343,7 +372,9 @@ pub unsafe trait RawLock {
 /// It is made unarmed, perhaps in a static, and armed when the loop is made.
 pub trait Wake {
     /// Ends the wait that is going on, or the next one. Called outside the lock, from any context
-    /// that may post; does nothing while unarmed.
+    /// that may post, a signal handler too if the program raises flags from there (then it makes only
+    /// async-signal-safe calls and leaves `errno` as it was); does nothing while unarmed. It may come
+    /// after the loop has ended.
     fn wake(&self);
 
     /// Forgets past wakes; called by the loop when it is awake.
@@ -371,5 +402,8 @@ pub trait SystemOps: Sized {
 pub trait Arm<O: SystemOps>: Platform {
     /// Connects `wake` with this platform's poller; returns a handle that becomes readable when a
     /// wake arrives. Fails with [`ErrorKind::Exists`] if it is armed already: a queue serves one loop.
+    ///
+    /// What the wake writes to stays open as long as the wake itself: a poster that was about to wake
+    /// the loop when it ended must not write into a descriptor that has become somebody else's.
     fn arm(&mut self, wake: &O::Wake) -> Result<Self::Handle, Self::Error>;
 }

@@ -196,6 +196,9 @@ mod unix {
     /// The same number on every Unix.
     const EINTR: c_int = 4;
 
+    /// The same too: not a descriptor.
+    const EBADF: i32 = 9;
+
     /// Why poll(2) failed.
     #[derive(Clone, Copy, Debug, PartialEq, Eq)]
     pub enum PollError {
@@ -295,10 +298,19 @@ mod unix {
         type Error = PollError;
 
         fn add(&mut self, fd: i32, token: Token, interest: Interest) -> Result<(), PollError> {
-            let slot = self.fds.get_mut(self.used).ok_or(PollError::Full)?;
-            *slot = PollFd { fd, events: events(interest), revents: 0 };
-            self.tokens[self.used] = token;
-            self.used += 1;
+            if fd < 0 {
+                // poll(2) would pass over it in silence.
+                return Err(PollError::Os(EBADF));
+            }
+            let at = if self.used < self.fds.len() {
+                self.used += 1;
+                self.used - 1
+            } else {
+                // A hole that has not been closed yet; it has no result that could be mistaken.
+                self.fds.iter().position(|slot| slot.fd < 0).ok_or(PollError::Full)?
+            };
+            self.fds[at] = PollFd { fd, events: events(interest), revents: 0 };
+            self.tokens[at] = token;
             Ok(())
         }
 
@@ -359,3 +371,6 @@ mod unix {
         }
     }
 }
+
+#[cfg(all(test, unix))]
+mod tests;

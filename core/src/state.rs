@@ -206,6 +206,8 @@ pub enum RequestError {
     NotARunUpState,
     /// The machine is in its final state.
     Ended,
+    /// The loop follows another one of its context: only that one's states can be asked for.
+    Follower,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -340,6 +342,11 @@ impl<S: States> Machine<S> {
             self.jump = Some(to);
         }
         Ok(())
+    }
+
+    /// Takes over the state of another machine, without a walk of its own.
+    pub(crate) fn mirror(&mut self, state: S) {
+        self.state = state;
     }
 
     fn is_ended(&self) -> bool {

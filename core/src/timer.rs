@@ -55,6 +55,8 @@ pub struct TimerSlot {
     generation: u32,
     place: Place,
     owner: Owner,
+    /// Whether the machine is to be woken from suspend for it.
+    wakes: bool,
 }
 
 impl TimerSlot {
@@ -68,6 +70,7 @@ impl TimerSlot {
         generation: 0,
         place: Place::Free,
         owner: Owner::Application,
+        wakes: false,
     };
 }
 
@@ -166,6 +169,20 @@ impl TimerHeap {
             slot.child = NIL;
         }
         Some(true)
+    }
+
+    /// Says whether the machine is to be woken from suspend for a timer. Whether it exists.
+    pub(crate) fn set_wakes(slots: &mut [TimerSlot], key: TimerKey, wakes: bool) -> bool {
+        let slot = get(slots, key.slot)
+            .filter(|slot| slot.generation == key.generation && slot.place != Place::Free);
+        slot.map(|slot| slot.wakes = wakes).is_some()
+    }
+
+    /// The earliest deadline for which the machine is to be woken. Looks at every slot: it is asked
+    /// for before a suspend, not in every turn.
+    pub(crate) fn earliest_waking(slots: &[TimerSlot]) -> Option<Instant> {
+        let waking = slots.iter().filter(|slot| slot.wakes && slot.place == Place::Armed);
+        waking.map(|slot| slot.deadline).min()
     }
 
     /// The earliest deadline.

@@ -132,7 +132,7 @@ impl Host<Event> for World {
         Cx { now: self.now, utc: self.utc, rng: &mut self.rng }
     }
 
-    fn transmit(&mut self, transmit: Transmit<'_>) -> Result<(), ErrorKind> {
+    fn transmit(&mut self, transmit: Transmit<'_>) -> Result<usize, ErrorKind> {
         let index = usize::from(transmit.index());
         match transmit {
             Transmit::Open { .. } if self.refuse_open[index] => {
@@ -163,7 +163,7 @@ impl Host<Event> for World {
             }
             other => panic!("a DHCP client does no {other:?}"),
         }
-        Ok(())
+        Ok(0)
     }
 
     fn event(&mut self, event: Event) {

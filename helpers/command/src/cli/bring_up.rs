@@ -1,0 +1,153 @@
+//! One bring-up, on whichever platform: memory, queue, loop, [`Session`], from start to end.
+
+use std::fmt::Display;
+use std::thread;
+
+use bringup_core::attach::{AttachQueue, Outcome};
+use bringup_core::event_loop::{EventLoop, LoopStorage};
+use bringup_core::platform::{Arm, Platform, SystemOps};
+use bringup_core::poll::Interest;
+use bringup_core::state::SystemState;
+use bringup_core::timer::Owner;
+use bringup_dhcp::lease::STORAGE_LEN;
+use bringup_dns::{Resolver, SmallStorage};
+use bringup_system::{AddInterfaceError, Config, System};
+
+use super::event::Event;
+use super::exit::Exit;
+use super::output::Output;
+use super::session::{Plan, Session};
+
+/// What is to be brought up, and how.
+#[derive(Clone, Debug)]
+pub struct Setup<'a, H> {
+    /// The interfaces, the preferred one first.
+    pub interfaces: &'a [String],
+    /// What DHCP clients are told; the link address is filled in.
+    pub dhcp: bringup_dhcp::Config<'a>,
+    /// The system's own.
+    pub system: Config<'a>,
+    /// What else is to be done.
+    pub plan: Plan,
+    /// A descriptor that is readable when the program is to end.
+    pub signals: Option<H>,
+    /// Attach a callback from a second thread, to be run when the system is OPERATIONAL.
+    pub attach: bool,
+}
+
+/// The lock and the wake of a queue.
+pub struct Ops<O: SystemOps> {
+    /// The lock.
+    pub lock: O::Lock,
+    /// The wake, unarmed.
+    pub wake: O::Wake,
+}
+
+/// Runs a bring-up to its end.
+pub fn run<P, O>(
+    platform: P,
+    ops: Ops<O>,
+    setup: Setup<'_, P::Handle>,
+    output: &mut Output,
+    interfaces_there: impl Fn() -> Vec<String>,
+) -> Exit
+where
+    P: Platform<Error: Display> + Arm<O>,
+    O: SystemOps<Lock: Sync, Wake: Sync>,
+{
+    // Storage, queue, application, loop: each borrows what stands before it.
+    let mut leases = vec![[0; STORAGE_LEN]; setup.interfaces.len()];
+    let mut slots: Vec<_> = setup.interfaces.iter().map(|_| None).collect();
+    let mut cache = SmallStorage::new();
+    let mut memory = LoopStorage::<P::Handle, 64, 128>::new();
+    let queue = AttachQueue::<Session<'_, P>, P, O>::new(ops.lock, ops.wake);
+
+    let resolver = Resolver::new(setup.system.resolver, &mut cache);
+    let system = System::new(setup.system, &mut slots, resolver);
+    // A callback that is attached ends the session itself, when it has run.
+    let once = setup.plan.once && !setup.attach;
+    let ends = setup.plan.once;
+    let mut session = Session::new(system, output, Plan { once, ..setup.plan });
+    let mut event_loop = match EventLoop::new(platform, &mut memory, &queue) {
+        Ok(event_loop) => event_loop,
+        Err(error) => return cannot_start(session.output(), &error.to_string()),
+    };
+    for (name, storage) in setup.interfaces.iter().zip(&mut leases) {
+        let added = session.system.add_interface(
+            &mut event_loop.registrar(),
+            name,
+            |link| bringup_dhcp::Config {
+                mac: link.mac,
+                mtu: u16::try_from(link.mtu).unwrap_or(u16::MAX),
+                ..setup.dhcp
+            },
+            storage,
+        );
+        if let Err(error) = added {
+            return cannot_add(session.output(), name, error, &interfaces_there());
+        }
+    }
+    if let Some(signals) = setup.signals {
+        let mut registrar = event_loop.registrar();
+        match registrar.add_source(Owner::Application, signals, Interest::READ) {
+            Ok(key) => session.end_on(key),
+            Err(_) => return cannot_start(session.output(), "no room for one more descriptor"),
+        }
+    }
+    // The loop has room for one notifier.
+    let _ = event_loop.add_notifier(|session, registrar, said| session.notify(registrar, said));
+    if session.start(&mut event_loop.registrar()).is_err() {
+        return cannot_start(session.output(), "the loop has too few timers");
+    }
+    let ended = thread::scope(|scope| {
+        if setup.attach {
+            scope.spawn(|| {
+                let gate = SystemState::Operational;
+                // Refused only if the loop has ended; then there is nothing to tell.
+                let _ = queue.attach(gate, move |outcome: Outcome<'_, Session<'_, P>, P>| {
+                    if let Outcome::Ready(session, mut registrar) = outcome {
+                        let waited_for = gate.name();
+                        session.emit(registrar.now(), &Event::Attached { waited_for });
+                        if ends {
+                            session.end(&mut registrar, Exit::Done);
+                        }
+                    }
+                });
+            });
+        }
+        event_loop.run(&mut session)
+    });
+    if let Err(error) = ended {
+        session.output().problem("the event loop", error.to_string(), "report this, please");
+        session.end(&mut event_loop.registrar(), Exit::Unknown);
+    }
+    let exit = session.finish(&mut event_loop.registrar());
+    event_loop.shutdown(&mut session);
+    exit
+}
+
+fn cannot_start(output: &mut Output, why: &str) -> Exit {
+    output.problem("the event loop", why, "check the limits of the process (ulimit -n)");
+    Exit::Unknown
+}
+
+fn cannot_add<E: Display>(
+    output: &mut Output,
+    name: &str,
+    error: AddInterfaceError<E>,
+    there: &[String],
+) -> Exit {
+    let (why, hint) = match error {
+        AddInterfaceError::Platform(error) => {
+            (error.to_string(), format!("use one of: {}", there.join(", ")))
+        }
+        AddInterfaceError::NotEthernet => {
+            ("is not an Ethernet interface, as DHCP needs one".into(), "name another".into())
+        }
+        AddInterfaceError::Full | AddInterfaceError::NoTimer => {
+            ("is one too many".into(), "name fewer interfaces".into())
+        }
+    };
+    output.problem(format!("the interface {name}"), why, hint);
+    Exit::Unknown
+}

@@ -1,0 +1,88 @@
+use super::*;
+
+use bringup_core::client::Mac;
+use bringup_core::wire::Writer;
+use bringup_dhcp::code::{self, MessageType};
+use bringup_dhcp::message::{Header, MessageWriter};
+use bringup_dns::encode::{self, QueryFlags};
+use bringup_dns::{Name, RecordType};
+use bringup_ntp::packet::Packet;
+
+fn json(protocol: Protocol, bytes: &[u8]) -> serde_json::Value {
+    serde_json::to_value(decode(protocol, bytes).unwrap()).unwrap()
+}
+
+#[test]
+fn a_dns_query() {
+    let name = Name::from_text("a.example").unwrap();
+    let flags = QueryFlags { edns_udp_size: Some(1232), ad: false };
+    let mut buffer = [0; 64];
+    let bytes = encode::query(&mut buffer, 7, name.view(), RecordType::AAAA, flags).unwrap();
+    let message = json(Protocol::Dns, bytes);
+    assert_eq!(
+        (&message["id"], &message["qr"], &message["rd"]),
+        (&7.into(), &false.into(), &true.into())
+    );
+    assert_eq!(message["question"]["qname"], "a.example.");
+    assert_eq!(message["question"]["qtype"], "AAAA");
+    assert_eq!(message["edns"]["udp_size"], 1232);
+    let text = decode(Protocol::Dns, bytes).unwrap().to_string();
+    assert!(text.starts_with("DNS query, id 7, opcode 0, NOERROR rd\n"), "{text}");
+}
+
+#[test]
+fn a_dhcp_ack() {
+    let mut buffer = [0; 400];
+    let header = Header::request(Mac([2, 0, 0, 0, 0, 7]), 0xAB).reply([10, 0, 0, 5].into());
+    let mut w = MessageWriter::new(&mut buffer, &header, MessageType::Ack).unwrap();
+    w.u32(code::LEASE_TIME, 3600).unwrap();
+    w.option(code::SUBNET_MASK, &[255, 255, 255, 0]).unwrap();
+    w.option(code::MESSAGE, b"\x1B[2J").unwrap();
+    w.option(code::CLASSLESS_ROUTE, &[0, 10, 0, 0, 1]).unwrap();
+    w.option(224, &[1, 2]).unwrap();
+    let bytes = w.finish().unwrap();
+    let message = json(Protocol::Dhcp, bytes);
+    assert_eq!((&message["xid"], &message["yiaddr"]), (&0xAB.into(), &"10.0.0.5".into()));
+    assert_eq!(message["chaddr"], "02:00:00:00:00:07");
+    assert_eq!(message["message_type"], "ACK");
+    let values: Vec<_> =
+        message["options"].as_array().unwrap().iter().map(|o| &o["value"]).collect();
+    assert_eq!(values[..5], ["ACK", "3600 s", "/24", "\\x1b[2J", "0.0.0.0/0 via 10.0.0.1"]);
+    assert_eq!(
+        (&message["options"][5]["data"], values[5]),
+        (&"0102".into(), &serde_json::Value::Null)
+    );
+    let text = decode(Protocol::Dhcp, bytes).unwrap().to_string();
+    assert!(text.contains("51 lease-time         3600 s") && !text.contains('\x1B'), "{text}");
+}
+
+#[test]
+fn an_ntp_reply() {
+    let mut buffer = [0; 48];
+    let packet = Packet { stratum: 1, reference_id: *b"GPS\0", ..Packet::request(1) };
+    packet.write(&mut Writer::new(&mut buffer)).unwrap();
+    let message = json(Protocol::Ntp, &buffer);
+    assert_eq!((&message["version"], &message["mode"]), (&4.into(), &3.into()));
+    assert_eq!(
+        (&message["reference_id"], &message["authentication"]),
+        (&"GPS".into(), &"none".into())
+    );
+    assert_eq!(message["transmit"], "00000000.00000001");
+}
+
+#[test]
+fn malformed_messages_are_named() {
+    let mut cookie = [0; 240];
+    cookie[0] = 1;
+    for (protocol, bytes, reason) in [
+        (Protocol::Dns, &[0; 11][..], "truncated"),
+        (Protocol::Dns, &[0, 0, 0, 0, 0, 9, 0, 0, 0, 0, 0, 0], "counts"),
+        (Protocol::Dhcp, &[1; 239], "truncated"),
+        (Protocol::Dhcp, &cookie, "no-cookie"),
+        (Protocol::Ntp, &[0x24; 47], "too-short"),
+        (Protocol::Ntp, &[0x24; 50], "trailer"),
+        (Protocol::Ntp, &[0; MESSAGE_LEN_MAX + 1], "too-long"),
+    ] {
+        assert_eq!(decode(protocol, bytes).map(|_| ()), Err(reason), "{protocol:?}");
+    }
+}

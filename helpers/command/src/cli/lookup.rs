@@ -1,0 +1,71 @@
+//! What a finished DNS query comes to, as events.
+
+use std::net::SocketAddr;
+
+use bringup_dns::message::Rcode;
+use bringup_dns::{Failure, Outcome, QueryKey, Record, RecordType, Resolver, Source};
+
+use super::event::{Answer, Event, Lookup};
+
+/// The answers of a query that has ended, and its result. `rtype` is what was asked for, `None` for
+/// addresses of both families.
+pub fn events(
+    resolver: &Resolver<'_>,
+    key: QueryKey,
+    name: &str,
+    rtype: Option<RecordType>,
+) -> Vec<Event> {
+    let Some(answer) = resolver.result(key) else { return Vec::new() };
+    let mut events: Vec<Event> =
+        answer.records().map(|r| Event::Answer(self::answer(&r))).collect();
+    let found = !matches!(answer.outcome(), Outcome::Failed(_));
+    events.push(Event::Result(Lookup {
+        name: name.to_owned(),
+        rtype: rtype.map_or_else(|| "A+AAAA".to_owned(), |rtype| rtype.to_string()),
+        rcode: rcode(answer.outcome()),
+        from: found.then(|| source(answer.source())),
+        server: answer.server(),
+        elapsed_us: answer.elapsed().as_micros(),
+    }));
+    events
+}
+
+/// A record, as dig prints its parts.
+pub fn answer(record: &Record<'_>) -> Answer {
+    Answer {
+        owner: record.owner.to_string(),
+        rtype: record.rtype.to_string(),
+        ttl: record.ttl,
+        data: record.data().to_string(),
+    }
+}
+
+/// How a query ended, in a word.
+pub fn rcode(outcome: Outcome) -> String {
+    match outcome {
+        Outcome::Answer => "NOERROR".into(),
+        Outcome::NoData => "NODATA".into(),
+        Outcome::NxDomain => "NXDOMAIN".into(),
+        Outcome::Failed(Failure::Rcode(code)) => Rcode(code).to_string(),
+        Outcome::Failed(why) => why.name().into(),
+    }
+}
+
+/// Where an answer came from, in a word.
+const fn source(source: Source) -> &'static str {
+    match source {
+        Source::Network => "network",
+        Source::Cache => "cache",
+        Source::Hosts => "hosts",
+        Source::Literal => "literal",
+        Source::Special => "special",
+    }
+}
+
+/// A server as it is written: without the port that everybody expects.
+pub fn server_text(server: SocketAddr) -> String {
+    match server.port() {
+        53 | 123 => server.ip().to_string(),
+        _ => server.to_string(),
+    }
+}

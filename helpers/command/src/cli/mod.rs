@@ -1,0 +1,74 @@
+//! The command `bringup`: from arguments to an exit code.
+//!
+//! | module | what is in it |
+//! |---|---|
+//! | [`args`], [`text`] | the command line, and how its values are written |
+//! | [`event`] | what can be told: the objects of `--json` |
+//! | [`output`], [`human`] | how it is told: one object per line, or lines for a person |
+//! | [`exit`] | exit codes |
+//! | [`network`] | the loop and the servers of the subcommands below |
+//! | [`query`] | `bringup query` |
+//! | [`time`] | `bringup time` |
+//! | [`up`], [`demo`], [`query`], [`time`], [`decode`] | the subcommands |
+//! | [`bring_up`], [`session`] | what `up` and `demo` share: one bring-up, as it is told |
+
+use std::io::Write as _;
+use std::process::ExitCode;
+use std::time::Instant;
+
+pub mod args;
+pub mod bring_up;
+pub mod decode;
+pub mod demo;
+pub mod event;
+pub mod exit;
+pub mod human;
+pub mod lookup;
+pub mod network;
+pub mod output;
+pub mod privilege;
+pub mod query;
+pub mod session;
+pub mod text;
+pub mod time;
+pub mod up;
+
+use args::{Args, Command, Parsed};
+use exit::Exit;
+use output::{Output, Settings};
+
+/// Reads the command line, does what it says, and gives out how that ended.
+pub fn main() -> ExitCode {
+    let started = Instant::now();
+    let args = match args::parse(std::env::args_os()) {
+        Parsed::Run(args) => args,
+        // That nobody reads it is no reason to fail.
+        Parsed::Help(text) => {
+            let _ = std::io::stdout().write_all(text.as_bytes());
+            return Exit::Done.into();
+        }
+        Parsed::Wrong(text) => {
+            let _ = std::io::stderr().write_all(text.as_bytes());
+            return Exit::Usage.into();
+        }
+    };
+    let settings = Settings {
+        json: args.json,
+        quiet: args.quiet,
+        verbose: args.verbose,
+        timeline: matches!(args.command, Command::Demo(_) | Command::Up(_)),
+    };
+    let mut output = Output::stdio(settings, started);
+    let exit = run(&args, &mut output);
+    output.finish(exit).into()
+}
+
+fn run(args: &Args, output: &mut Output) -> Exit {
+    match &args.command {
+        Command::Decode(decode) => decode::run(decode, output),
+        Command::Query(query) => query::run(query, output),
+        Command::Time(time) => time::run(time, output),
+        Command::Up(up) => up::run(up, output),
+        Command::Demo(_) => demo::run(output),
+    }
+}

@@ -1,0 +1,181 @@
+//! [`Output`]: the one place where anything is printed.
+//!
+//! For `--json` every event is one line, `t_us` and `event` first, flushed at once. For a person it is
+//! a line of a timeline, or plain text. Errors go to standard error too, in either form, as a sentence.
+//!
+//! A reader that goes away early (`bringup … | head -1`) ends the output quietly: nothing more is
+//! written, and [`is_closed`](Output::is_closed) says that there is no point in going on.
+
+use std::io::{self, ErrorKind, Write};
+use std::time::Instant;
+
+use serde::Serialize;
+
+use super::event::{Event, Problem};
+use super::exit::Exit;
+use super::human::{self, Human};
+
+/// How to tell.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Settings {
+    /// JSON objects, one per line.
+    pub json: bool,
+    /// For a person: only what was asked for. Objects are never left out.
+    pub quiet: bool,
+    /// Also what was ignored.
+    pub verbose: bool,
+    /// For a person: put the time in front of what happens.
+    pub timeline: bool,
+}
+
+/// Why nothing more can be written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Broken {
+    /// Nobody reads any more.
+    Closed,
+    /// The disk is full, or something like it.
+    Failed,
+}
+
+/// Where events go.
+pub struct Output {
+    settings: Settings,
+    started: Instant,
+    out: Box<dyn Write + Send>,
+    err: Box<dyn Write + Send>,
+    /// One event; kept so that a line reaches the descriptor in one write.
+    line: Vec<u8>,
+    broken: Option<Broken>,
+}
+
+/// An object of `--json`.
+#[derive(Serialize)]
+struct Object<'a> {
+    t_us: u64,
+    #[serde(flatten)]
+    event: &'a Event,
+}
+
+impl Output {
+    /// Standard output and standard error of a program that started at `started`.
+    pub fn stdio(settings: Settings, started: Instant) -> Self {
+        Self::new(settings, started, Box::new(io::stdout()), Box::new(io::stderr()))
+    }
+
+    /// Output to wherever.
+    pub fn new(
+        settings: Settings,
+        started: Instant,
+        out: Box<dyn Write + Send>,
+        err: Box<dyn Write + Send>,
+    ) -> Self {
+        Self { settings, started, out, err, line: Vec::new(), broken: None }
+    }
+
+    /// How it tells.
+    pub const fn settings(&self) -> Settings {
+        self.settings
+    }
+
+    /// Whether nothing more can be written, so that whoever only tells may end.
+    pub const fn is_closed(&self) -> bool {
+        self.broken.is_some()
+    }
+
+    /// Tells an event that happens now.
+    pub fn emit(&mut self, event: &Event) {
+        let t_us = u64::try_from(self.started.elapsed().as_micros()).unwrap_or(u64::MAX);
+        self.emit_at(t_us, event);
+    }
+
+    /// Tells an event that happened `t_us` microseconds after the program started; in a simulation,
+    /// after that started.
+    pub fn emit_at(&mut self, t_us: u64, event: &Event) {
+        if let Event::Error(problem) = event {
+            // Nobody is left to hear that this fails.
+            let _ = writeln!(self.err, "{}", Human::sentence(problem));
+        }
+        if self.is_closed() || !self.wants(event) {
+            return;
+        }
+        self.line.clear();
+        let written = if self.settings.json {
+            serde_json::to_writer(&mut self.line, &Object { t_us, event }).map_err(io::Error::from)
+        } else if self.settings.timeline && human::is_timed(event) {
+            write!(self.line, "{:>4}.{:06}  {}", t_us / 1_000_000, t_us % 1_000_000, Human(event))
+        } else {
+            write!(self.line, "{}", Human(event))
+        };
+        self.line.push(b'\n');
+        let written = written.and_then(|()| self.out.write_all(&self.line));
+        let flushed = written.and_then(|()| self.out.flush());
+        self.check(flushed);
+    }
+
+    /// Tells what went wrong.
+    pub fn problem(
+        &mut self,
+        what: impl Into<String>,
+        why: impl Into<String>,
+        hint: impl Into<String>,
+    ) {
+        let problem = Problem { what: what.into(), why: why.into(), hint: hint.into() };
+        self.emit(&Event::Error(problem));
+    }
+
+    /// A line of prose for a person: a heading, an explanation. Nothing with `--json` or `-q`.
+    pub fn say(&mut self, text: &str) {
+        if self.settings.json || self.settings.quiet || self.is_closed() {
+            return;
+        }
+        let written = self.out.write_all(format!("{text}\n").as_bytes());
+        let flushed = written.and_then(|()| self.out.flush());
+        self.check(flushed);
+    }
+
+    /// A sentence that nobody is to miss: like [`say`](Self::say), but with `--json` or `-q` it goes to
+    /// standard error.
+    pub fn note(&mut self, text: &str) {
+        if self.settings.json || self.settings.quiet {
+            // Nobody is left to hear that this fails.
+            let _ = writeln!(self.err, "bringup: {text}");
+        } else {
+            self.say(text);
+        }
+    }
+
+    /// The exit code in the end: `exit`, unless output was lost for another reason than that nobody
+    /// wanted it.
+    pub fn finish(&mut self, exit: Exit) -> Exit {
+        if self.broken != Some(Broken::Failed) { exit } else { Exit::Unknown }
+    }
+
+    fn wants(&self, event: &Event) -> bool {
+        let Settings { json, quiet, verbose, .. } = self.settings;
+        match event {
+            Event::Discard { .. } => verbose,
+            // A person has read the sentence.
+            Event::Error(_) => json,
+            _ => json || !quiet || human::is_essential(event),
+        }
+    }
+
+    fn check(&mut self, written: io::Result<()>) {
+        let Err(error) = written else { return };
+        if error.kind() == ErrorKind::BrokenPipe {
+            self.broken = Some(Broken::Closed);
+            return;
+        }
+        self.broken = Some(Broken::Failed);
+        let why = error.to_string();
+        let problem = Problem {
+            what: "standard output".into(),
+            why,
+            hint: "make room, or send the output elsewhere".into(),
+        };
+        let _ = writeln!(self.err, "{}", Human::sentence(&problem));
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,77 @@
+//! Which privileges the program has, and which it lacks.
+
+use std::fmt;
+
+/// A capability of Linux, see capabilities(7).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Capability {
+    /// Configuring interfaces.
+    NetAdmin,
+    /// Raw frames, for DHCP before there is an address.
+    NetRaw,
+    /// Setting the clock.
+    SysTime,
+}
+
+impl Capability {
+    /// Its number.
+    const fn bit(self) -> u32 {
+        match self {
+            Self::NetAdmin => 12,
+            Self::NetRaw => 13,
+            Self::SysTime => 25,
+        }
+    }
+
+    /// Its name as setpriv(1) writes it.
+    pub const fn short_name(self) -> &'static str {
+        match self {
+            Self::NetAdmin => "net_admin",
+            Self::NetRaw => "net_raw",
+            Self::SysTime => "sys_time",
+        }
+    }
+}
+
+impl fmt::Display for Capability {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "CAP_{}", self.short_name().to_uppercase())
+    }
+}
+
+/// The first of these capabilities that is not in effect. None is said to be missing where the kernel
+/// does not tell; the operation itself will.
+pub fn missing(needed: &[Capability]) -> Option<Capability> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let effective = effective(&status)?;
+    needed.iter().copied().find(|capability| effective & (1 << capability.bit()) == 0)
+}
+
+/// The effective set in the text of /proc/self/status.
+fn effective(status: &str) -> Option<u64> {
+    let line = status.lines().find_map(|line| line.strip_prefix("CapEff:"))?;
+    u64::from_str_radix(line.trim(), 16).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_the_effective_set() {
+        for (status, expected) in [
+            ("Name:\tx\nCapEff:\t0000000000003000\nCapBnd:\t1\n", Some(0x3000)),
+            ("CapEff:\t000001ffffffffff\n", Some(0x1ff_ffff_ffff)),
+            ("CapPrm:\t0000000000003000\n", None),
+            ("CapEff:\tnone\n", None),
+        ] {
+            assert_eq!(effective(status), expected, "{status}");
+        }
+    }
+
+    #[test]
+    fn names_are_those_of_the_kernel() {
+        assert_eq!(Capability::NetRaw.to_string(), "CAP_NET_RAW");
+        assert_eq!(1_u32 << Capability::NetAdmin.bit(), 0x1000);
+    }
+}

@@ -1,0 +1,230 @@
+//! `bringup query`: a resolver, one name, one or two types.
+
+use bringup_core::event_loop::{Application, Ready, Registrar};
+use bringup_core::platform::Platform;
+use bringup_core::poll::PollStorage;
+use bringup_core::time::Duration;
+use bringup_core::timer::Owner;
+use bringup_dns::client::{Event as ResolverEvent, SmallStorage};
+use bringup_dns::{
+    Config, Counters, Failure, Outcome, QueryError, QueryKey, QueryKind, QueryOptions, RecordType,
+    Resolver,
+};
+use bringup_system::Buffers;
+
+use super::args::Query;
+use super::event::{Answer, Event};
+use super::exit::Exit;
+use super::lookup;
+use super::network::{self, DrivenResolver};
+use super::output::Output;
+
+/// Without a type, both are asked for.
+const ADDRESSES: [RecordType; 2] = [RecordType::A, RecordType::AAAA];
+
+/// Looks the name up, and tells what was found.
+pub fn run(args: &Query, output: &mut Output) -> Exit {
+    if args.tcp {
+        let hint = "leave --tcp out: answers that need TCP are marked TRUNCATED";
+        output.problem("--tcp", "asking over TCP is not built yet", hint);
+        return Exit::Unknown;
+    }
+    let (mut poll, mut storage) = (PollStorage::new(), Box::new(SmallStorage::new()));
+    let resolver = Resolver::new(Config::DEFAULT, &mut *storage);
+    let mut app = App {
+        args,
+        output,
+        resolver: DrivenResolver::new(resolver, Owner::Application),
+        buffers: Buffers::new(),
+        pending: Vec::new(),
+        told: Vec::new(),
+        outcomes: Vec::new(),
+        ignored: Counters::default(),
+        early: None,
+    };
+    match network::run(&mut app, &mut poll, App::start) {
+        Ok(()) => app.early.unwrap_or_else(|| exit(&app.outcomes)),
+        Err(error) => network::tell_os_error(output, error),
+    }
+}
+
+/// Any answer is an answer; a failure is worse than a no, since the answer might have been yes.
+fn exit(outcomes: &[Outcome]) -> Exit {
+    if outcomes.contains(&Outcome::Answer) {
+        Exit::Done
+    } else if outcomes.iter().any(|outcome| matches!(outcome, Outcome::Failed(_))) {
+        Exit::Unknown
+    } else {
+        Exit::No
+    }
+}
+
+struct App<'m, 'o, P: Platform> {
+    args: &'o Query,
+    output: &'o mut Output,
+    resolver: DrivenResolver<'m, P>,
+    buffers: Buffers,
+    /// What has been asked and not been answered yet.
+    pending: Vec<(QueryKey, RecordType)>,
+    /// Records that have been told: an alias stands in the answers of both types.
+    told: Vec<Answer>,
+    outcomes: Vec<Outcome>,
+    /// What had been ignored when it was last told.
+    ignored: Counters,
+    /// Why it ends before it has begun.
+    early: Option<Exit>,
+}
+
+impl<P: Platform> App<'_, '_, P> {
+    fn start(&mut self, registrar: &mut Registrar<'_, P>) {
+        let servers = match network::dns_servers(&self.args.server) {
+            Ok(servers) => servers,
+            Err(unknown) => {
+                let exit = network::tell_unknown_interface(self.output, unknown);
+                return self.end(registrar, exit);
+            }
+        };
+        if self.resolver.register(registrar).is_err() {
+            return self.end(registrar, Exit::Unknown);
+        }
+        let Self { resolver, buffers, args, .. } = self;
+        resolver.call(registrar, buffers, |resolver, cx| resolver.set_servers(cx, &servers));
+        let types = args.rtype.as_ref().map_or(&ADDRESSES[..], std::slice::from_ref);
+        for &rtype in types {
+            let Self { resolver, buffers, args, .. } = self;
+            let started = resolver.call(registrar, buffers, |resolver, cx| {
+                let options = QueryOptions { deadline: Some(cx.now + args.deadline) };
+                resolver.query(cx, args.name.as_str(), QueryKind::Type(rtype), options)
+            });
+            match started {
+                Ok(key) => self.pending.push((key, rtype)),
+                Err(error) => return self.refuse(registrar, error),
+            }
+        }
+        self.take_events(registrar);
+    }
+
+    fn end(&mut self, registrar: &mut Registrar<'_, P>, exit: Exit) {
+        self.early = Some(exit);
+        registrar.stop();
+    }
+
+    /// The name cannot be asked for.
+    fn refuse(&mut self, registrar: &mut Registrar<'_, P>, error: QueryError) {
+        let (why, hint, exit) = match error {
+            QueryError::Name(_) => (
+                "it is not a domain name",
+                "use labels of at most 63 characters with dots between them, xn-- for others than ASCII",
+                Exit::Usage,
+            ),
+            QueryError::ScopeName => (
+                "an interface is named in the address",
+                "give the interface's number, as in fe80::1%2",
+                Exit::Usage,
+            ),
+            QueryError::Full => ("too many queries at once", "try again", Exit::Unknown),
+        };
+        self.output.problem(self.args.name.as_str(), why, hint);
+        self.end(registrar, exit);
+    }
+
+    fn take_events(&mut self, registrar: &mut Registrar<'_, P>) {
+        while let Some(event) = self.resolver.next_event() {
+            let ResolverEvent::Done { key, outcome } = event else { continue };
+            let Some(at) = self.pending.iter().position(|(pending, _)| *pending == key) else {
+                continue;
+            };
+            let (_, rtype) = self.pending.swap_remove(at);
+            self.tell(key, rtype, outcome);
+        }
+        self.tell_ignored();
+        if self.pending.is_empty() || self.output.is_closed() {
+            registrar.stop();
+        }
+    }
+
+    fn tell(&mut self, key: QueryKey, rtype: RecordType, outcome: Outcome) {
+        self.outcomes.push(outcome);
+        let resolver = self.resolver.client();
+        for event in lookup::events(resolver, key, &self.args.name, Some(rtype)) {
+            if let Event::Answer(answer) = &event {
+                if self.told.contains(answer) {
+                    continue;
+                }
+                self.told.push(answer.clone());
+            }
+            self.output.emit(&event);
+        }
+        if let Outcome::Failed(failure) = outcome {
+            let (why, hint) = explain(failure, self.args.deadline);
+            self.output.problem(format!("{} {rtype}", self.args.name), why, hint);
+        }
+    }
+
+    fn tell_ignored(&mut self) {
+        if !self.output.settings().verbose {
+            return;
+        }
+        let counters = self.resolver.client().counters();
+        for ((why, count), (_, before)) in counters.discards().zip(self.ignored.discards()) {
+            for _ in before..count {
+                let reason = why.name();
+                self.output.emit(&Event::Discard { protocol: "dns", reason, from: None });
+            }
+        }
+        self.ignored = counters;
+    }
+}
+
+impl<P: Platform> Application<P> for App<'_, '_, P> {
+    fn dispatch(&mut self, registrar: &mut Registrar<'_, P>, ready: Ready) {
+        self.resolver.handle(registrar, &mut self.buffers, &ready);
+        self.take_events(registrar);
+    }
+}
+
+/// Why it could not be found out, and what to do next.
+pub(super) fn explain(failure: Failure, deadline: Duration) -> (String, &'static str) {
+    let other = "ask another server with --server";
+    match failure {
+        Failure::Timeout => (
+            format!("no server answered within {} ms", deadline.as_millis()),
+            "check the network, or ask another server with --server",
+        ),
+        Failure::NoServers => (
+            "no DNS server is configured".into(),
+            "name one with --server, or put one into /etc/resolv.conf",
+        ),
+        Failure::Unreachable => {
+            ("the servers cannot be reached from here".into(), "check the link and its routes")
+        }
+        Failure::SingleLabel => (
+            "it is a single label, and no search list applies".into(),
+            "write the full name, or a dot at its end",
+        ),
+        Failure::ServFail => ("the servers failed to resolve it".into(), other),
+        Failure::Refused => ("the servers refuse to answer this client".into(), other),
+        failure => (format!("the servers gave no usable answer ({})", failure.name()), other),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn exit_codes() {
+        let (yes, none, gone) = (Outcome::Answer, Outcome::NoData, Outcome::NxDomain);
+        let failed = Outcome::Failed(Failure::Timeout);
+        for (outcomes, expected) in [
+            (&[yes, none][..], Exit::Done),
+            (&[failed, yes], Exit::Done),
+            (&[none, none], Exit::No),
+            (&[gone], Exit::No),
+            (&[gone, failed], Exit::Unknown),
+            (&[failed], Exit::Unknown),
+        ] {
+            assert_eq!(exit(outcomes), expected, "{outcomes:?}");
+        }
+    }
+}

@@ -1,0 +1,481 @@
+//! [`Session`]: a bring-up as it is told to somebody. The application on top of the loop, for `up` on
+//! a real machine and for `demo`, over real wires or simulated ones.
+
+use bringup_core::event_loop::{Application, Ready, Registrar, SourceKey};
+use bringup_core::platform::{Platform, PlatformError};
+use bringup_core::state::{Announcement, HoldKey, Phase, SystemState, Verdict};
+use bringup_core::time::{Duration, Instant};
+use bringup_core::timer::{NoSlot, Owner, TimerKey};
+use bringup_dns::{Outcome, QueryError, QueryKey, QueryKind, QueryOptions, RecordType};
+use bringup_system::{Action, InterfaceId, Origin, System};
+
+use super::event::{Address, Event, Problem, Servers, Time};
+use super::exit::Exit;
+use super::lookup;
+use super::output::Output;
+
+/// The wait before a name that could not be resolved is asked for again.
+const RETRY: Duration = Duration::from_secs(1);
+
+/// What a session is to do besides running the system.
+#[derive(Clone, Debug, Default)]
+pub struct Plan {
+    /// End when OPERATIONAL is entered.
+    pub once: bool,
+    /// End when an interface has a lease; for a run that may not configure it.
+    pub until_lease: bool,
+    /// Be OPERATIONAL only when these names are resolved.
+    pub resolve: Vec<String>,
+    /// Give up if OPERATIONAL is not entered in so long.
+    pub deadline: Option<Duration>,
+    /// Count time from here, rather than by the machine's clock: the start of a simulation.
+    pub epoch: Option<Instant>,
+}
+
+/// A name of [`Plan::resolve`] is asked for with both.
+const FAMILIES: [RecordType; 2] = [RecordType::A, RecordType::AAAA];
+
+/// How far one question has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Progress {
+    Waiting,
+    Asked(QueryKey),
+    /// There is no such record.
+    No,
+    Found,
+}
+
+/// A name that is to be resolved, one question per family.
+#[derive(Clone, Debug)]
+struct Wanted {
+    name: String,
+    progress: [Progress; 2],
+}
+
+impl Wanted {
+    /// Whether it is known: one family is enough, and so is a no from both.
+    fn is_known(&self) -> bool {
+        self.progress.contains(&Progress::Found) || self.progress == [Progress::No; 2]
+    }
+}
+
+/// The application: the system, and what is told of it.
+pub struct Session<'m, P: Platform> {
+    /// The system.
+    pub system: System<'m, P>,
+    output: &'m mut Output,
+    plan: Plan,
+    wanted: Vec<Wanted>,
+    /// The step to OPERATIONAL, while names are being resolved.
+    hold: Option<HoldKey>,
+    deadline: Option<TimerKey>,
+    retry: Option<TimerKey>,
+    signals: Option<SourceKey>,
+    exit: Option<Exit>,
+    /// Whether all has been told: the end of the context is not part of the story.
+    finished: bool,
+    /// What [`Session::finish`] is to say if no other reason comes first.
+    answer: Exit,
+}
+
+impl<'m, P: Platform<Error: std::fmt::Display>> Session<'m, P> {
+    /// A session that has not begun.
+    pub fn new(system: System<'m, P>, output: &'m mut Output, plan: Plan) -> Self {
+        let wanted =
+            |name: &String| Wanted { name: name.clone(), progress: [Progress::Waiting; 2] };
+        let wanted = plan.resolve.iter().map(wanted).collect();
+        Self {
+            system,
+            output,
+            plan,
+            wanted,
+            hold: None,
+            deadline: None,
+            retry: None,
+            signals: None,
+            exit: None,
+            finished: false,
+            answer: Exit::Done,
+        }
+    }
+
+    /// Takes its timers and starts the system.
+    pub fn start(&mut self, registrar: &mut Registrar<'_, P>) -> Result<(), NoSlot> {
+        self.retry = Some(registrar.add_timer(Owner::Application)?);
+        if let Some(deadline) = self.plan.deadline {
+            let timer = registrar.add_timer(Owner::Application)?;
+            registrar.set_timer(timer, registrar.now() + deadline);
+            self.deadline = Some(timer);
+        }
+        self.system.start(registrar).map_err(|_| NoSlot)?;
+        self.tell(registrar);
+        Ok(())
+    }
+
+    /// Ends the session when this descriptor is readable: a signal arrived.
+    pub const fn end_on(&mut self, signals: SourceKey) {
+        self.signals = Some(signals);
+    }
+
+    /// Where the session tells.
+    pub const fn output(&mut self) -> &mut Output {
+        self.output
+    }
+
+    /// How it ended, if it has.
+    pub const fn exit(&self) -> Option<Exit> {
+        self.exit
+    }
+
+    /// Stops the system, tells what that brings, and says how it ended.
+    pub fn finish(&mut self, registrar: &mut Registrar<'_, P>) -> Exit {
+        self.system.stop(registrar);
+        self.tell(registrar);
+        self.finished = true;
+        let exit = self.exit.unwrap_or(Exit::Done);
+        if exit == Exit::Done { self.answer } else { exit }
+    }
+
+    /// The notifier to be registered with the loop.
+    pub fn notify(
+        &mut self,
+        registrar: &mut Registrar<'_, P>,
+        announcement: &Announcement,
+    ) -> Verdict {
+        let verdict = self.system.notify(registrar, announcement);
+        self.tell(registrar);
+        if verdict != Verdict::Go {
+            return verdict;
+        }
+        match (announcement.phase, announcement.to) {
+            (Phase::Asked, SystemState::Operational) => {
+                self.hold_for_names(registrar, announcement)
+            }
+            (Phase::Entered, SystemState::Operational) => {
+                if let Some(timer) = self.deadline.take() {
+                    registrar.remove_timer(timer);
+                }
+                if self.plan.once {
+                    self.end(registrar, Exit::Done);
+                }
+                Verdict::Go
+            }
+            (Phase::Entered, SystemState::Dhcp) if self.plan.until_lease => {
+                self.end(registrar, Exit::Done);
+                Verdict::Go
+            }
+            _ => Verdict::Go,
+        }
+    }
+
+    /// Ends the session; the first reason counts.
+    pub fn end(&mut self, registrar: &mut Registrar<'_, P>, exit: Exit) {
+        self.exit.get_or_insert(exit);
+        registrar.stop();
+    }
+
+    /// Tells an event at the time that it is now.
+    pub fn emit(&mut self, now: Instant, event: &Event) {
+        match self.plan.epoch {
+            Some(epoch) => self.output.emit_at(now.since(epoch).as_micros(), event),
+            None => self.output.emit(event),
+        }
+    }
+
+    fn problem(&mut self, now: Instant, what: String, why: String, hint: &str) {
+        self.emit(now, &Event::Error(Problem { what, why, hint: hint.into() }));
+    }
+
+    fn hold_for_names(
+        &mut self,
+        registrar: &mut Registrar<'_, P>,
+        announcement: &Announcement,
+    ) -> Verdict {
+        self.ask(registrar);
+        if self.wanted.iter().all(Wanted::is_known) {
+            return Verdict::Go;
+        }
+        let key = announcement.hold("resolve");
+        self.hold = Some(key);
+        self.tell_hold(registrar.now(), false);
+        Verdict::Hold(key)
+    }
+
+    fn tell_hold(&mut self, now: Instant, released: bool) {
+        let state = SystemState::Operational.name();
+        self.emit(now, &Event::Hold { state, holder: "resolve".into(), released });
+    }
+
+    /// Asks for the names that are still to be resolved.
+    fn ask(&mut self, registrar: &mut Registrar<'_, P>) {
+        for at in 0..self.wanted.len() {
+            for (family, rtype) in FAMILIES.into_iter().enumerate() {
+                let wanted = &self.wanted[at];
+                if wanted.progress[family] != Progress::Waiting {
+                    continue;
+                }
+                let (kind, options) = (QueryKind::Type(rtype), QueryOptions::default());
+                self.wanted[at].progress[family] =
+                    match self.system.query(registrar, &wanted.name, kind, options) {
+                        Ok(key) => Progress::Asked(key),
+                        Err(QueryError::Full) => {
+                            self.ask_later(registrar);
+                            Progress::Waiting
+                        }
+                        Err(_) => {
+                            let what = format!("the name {}", self.wanted[at].name);
+                            let why = "is not a name that can be asked for".to_owned();
+                            self.answer = Exit::No;
+                            self.problem(registrar.now(), what, why, "check its spelling");
+                            Progress::No
+                        }
+                    };
+            }
+        }
+    }
+
+    fn ask_later(&mut self, registrar: &mut Registrar<'_, P>) {
+        if let Some(retry) = self.retry {
+            registrar.set_timer(retry, registrar.now() + RETRY);
+        }
+    }
+
+    /// Tells what the system has to say.
+    fn tell(&mut self, registrar: &mut Registrar<'_, P>) {
+        if self.finished {
+            return;
+        }
+        while let Some(event) = self.system.next_event() {
+            self.tell_one(registrar, event);
+        }
+        if self.output.is_closed() {
+            // Nobody listens. What was put on the interfaces is taken off, as at any end.
+            self.end(registrar, Exit::Done);
+        }
+    }
+
+    fn tell_one(
+        &mut self,
+        registrar: &mut Registrar<'_, P>,
+        event: bringup_system::Event<P::Error>,
+    ) {
+        use bringup_system::Event as From;
+        let now = registrar.now();
+        match event {
+            From::State { from, to } => {
+                self.emit(now, &Event::State { from: from.name(), to: to.name() });
+            }
+            From::Hold { gate, released } => {
+                let (state, holder) = (gate.state().name(), gate.holder().into());
+                self.emit(now, &Event::Hold { state, holder, released });
+            }
+            From::Link { interface, up } => {
+                let name = self.name(interface);
+                let is = if up { "up" } else { "down" };
+                self.output.say(&format!("             link     {name} is {is}"));
+            }
+            From::Address { interface, .. } => self.tell_address(now, interface),
+            From::AddressLost { interface, address, prefix, .. } => {
+                let lost = Address {
+                    interface: self.name(interface),
+                    address: format!("{address}/{prefix}"),
+                    lease_s: None,
+                    server: None,
+                    lost: true,
+                };
+                self.emit(now, &Event::Address(lost));
+            }
+            From::Servers { origin } => self.tell_servers(now, origin),
+            From::Dns(event) => self.tell_dns(registrar, event),
+            From::Clock { .. } => self.tell_time(registrar),
+            From::Adjust { .. } => {}
+            other => self.tell_trouble(registrar, other),
+        }
+    }
+
+    fn tell_trouble(
+        &mut self,
+        registrar: &mut Registrar<'_, P>,
+        event: bringup_system::Event<P::Error>,
+    ) {
+        use bringup_core::error::ErrorKind;
+        use bringup_system::Event as From;
+        let now = registrar.now();
+        match event {
+            From::NoDhcpServer { interface } => {
+                let what = format!("DHCP on {}", self.name(interface));
+                let hint = "check the cable and the server; the client goes on asking";
+                self.problem(now, what, "no server answers".into(), hint);
+            }
+            From::Nak { interface, server } => {
+                let what = format!("DHCP on {}", self.name(interface));
+                let why = format!("{server} refuses the address");
+                self.problem(now, what, why, "nothing; the client asks for another");
+            }
+            From::NtpNameFailed { index } => {
+                let what = format!("the name of NTP server {}", u16::from(index) + 1);
+                let hint = "check the name and the DNS servers; it is asked for again";
+                self.problem(now, what, "cannot be resolved".into(), hint);
+            }
+            From::NoNtpServer => {
+                let hint = "check that UDP port 123 is open; the client goes on asking";
+                self.problem(now, "NTP".into(), "no server answers".into(), hint);
+            }
+            From::PanicLimit { offset_ns } => {
+                let why = format!(
+                    "the servers say that the clock is {} s off",
+                    offset_ns / 1_000_000_000
+                );
+                let hint = "check the servers, then set the clock by hand";
+                self.problem(now, "NTP".into(), why, hint);
+            }
+            From::Failed { interface, action, error } => {
+                let of = interface.map_or(String::new(), |id| format!(" on {}", self.name(id)));
+                let denied = error.kind() == ErrorKind::PermissionDenied;
+                let hint = match (denied, action) {
+                    (true, Action::SetClock) => "give the program CAP_SYS_TIME",
+                    (true, _) => "run as root, or give the program CAP_NET_ADMIN",
+                    (false, _) => "the rest goes on without it",
+                };
+                self.problem(now, format!("to {}{of}", action.name()), error.to_string(), hint);
+                if denied && action == Action::AddressAdd {
+                    self.end(registrar, Exit::Privilege);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn name(&self, interface: InterfaceId) -> String {
+        self.system.interface(interface).map_or_else(String::new, |i| i.name().to_owned())
+    }
+
+    fn tell_address(&mut self, now: Instant, id: InterfaceId) {
+        let Some(interface) = self.system.interface(id) else { return };
+        let Some(lease) = interface.lease() else { return };
+        let lease_s = lease.times().map(|times| {
+            let granted = times.expires_at.since(lease.requested_at());
+            u32::try_from(granted.as_secs()).unwrap_or(u32::MAX)
+        });
+        let address = Address {
+            interface: interface.name().to_owned(),
+            address: format!("{}/{}", lease.address(), lease.prefix_len()),
+            lease_s,
+            server: Some(lease.server_identifier()),
+            lost: false,
+        };
+        self.emit(now, &Event::Address(address));
+    }
+
+    fn tell_servers(&mut self, now: Instant, origin: Origin) {
+        let interface = match origin {
+            Origin::Lease(place) => self.system.interfaces().nth(usize::from(place)),
+            Origin::Configured | Origin::Name(_) => None,
+        };
+        let list = |list: &bringup_system::ServerList| -> Vec<String> {
+            let of_origin = list.iter().filter(|fact| fact.origin == origin);
+            of_origin.map(|fact| lookup::server_text(fact.address)).collect()
+        };
+        let search = interface.and_then(bringup_system::Interface::lease).map(|lease| {
+            let mut names: Vec<String> =
+                lease.search_names().map(|name| name.to_string()).collect();
+            names.extend(
+                lease.domain_name().map(|name| name.to_string()).filter(|_| names.is_empty()),
+            );
+            names
+        });
+        let servers = Servers {
+            interface: interface.map(|interface| interface.name().to_owned()),
+            dns: list(self.system.dns_servers()),
+            ntp: list(self.system.ntp_servers()),
+            search: search.unwrap_or_default(),
+            source: match origin {
+                Origin::Lease(_) => "dhcp",
+                Origin::Configured => "command line",
+                Origin::Name(_) => "dns",
+            },
+        };
+        self.emit(now, &Event::Servers(servers));
+    }
+
+    fn tell_time(&mut self, registrar: &mut Registrar<'_, P>) {
+        let offset_ns = self.system.clock_offset_ns(registrar);
+        let now = registrar.now();
+        let time = Time {
+            state: self.system.ntp().state().name(),
+            offset_us: offset_ns.map(|ns| ns / 1_000),
+            error_us: self.system.utc(now).map(|estimate| estimate.error_ns / 1_000),
+        };
+        self.emit(now, &Event::Time(time));
+    }
+
+    fn tell_dns(&mut self, registrar: &mut Registrar<'_, P>, event: bringup_dns::Event) {
+        let bringup_dns::Event::Done { key, outcome } = event else { return };
+        let asked = Progress::Asked(key);
+        let place = self.wanted.iter().enumerate().find_map(|(at, wanted)| {
+            wanted.progress.iter().position(|p| *p == asked).map(|family| (at, family))
+        });
+        let Some((at, family)) = place else { return };
+        let now = registrar.now();
+        let (name, rtype) = (&self.wanted[at].name, FAMILIES[family]);
+        for event in lookup::events(self.system.resolver(), key, name, Some(rtype)) {
+            self.emit(now, &event);
+        }
+        self.system.release(registrar, key);
+        self.wanted[at].progress[family] = match outcome {
+            Outcome::Answer => Progress::Found,
+            Outcome::NoData | Outcome::NxDomain => Progress::No,
+            Outcome::Failed(_) => {
+                self.ask_later(registrar);
+                Progress::Waiting
+            }
+        };
+        if self.wanted[at].progress == [Progress::No; 2] {
+            self.answer = Exit::No;
+        }
+        if self.wanted.iter().all(Wanted::is_known) {
+            if let Some(key) = self.hold.take() {
+                self.tell_hold(now, true);
+                registrar.release(key);
+            }
+        }
+    }
+
+    fn give_up(&mut self, registrar: &mut Registrar<'_, P>) {
+        let held = registrar.held();
+        let state = held.map_or(registrar.state(), |(state, _)| state);
+        let why = match held {
+            Some((_, key)) => format!("{} has held it back until the deadline", key.holder),
+            None => "was not reached within the deadline".to_owned(),
+        };
+        let hint = match held.map(|(_, key)| key.holder) {
+            Some("link") => "check the cable, or whether the other end is up",
+            Some("dhcp") => "check that a DHCP server is on this network",
+            Some("ntp") if self.system.ntp_servers().is_empty() => {
+                "the network offers no NTP server; name one with --ntp"
+            }
+            Some("ntp") => "check that the NTP servers answer, or name others with --ntp",
+            Some("resolve") => "check that the name exists and that the DNS servers answer",
+            _ => "try again with a longer --deadline",
+        };
+        self.problem(registrar.now(), format!("the state {state}"), why, hint);
+        self.end(registrar, Exit::Unknown);
+    }
+}
+
+impl<P: Platform<Error: std::fmt::Display>> Application<P> for Session<'_, P> {
+    fn dispatch(&mut self, registrar: &mut Registrar<'_, P>, ready: Ready) {
+        match ready {
+            ready if ready.owner() == Owner::System => {
+                self.system.handle(registrar, ready);
+                self.tell(registrar);
+            }
+            Ready::Timer { key, .. } if Some(key) == self.deadline => self.give_up(registrar),
+            Ready::Timer { key, .. } if Some(key) == self.retry => self.ask(registrar),
+            Ready::Source { key, .. } if Some(key) == self.signals => {
+                self.end(registrar, Exit::Done);
+            }
+            _ => {}
+        }
+    }
+}

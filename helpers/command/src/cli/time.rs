@@ -1,0 +1,263 @@
+//! `bringup time`: what NTP servers say, one by one and together. It sets nothing.
+
+use bringup_core::event_loop::{Application, Ready, Registrar};
+use bringup_core::platform::Platform;
+use bringup_core::poll::PollStorage;
+use bringup_core::timer::{Owner, TimerKey};
+use bringup_dns::client::{Event as ResolverEvent, SmallStorage};
+use bringup_dns::{QueryKey, QueryKind, QueryOptions, Resolver};
+use bringup_ntp::client::MAX_SOCKETS;
+use bringup_ntp::{ClockState, Event as NtpEvent, NtpClient, Source, Verdict};
+use bringup_system::{Buffers, Driven};
+
+use super::args::Time as Args;
+use super::event::{self, Event};
+use super::exit::Exit;
+use super::network::{self, DrivenResolver};
+use super::output::Output;
+use super::text::Host;
+use super::up::{floor, interface_number};
+
+/// The port of NTP.
+const PORT: u16 = 123;
+/// How many addresses of one name are asked.
+const PER_NAME: usize = 4;
+
+/// Asks the servers and tells what they say.
+pub fn run(args: &Args, output: &mut Output) -> Exit {
+    if args.servers.is_empty() {
+        let hint = "name one, as in `bringup time time.example.net`";
+        output.problem("bringup time", "no NTP server is named", hint);
+        return Exit::Usage;
+    }
+    let (mut poll, mut storage) = (PollStorage::new(), Box::new(SmallStorage::new()));
+    let resolver = Resolver::new(bringup_dns::Config::DEFAULT, &mut *storage);
+    let ntp = NtpClient::new(bringup_ntp::Config::new(floor()));
+    let mut app = App {
+        args,
+        output,
+        resolver: DrivenResolver::new(resolver, Owner::Application),
+        ntp: Driven::new(ntp, Owner::Application),
+        buffers: Buffers::new(),
+        deadline: None,
+        names: Vec::new(),
+        servers: Vec::new(),
+        verdicts: Vec::new(),
+        exit: Exit::Unknown,
+    };
+    match network::run(&mut app, &mut poll, App::start) {
+        Ok(()) => app.exit,
+        Err(error) => network::tell_os_error(output, error),
+    }
+}
+
+struct App<'m, 'o, P: Platform> {
+    args: &'o Args,
+    output: &'o mut Output,
+    resolver: DrivenResolver<'m, P>,
+    ntp: Driven<NtpClient, P, MAX_SOCKETS>,
+    buffers: Buffers,
+    deadline: Option<TimerKey>,
+    /// Names that are being resolved, with their ports.
+    names: Vec<(QueryKey, &'o str, u16)>,
+    servers: Vec<bringup_ntp::Server>,
+    verdicts: Vec<Verdict>,
+    exit: Exit,
+}
+
+impl<'o, P: Platform> App<'_, 'o, P> {
+    fn start(&mut self, registrar: &mut Registrar<'_, P>) {
+        let timers = (
+            registrar.add_timer(Owner::Application),
+            self.resolver.register(registrar),
+            self.ntp.register(registrar),
+        );
+        let (Ok(deadline), Ok(()), Ok(())) = timers else { return registrar.stop() };
+        self.deadline = Some(deadline);
+        registrar.set_timer(deadline, registrar.now() + self.args.deadline);
+        let args = self.args;
+        let has_names = args.servers.iter().any(|host| matches!(host, Host::Name { .. }));
+        if has_names {
+            let servers = network::dns_servers(&[]).unwrap_or_default();
+            self.resolver.call(registrar, &mut self.buffers, |r, cx| r.set_servers(cx, &servers));
+        }
+        for host in &args.servers {
+            match host {
+                Host::Address(address) => match address.to_socket_addr(PORT, interface_number) {
+                    Ok(address) => {
+                        let source = Source::Configured;
+                        self.servers.push(bringup_ntp::Server { address, source });
+                    }
+                    Err(unknown) => {
+                        self.exit = network::tell_unknown_interface(self.output, unknown);
+                        return registrar.stop();
+                    }
+                },
+                Host::Name { name, port } => self.resolve(registrar, name, port.unwrap_or(PORT)),
+            }
+        }
+        self.probe_if_resolved(registrar);
+        self.take_events(registrar);
+    }
+
+    fn resolve(&mut self, registrar: &mut Registrar<'_, P>, name: &'o str, port: u16) {
+        let deadline = self.args.deadline;
+        let asked = self.resolver.call(registrar, &mut self.buffers, |resolver, cx| {
+            let options = QueryOptions { deadline: Some(cx.now + deadline) };
+            resolver.query(cx, name, QueryKind::Addresses, options)
+        });
+        match asked {
+            Ok(key) => self.names.push((key, name, port)),
+            Err(_) => self.tell_unresolved(name, "it is not a domain name"),
+        }
+    }
+
+    /// A name that leads to no server is told like one that gives no time.
+    fn tell_unresolved(&mut self, name: &str, why: &str) {
+        self.output.problem(name, why, "check the name, or name a server by address");
+        self.output.emit(&Event::Server(event::Server {
+            server: name.to_owned(),
+            verdict: "unresolved",
+            offset_us: None,
+            delay_us: None,
+            root_distance_us: None,
+            stratum: None,
+        }));
+    }
+
+    fn take_events(&mut self, registrar: &mut Registrar<'_, P>) {
+        while let Some(event) = self.resolver.next_event() {
+            let ResolverEvent::Done { key, .. } = event else { continue };
+            let Some(at) = self.names.iter().position(|(asked, ..)| *asked == key) else {
+                continue;
+            };
+            let (_, name, port) = self.names.swap_remove(at);
+            self.add_addresses(key, name, port);
+            self.probe_if_resolved(registrar);
+        }
+        while let Some(event) = self.ntp.next_event() {
+            if event == NtpEvent::ProbeDone {
+                self.finish(registrar);
+            }
+        }
+        if self.output.is_closed() {
+            registrar.stop();
+        }
+    }
+
+    fn add_addresses(&mut self, key: QueryKey, name: &str, port: u16) {
+        let before = self.servers.len();
+        let found = self.resolver.client().result(key);
+        let addresses = found.into_iter().flat_map(|answer| answer.addresses());
+        self.servers.extend(
+            addresses
+                .take(PER_NAME)
+                .map(|ip| bringup_ntp::Server { address: (ip, port).into(), source: Source::Name }),
+        );
+        if self.servers.len() == before {
+            self.tell_unresolved(name, "its addresses could not be found out");
+        }
+    }
+
+    /// Asks all servers at once when their addresses are known. A probe of none ends at once.
+    fn probe_if_resolved(&mut self, registrar: &mut Registrar<'_, P>) {
+        if !self.names.is_empty() {
+            return;
+        }
+        let (servers, samples) = (&self.servers, self.args.samples);
+        self.ntp.call(registrar, &mut self.buffers, |ntp, cx| {
+            ntp.set_servers(cx, servers);
+            ntp.probe(cx, samples);
+        });
+    }
+
+    /// Tells what is known by now. Only now, since the majority may outvote a server at the end.
+    fn finish(&mut self, registrar: &mut Registrar<'_, P>) {
+        registrar.stop();
+        let Self { ntp, buffers, output, verdicts, .. } = self;
+        let (reports, offset_ns, estimate) = ntp.call(registrar, buffers, |ntp, cx| {
+            let numbers = (0..).take(ntp.servers().count());
+            let reports: Vec<_> = numbers.filter_map(|n| ntp.report(cx, n)).collect();
+            (reports, ntp.offset_ns(cx), ntp.utc(cx.now))
+        });
+        for report in reports {
+            verdicts.push(report.verdict);
+            let sample = report.sample;
+            output.emit(&Event::Server(event::Server {
+                server: report.server.address.to_string(),
+                verdict: report.verdict.name(),
+                offset_us: sample.map(|s| micros(s.offset_ns)),
+                delay_us: sample.map(|s| u64::from(s.delay_ns).div_ceil(1_000)),
+                root_distance_us: sample.map(|s| s.root_distance_ns.div_ceil(1_000)),
+                stratum: sample.map(|s| s.stratum),
+            }));
+        }
+        let state = self.ntp.client().state();
+        self.output.emit(&Event::Time(event::Time {
+            state: state.name(),
+            offset_us: offset_ns.map(micros),
+            error_us: estimate.map(|e| e.error_ns.div_ceil(1_000)),
+        }));
+        self.exit = exit(state, &self.verdicts);
+        if self.exit == Exit::Unknown {
+            let hint = "check the network, or name another server";
+            self.output.problem("the time", "no server answered", hint);
+        }
+    }
+}
+
+impl<P: Platform> Application<P> for App<'_, '_, P> {
+    fn dispatch(&mut self, registrar: &mut Registrar<'_, P>, ready: Ready) {
+        let is_deadline = matches!(ready, Ready::Timer { key, .. } if self.deadline == Some(key));
+        if is_deadline {
+            return self.finish(registrar);
+        }
+        if !self.resolver.handle(registrar, &mut self.buffers, &ready) {
+            self.ntp.handle(registrar, &mut self.buffers, &ready);
+        }
+        self.take_events(registrar);
+    }
+}
+
+/// Nanoseconds to the nearest microsecond.
+const fn micros(ns: i64) -> i64 {
+    ns.saturating_add(500).div_euclid(1_000)
+}
+
+/// Some time is a yes; that servers answer, but none with a time to believe, is a no.
+fn exit(state: ClockState, verdicts: &[Verdict]) -> Exit {
+    if state != ClockState::Invalid {
+        Exit::Done
+    } else if verdicts.iter().all(|verdict| *verdict == Verdict::NoReply) {
+        Exit::Unknown
+    } else {
+        Exit::No
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use bringup_ntp::Discard;
+
+    #[test]
+    fn exit_codes() {
+        let kiss = Verdict::Discarded(Discard::KissDeny);
+        for (state, verdicts, expected) in [
+            (ClockState::Provisional, &[Verdict::Ok, Verdict::NoReply][..], Exit::Done),
+            (ClockState::Confirmed, &[Verdict::Ok], Exit::Done),
+            (ClockState::Invalid, &[kiss, Verdict::NoReply], Exit::No),
+            (ClockState::Invalid, &[Verdict::NoReply], Exit::Unknown),
+            (ClockState::Invalid, &[], Exit::Unknown),
+        ] {
+            assert_eq!(exit(state, verdicts), expected, "{state} {verdicts:?}");
+        }
+    }
+
+    #[test]
+    fn nanoseconds_are_rounded() {
+        for (ns, expected) in [(0, 0), (499, 0), (500, 1), (-500, 0), (-501, -1)] {
+            assert_eq!(micros(ns), expected, "{ns}");
+        }
+    }
+}

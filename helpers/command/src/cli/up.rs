@@ -1,0 +1,164 @@
+//! `bringup up`: interfaces of this machine, from link up to OPERATIONAL, and on.
+
+use std::net::SocketAddr;
+use std::os::fd::AsRawFd as _;
+use std::os::unix::net::UnixStream;
+
+use bringup_core::poll::{PollStorage, UnixPoll};
+use bringup_core::time::Utc;
+use bringup_platform::linux::{ClockPolicy, EventWake, Linux, LinuxOps, Options};
+use bringup_platform::lock::StdLock;
+use bringup_system::{Config, NtpName};
+
+use super::args::Up;
+use super::bring_up::{self, Ops, Setup};
+use super::exit::Exit;
+use super::output::Output;
+use super::privilege::{self, Capability};
+use super::session::Plan;
+use super::text::{Host, ServerAddress};
+
+/// When this program was built, less a week for build machines whose clock is wrong: no honest
+/// server's time lies before (BCP 223 §5.2).
+pub fn floor() -> Utc {
+    let built = env!("BRINGUP_BUILT_S").parse().unwrap_or(0);
+    Utc::from_unix_secs(built).offset_by(-7 * 86_400 * 1_000_000_000)
+}
+
+/// Runs `bringup up`.
+pub fn run(args: &Up, output: &mut Output) -> Exit {
+    if let Some(missing) = privilege::missing(&needed(args)) {
+        output.problem(
+            format!("{missing}, which `up` needs"),
+            "is missing",
+            format!("run as root, or with: setpriv --ambient-caps +{}", missing.short_name()),
+        );
+        return Exit::Privilege;
+    }
+    let servers = match Servers::of(args) {
+        Ok(servers) => servers,
+        Err(interface) => {
+            output.problem(format!("the interface {interface}"), "does not exist", "name another");
+            return Exit::Usage;
+        }
+    };
+    let signals = match signals() {
+        Ok(signals) => signals,
+        Err(error) => {
+            output.problem("signals", error.to_string(), "check the limits of the process");
+            return Exit::Unknown;
+        }
+    };
+    let names: Vec<NtpName<'_>> =
+        servers.ntp_names.iter().map(|(name, port)| NtpName { name, port: *port }).collect();
+    let mut system = Config {
+        apply: !args.dry_run,
+        keep: args.keep,
+        set_clock: args.set_clock,
+        dns: &servers.dns,
+        ntp: &servers.ntp,
+        ntp_names: &names,
+        ..Config::new(bringup_ntp::Config::new(floor()))
+    };
+    // A pool of eight ports per server is unpredictable enough, and leaves descriptors for others.
+    system.resolver.sockets_per_server = 8;
+    let dhcp = bringup_dhcp::Config {
+        profile: args.profile.into(),
+        hostname: args.hostname.as_deref().map(str::as_bytes),
+        rapid_commit: !args.no_rapid_commit,
+        ..bringup_dhcp::Config::new(bringup_core::client::Mac::default())
+    };
+    let plan = Plan {
+        once: args.once,
+        until_lease: args.dry_run,
+        resolve: args.resolve.clone(),
+        deadline: args.deadline(),
+        epoch: None,
+    };
+    let clock = if args.set_clock { ClockPolicy::Set } else { ClockPolicy::Refuse };
+    let mut watched = PollStorage::<160>::new();
+    let options = Options { clock, ..Options::default() };
+    let platform = match Linux::with_options(UnixPoll::new(&mut watched), options) {
+        Ok(platform) => platform,
+        Err(error) => {
+            output.problem("this machine", error.to_string(), "check the limits of the process");
+            return Exit::Unknown;
+        }
+    };
+    let ops = Ops::<LinuxOps> { lock: StdLock::new(), wake: EventWake::new() };
+    let setup = Setup {
+        interfaces: &args.interfaces,
+        dhcp,
+        system,
+        plan,
+        signals: Some(signals.as_raw_fd()),
+        attach: false,
+    };
+    bring_up::run(platform, ops, setup, output, interfaces_there)
+}
+
+fn needed(args: &Up) -> Vec<Capability> {
+    let mut needed = vec![Capability::NetRaw];
+    if !args.dry_run {
+        needed.push(Capability::NetAdmin);
+    }
+    if args.set_clock {
+        needed.push(Capability::SysTime);
+    }
+    needed
+}
+
+/// The servers of the command line.
+struct Servers {
+    dns: Vec<SocketAddr>,
+    ntp: Vec<SocketAddr>,
+    ntp_names: Vec<(String, u16)>,
+}
+
+impl Servers {
+    /// Fails with the name of an interface that is no scope.
+    fn of(args: &Up) -> Result<Self, String> {
+        let address = |server: &ServerAddress, port| {
+            server.to_socket_addr(port, interface_number).map_err(|unknown| unknown.0)
+        };
+        let mut servers = Self { dns: Vec::new(), ntp: Vec::new(), ntp_names: Vec::new() };
+        for server in &args.dns {
+            servers.dns.push(address(server, 53)?);
+        }
+        for host in &args.ntp {
+            match host {
+                Host::Address(server) => servers.ntp.push(address(server, 123)?),
+                Host::Name { name, port } => {
+                    servers.ntp_names.push((name.clone(), port.unwrap_or(123)));
+                }
+            }
+        }
+        Ok(servers)
+    }
+}
+
+/// The number of an interface of this machine.
+pub fn interface_number(name: &str) -> Option<u32> {
+    let safe = !name.is_empty() && !name.contains('/') && name != "." && name != "..";
+    let text = std::fs::read_to_string(format!("/sys/class/net/{name}/ifindex"));
+    text.ok().filter(|_| safe)?.trim().parse().ok()
+}
+
+/// The names of the interfaces of this machine.
+fn interfaces_there() -> Vec<String> {
+    let entries = std::fs::read_dir("/sys/class/net").into_iter().flatten().flatten();
+    let mut names: Vec<String> =
+        entries.filter_map(|entry| entry.file_name().into_string().ok()).collect();
+    names.sort();
+    names
+}
+
+/// A descriptor that is readable when the program is told to end.
+fn signals() -> std::io::Result<UnixStream> {
+    let (read, write) = UnixStream::pair()?;
+    for signal in [signal_hook::consts::SIGTERM, signal_hook::consts::SIGINT] {
+        signal_hook::low_level::pipe::register(signal, write.try_clone()?)?;
+    }
+    read.set_nonblocking(true)?;
+    Ok(read)
+}

@@ -1,0 +1,6 @@
+//! The command `bringup`; see [`bringup::cli`].
+#![forbid(unsafe_code)]
+
+fn main() -> std::process::ExitCode {
+    bringup::cli::main()
+}

@@ -1,0 +1,448 @@
+//! [`Resolver`], the caching stub resolver: the calls of the application.
+//!
+//! Read on in `steps` (how a query walks from name to name), `lookups` (how a question moves from
+//! server to server), `transmit` (what is sent), `input` (what is let in), `absorb` (what that says),
+//! `time` (what happens when nothing arrives).
+
+use core::net::{IpAddr, SocketAddr};
+
+use bringup_core::client::{Client, Cx, Input, Transmit};
+use bringup_core::time::{Duration, Instant};
+
+use crate::cache::{Cache, Entry};
+use crate::config::Config;
+use crate::counters::{Counters, Discard};
+use crate::name::{Name, NameError, NameView};
+use crate::query::{Leg, Lookup, Notice, Outcome, Query, QueryKey, QueryKind, Source, Stage};
+use crate::record::{RData, Record, RecordType};
+use crate::server::{ServerAddress, Servers};
+use crate::special::{self, Literal, Text};
+
+mod absorb;
+mod input;
+mod lookups;
+mod steps;
+mod time;
+mod transmit;
+
+/// Memory for a resolver: `QUERIES` callers' queries at once, `CACHE_ENTRIES` RRsets in
+/// `CACHE_BYTES` octets (an RRset of one address takes its name and some 12 octets).
+pub struct ResolverStorage<
+    const QUERIES: usize,
+    const CACHE_ENTRIES: usize,
+    const CACHE_BYTES: usize,
+> {
+    queries: [Query; QUERIES],
+    lookups: [[Lookup; 2]; QUERIES],
+    entries: [Entry; CACHE_ENTRIES],
+    buckets: [u16; CACHE_ENTRIES],
+    bytes: [u8; CACHE_BYTES],
+}
+
+/// Memory for a device: 8 queries at once, 64 RRsets in 8 KiB.
+pub type SmallStorage = ResolverStorage<8, 64, 8_192>;
+/// Memory for a server: 256 queries at once, 4,096 RRsets in 512 KiB.
+pub type LargeStorage = ResolverStorage<256, 4_096, 524_288>;
+
+impl<const QUERIES: usize, const CACHE_ENTRIES: usize, const CACHE_BYTES: usize>
+    ResolverStorage<QUERIES, CACHE_ENTRIES, CACHE_BYTES>
+{
+    /// Fresh memory.
+    pub const fn new() -> Self {
+        Self {
+            queries: [const { Query::FREE }; QUERIES],
+            lookups: [const { [const { Lookup::FREE }; 2] }; QUERIES],
+            entries: [Entry::EMPTY; CACHE_ENTRIES],
+            buckets: [0; CACHE_ENTRIES],
+            bytes: [0; CACHE_BYTES],
+        }
+    }
+}
+
+impl<const Q: usize, const E: usize, const B: usize> Default for ResolverStorage<Q, E, B> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// What a query is for: a text or a name.
+#[derive(Clone, Copy, Debug)]
+pub enum Target<'a> {
+    /// As a person writes it: a name, or an address.
+    Text(&'a str),
+    /// A name, which counts as absolute.
+    Name(&'a Name),
+}
+
+impl<'a> From<&'a str> for Target<'a> {
+    fn from(text: &'a str) -> Self {
+        Self::Text(text)
+    }
+}
+
+impl<'a> From<&'a Name> for Target<'a> {
+    fn from(name: &'a Name) -> Self {
+        Self::Name(name)
+    }
+}
+
+/// What a query may be given besides its question.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct QueryOptions {
+    /// When it ends with [`Failure::Timeout`](crate::query::Failure::Timeout) at the latest, whatever
+    /// is going on; `None` is [`Config::timeout`] from now.
+    pub deadline: Option<Instant>,
+}
+
+/// Why a query was not started.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum QueryError {
+    /// The text is not a name.
+    Name(NameError),
+    /// An IPv6 address with the name of an interface: give its number.
+    ScopeName,
+    /// All slots are taken by queries that run or have not been released.
+    Full,
+}
+
+impl From<NameError> for QueryError {
+    fn from(why: NameError) -> Self {
+        Self::Name(why)
+    }
+}
+
+/// What the application hears.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// A query has ended. Said exactly once, unless the query was cancelled or released before.
+    Done {
+        /// Which.
+        key: QueryKey,
+        /// How.
+        outcome: Outcome,
+    },
+    /// More has been found for a query that had ended: the late family of an address query.
+    Update {
+        /// Which.
+        key: QueryKey,
+    },
+}
+
+/// The resolver. Everything it keeps lies in memory that was lent to it.
+pub struct Resolver<'m> {
+    config: Config,
+    queries: &'m mut [Query],
+    lookups: &'m mut [Lookup],
+    cache: Cache<'m>,
+    servers: Servers,
+    counters: Counters,
+    seeded: bool,
+    /// Not later than the first deadline; exact after `handle_timeout`.
+    wake: Option<Instant>,
+    /// Whether a lookup may be waiting to be sent, and where the search for it goes on.
+    send_due: bool,
+    send_cursor: usize,
+    /// The same for what callers have yet to hear.
+    notice_due: bool,
+    notice_cursor: usize,
+    /// What was handed to the platform last.
+    last_transmit: Option<transmit::Last>,
+}
+
+impl<'m> Resolver<'m> {
+    /// A resolver without servers. At most 32,767 queries of `storage` are used.
+    pub fn new<const Q: usize, const E: usize, const B: usize>(
+        config: Config,
+        storage: &'m mut ResolverStorage<Q, E, B>,
+    ) -> Self {
+        let ResolverStorage { queries, lookups, entries, buckets, bytes } = storage;
+        queries.fill(Query::FREE);
+        let usable = Q.min(32_767);
+        let lookups = lookups.as_flattened_mut();
+        lookups.fill(Lookup::FREE);
+        Self {
+            servers: Servers::new(config.sockets_per_server),
+            config,
+            queries: queries.get_mut(..usable).unwrap_or_default(),
+            lookups: lookups.get_mut(..2 * usable).unwrap_or_default(),
+            cache: Cache::new(entries, buckets, bytes),
+            counters: Counters::default(),
+            seeded: false,
+            wake: None,
+            send_due: false,
+            send_cursor: 0,
+            notice_due: false,
+            notice_cursor: 0,
+            last_transmit: None,
+        }
+    }
+
+    /// Takes a new list of servers, first choice first; eight are used. Queries in flight go on, at
+    /// the new servers where theirs are gone. A changed list empties the cache.
+    pub fn set_servers(&mut self, cx: &mut Cx<'_>, servers: &[ServerAddress]) {
+        self.replace_servers(cx, servers);
+    }
+
+    /// The servers in use, in order.
+    pub fn servers(&self) -> impl Iterator<Item = ServerAddress> + '_ {
+        self.servers.in_order().map(|(_, server)| server.address.into())
+    }
+
+    /// Forgets all that was cached. Answers that callers still hold stay.
+    pub fn flush_cache(&mut self) {
+        self.cache.flush();
+    }
+
+    /// To be called when a link has come up: failures from before say nothing any more.
+    pub fn link_up(&mut self) {
+        self.cache.flush_failures();
+    }
+
+    /// Asks for a name. The end is told by [`Event::Done`], also when the answer is known already.
+    ///
+    /// A text is a name in master file form or an address; a single label without a final dot is not
+    /// sent to servers (it fails as [`SingleLabel`](crate::query::Failure::SingleLabel)).
+    pub fn query<'n>(
+        &mut self,
+        cx: &mut Cx<'_>,
+        name: impl Into<Target<'n>>,
+        kind: QueryKind,
+        options: QueryOptions,
+    ) -> Result<QueryKey, QueryError> {
+        if !self.seeded {
+            self.seeded = true;
+            self.cache.set_seed(cx.rng.u32());
+        }
+        let (name, absolute, literal) = read_target(name.into())?;
+        let free = self.queries.iter().position(|q| q.stage == Stage::Free);
+        let slot = free.ok_or(QueryError::Full)?;
+        let legs = match kind {
+            QueryKind::Addresses => [Leg::new(RecordType::A), Leg::new(RecordType::AAAA)],
+            QueryKind::Type(rtype) => [Leg::new(rtype), Leg::new(rtype)],
+        };
+        let used = if kind == QueryKind::Addresses { 2 } else { 1 };
+        let Some(query) = self.queries.get_mut(slot) else { return Err(QueryError::Full) };
+        let generation = query.generation;
+        *query = Query {
+            generation,
+            stage: Stage::Active,
+            legs,
+            started_at: cx.now,
+            answered_at: cx.now,
+            deadline: options.deadline.unwrap_or(cx.now + self.config.timeout),
+            ..Query::FREE
+        };
+        self.counters.queries += 1;
+        let relative = !absolute && name.view().label_count() == 1;
+        for leg in 0..used {
+            match literal {
+                Some(literal) => self.answer_literal(cx, slot, leg, &name, literal),
+                None => self.start_leg(cx, slot, leg, &name, relative),
+            }
+        }
+        self.settle(cx.now, slot);
+        self.expire_if_late(cx.now, slot);
+        Ok(QueryKey { slot: u16::try_from(slot).unwrap_or(u16::MAX), generation })
+    }
+
+    /// Ends a query without a word: no event of it comes after this. `false` if the key is not one
+    /// of a query that has yet to end.
+    pub fn cancel(&mut self, cx: &mut Cx<'_>, key: QueryKey) -> bool {
+        let active = self.slot(key).is_some_and(|(_, query)| query.stage == Stage::Active);
+        if active {
+            self.release(cx, key);
+        }
+        active
+    }
+
+    /// Gives a query's slot and its hold on the cache back; cancels it if it still runs. The key is
+    /// void afterwards. `false` if it was void already.
+    pub fn release(&mut self, cx: &mut Cx<'_>, key: QueryKey) -> bool {
+        let Some((slot, _)) = self.slot(key) else { return false };
+        for leg in 0..2 {
+            self.leave_lookup(cx.now, slot, leg);
+            self.drop_path(slot, leg);
+        }
+        if let Some(query) = self.queries.get_mut(slot) {
+            *query = Query { generation: query.generation.wrapping_add(1), ..Query::FREE };
+        }
+        true
+    }
+
+    /// What a query that has ended found; `None` while it runs, and for void keys.
+    pub fn result(&self, key: QueryKey) -> Option<Answer<'_>> {
+        let (_, query) = self.slot(key)?;
+        match query.stage {
+            Stage::Finished(outcome) => Some(Answer { outcome, query, cache: &self.cache }),
+            Stage::Free | Stage::Active => None,
+        }
+    }
+
+    /// What has been done and ignored so far.
+    pub fn counters(&self) -> Counters {
+        let mut counters = self.counters;
+        counters.evictions = self.cache.evictions;
+        counters.cache_entries = u64::try_from(self.cache.len()).unwrap_or(u64::MAX);
+        counters.cache_octets = u64::try_from(self.cache.octets()).unwrap_or(u64::MAX);
+        counters
+    }
+
+    fn slot(&self, key: QueryKey) -> Option<(usize, &Query)> {
+        let slot = usize::from(key.slot);
+        let query = self.queries.get(slot)?;
+        let valid = query.generation == key.generation && query.stage != Stage::Free;
+        valid.then_some((slot, query))
+    }
+}
+
+/// The name, whether it is absolute, and the address that it is.
+fn read_target(target: Target<'_>) -> Result<(Name, bool, Option<Literal>), QueryError> {
+    match target {
+        Target::Name(name) => Ok((name.to_lowercase(), true, special::literal_name(name))),
+        Target::Text(text) => match special::literal(text) {
+            Text::ScopeName => Err(QueryError::ScopeName),
+            Text::Literal(literal) => {
+                let text = text.split('%').next().unwrap_or(text);
+                Ok((Name::from_text(text)?.to_lowercase(), true, Some(literal)))
+            }
+            Text::Name => {
+                let (name, absolute) = Name::from_text_absolute(text)?;
+                Ok((name.to_lowercase(), absolute, special::literal_name(&name)))
+            }
+        },
+    }
+}
+
+impl Client for Resolver<'_> {
+    type Event = Event;
+    type Discard = Discard;
+
+    fn handle_input(&mut self, cx: &mut Cx<'_>, input: Input<'_>) -> Result<(), Discard> {
+        let result = match input {
+            Input::Datagram { socket, from, bytes, received_at } => {
+                self.handle_datagram(cx, socket, from, bytes, received_at)
+            }
+            Input::SendFailed { socket, why } => self.handle_send_failed(cx, socket, why),
+            Input::Frame { .. } | Input::Stream { .. } => Err(Discard::UnknownSocket),
+        };
+        result.inspect_err(|&why| self.counters.discard(why))
+    }
+
+    fn handle_timeout(&mut self, cx: &mut Cx<'_>) {
+        self.run_timers(cx);
+    }
+
+    fn poll_transmit<'b>(&mut self, cx: &mut Cx<'_>, buffer: &'b mut [u8]) -> Option<Transmit<'b>> {
+        self.next_transmit(cx, buffer)
+    }
+
+    fn poll_event(&mut self) -> Option<Event> {
+        if !self.notice_due {
+            return None;
+        }
+        let count = self.queries.len();
+        for step in 0..count {
+            let slot = (self.notice_cursor + step) % count;
+            let Some(query) = self.queries.get_mut(slot) else { continue };
+            let notice = core::mem::replace(&mut query.notice, Notice::None);
+            let key = QueryKey { slot: u16::try_from(slot).ok()?, generation: query.generation };
+            let event = match (notice, query.stage) {
+                (Notice::Done, Stage::Finished(outcome)) => Event::Done { key, outcome },
+                (Notice::Update, _) => Event::Update { key },
+                _ => continue,
+            };
+            self.notice_cursor = slot + 1;
+            return Some(event);
+        }
+        self.notice_due = false;
+        None
+    }
+
+    fn poll_timeout(&self) -> Option<Instant> {
+        self.wake
+    }
+}
+
+/// What a query found. It lies in the cache, where nothing of it moves while this is looked at.
+#[derive(Clone, Copy)]
+pub struct Answer<'r> {
+    outcome: Outcome,
+    query: &'r Query,
+    cache: &'r Cache<'r>,
+}
+
+impl<'r> Answer<'r> {
+    /// How the query ended.
+    pub fn outcome(&self) -> Outcome {
+        self.outcome
+    }
+
+    /// All records: the aliases in their order, then what the last one stands for. TTLs are those
+    /// left when the answer came.
+    pub fn records(self) -> impl Iterator<Item = Record<'r>> + Clone {
+        self.entries().flat_map(move |entry| self.cache.records(entry, self.query.answered_at))
+    }
+
+    /// The addresses, IPv4 first.
+    pub fn addresses(self) -> impl Iterator<Item = IpAddr> + Clone {
+        self.records().filter_map(|record| match record.data() {
+            RData::A(address) => Some(address.into()),
+            RData::Aaaa(address) => Some(address.into()),
+            _ => None,
+        })
+    }
+
+    /// For how long the whole holds, seconds: the least TTL of all records, of negative answers the
+    /// negative TTL (RFC 2308 §5).
+    pub fn ttl(&self) -> u32 {
+        let at = self.query.answered_at;
+        // That one family has nothing does not shorten what the other one has.
+        let counts = |e: &u16| self.outcome != Outcome::Answer || self.cache.is_data(*e);
+        self.entries().filter(counts).map(|e| self.cache.ttl_s(e, at)).min().unwrap_or(0)
+    }
+
+    /// The name that the last alias stands for; `None` without alias.
+    pub fn canonical_name(self) -> Option<NameView<'r>> {
+        let alias = self.entries().filter(|&e| self.cache.rtype(e) == RecordType::CNAME).last()?;
+        self.cache.records(alias, self.query.answered_at).find_map(|r| match r.data() {
+            RData::Cname(target) => Some(target),
+            _ => None,
+        })
+    }
+
+    /// Where it came from.
+    pub fn source(&self) -> Source {
+        self.query.source
+    }
+
+    /// The server that answered last, if one was asked.
+    pub fn server(&self) -> Option<SocketAddr> {
+        self.query.server
+    }
+
+    /// From the start of the query to this answer.
+    pub fn elapsed(&self) -> Duration {
+        self.query.answered_at.since(self.query.started_at)
+    }
+
+    /// The interface of a link-local address that was given as one (`fe80::1%2`), or 0.
+    pub fn scope_id(&self) -> u32 {
+        self.query.scope_id
+    }
+
+    /// The cache entries of all legs; an alias that two legs went through counts once.
+    fn entries(self) -> impl Iterator<Item = u16> + Clone + use<'r> {
+        let Answer { query, cache, .. } = self;
+        let [first, second] = &query.legs;
+        let is_alias = move |e: u16| cache.rtype(e) == RecordType::CNAME;
+        let is_new = move |e: &u16| {
+            let mut before = first.path.entries().iter();
+            !is_alias(*e) || !before.any(|&b| is_alias(b) && cache.owner(b) == cache.owner(*e))
+        };
+        let known = first.path.entries().iter().copied();
+        known.chain(second.path.entries().iter().copied().filter(is_new))
+    }
+}
+
+#[cfg(test)]
+mod tests;

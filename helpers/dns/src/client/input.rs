@@ -1,0 +1,313 @@
+//! What comes in, and what of it is let in (RFC 5452 §9.1).
+
+use core::net::SocketAddr;
+
+use bringup_core::client::Cx;
+use bringup_core::error::ErrorKind;
+use bringup_core::time::Instant;
+use bringup_core::wire::Reader;
+
+use super::Resolver;
+use super::transmit::Last;
+use crate::counters::Discard;
+use crate::malformed::Malformed;
+use crate::message::{HEADER_LEN, Header, Message, Rcode, read_question};
+use crate::query::{AttemptState, Failure, LookupState};
+use crate::record::Class;
+use crate::response;
+use crate::server::ServerId;
+
+/// After so many broken replies to one question the server is of no use for it.
+const MAX_MALFORMED: u8 = 3;
+
+impl Resolver<'_> {
+    pub(super) fn handle_datagram(
+        &mut self,
+        cx: &mut Cx<'_>,
+        socket: u8,
+        from: SocketAddr,
+        bytes: &[u8],
+        received_at: Instant,
+    ) -> Result<(), Discard> {
+        let server = ServerId::of_socket(socket);
+        let known = self.servers.get(server).ok_or(Discard::UnknownSocket)?;
+        if !self.servers.is_open(socket) {
+            return Err(Discard::UnknownSocket);
+        }
+        if !is_same_endpoint(known.address, from) {
+            return Err(Discard::WrongSource);
+        }
+        let mut reader = Reader::new(bytes);
+        let (header, qdcount) = read_header(&mut reader)?;
+        if !header.qr {
+            return Err(Discard::NotAResponse);
+        }
+        if header.opcode != 0 {
+            return Err(Discard::WrongOpcode);
+        }
+        let index = self.find_attempt(server, socket, header.id).ok_or(Discard::WrongId)?;
+        if qdcount != 1 {
+            return self.take_bare_header(cx, index, server, header, bytes.len());
+        }
+        let question = read_question(bytes, &mut reader)?;
+        let lookup = self.lookups.get(index).ok_or(Discard::WrongId)?;
+        if question.qname != lookup.name.view()
+            || question.qtype != lookup.rtype
+            || question.qclass != Class::IN
+        {
+            return Err(Discard::WrongQuestion);
+        }
+        // What is truncated is not looked at, even where it seems whole (RFC 2181 §9).
+        if header.tc {
+            self.note_accepted(index, server, received_at);
+            self.server_failed(cx, index, server, Failure::Truncated);
+            return Ok(());
+        }
+        match Message::parse(bytes) {
+            Ok(message) => {
+                self.note_accepted(index, server, received_at);
+                self.take_response(cx, index, server, &message);
+                Ok(())
+            }
+            Err(why) => {
+                self.note_malformed(cx, index, server);
+                Err(Discard::Malformed(why))
+            }
+        }
+    }
+
+    /// The lookup that has asked `server` on `socket` with `id`.
+    fn find_attempt(&self, server: ServerId, socket: u8, id: u16) -> Option<usize> {
+        self.lookups.iter().position(|lookup| {
+            let attempt = lookup.attempt(server);
+            attempt.id == id
+                && attempt.socket == socket
+                && attempt.sends > 0
+                && attempt.state == AttemptState::Open
+        })
+    }
+
+    /// A header without a question, with which some servers say that they cannot. It moves the query
+    /// on to another server, and is never taken as an answer.
+    fn take_bare_header(
+        &mut self,
+        cx: &mut Cx<'_>,
+        index: usize,
+        server: ServerId,
+        header: Header,
+        length: usize,
+    ) -> Result<(), Discard> {
+        let rcode = Rcode(u16::from(header.rcode));
+        let cannot = [Rcode::FORMERR, Rcode::SERVFAIL, Rcode::NOTIMP, Rcode::REFUSED];
+        if length != HEADER_LEN || !cannot.contains(&rcode) {
+            return Err(Discard::QuestionCount);
+        }
+        if !self.retry_plain(index, server, rcode, false) {
+            self.server_failed(cx, index, server, response::failure(rcode));
+        }
+        Ok(())
+    }
+
+    /// A server has answered: it works, and its round trip is known if only one send can be meant.
+    fn note_accepted(&mut self, index: usize, server: ServerId, received_at: Instant) {
+        self.counters.accepted += 1;
+        let Some(attempt) = self.lookups.get(index).map(|l| *l.attempt(server)) else { return };
+        let round_trip = (attempt.sends == 1).then(|| received_at.since(attempt.sent_at));
+        if let Some(server) = self.servers.get_mut(server) {
+            server.note_answer(round_trip);
+        }
+    }
+
+    fn note_malformed(&mut self, cx: &mut Cx<'_>, index: usize, server: ServerId) {
+        let Some(attempt) = self.lookups.get_mut(index).and_then(|l| l.attempt_mut(server)) else {
+            return;
+        };
+        attempt.malformed += 1;
+        if attempt.malformed >= MAX_MALFORMED {
+            self.server_failed(cx, index, server, Failure::Malformed);
+        }
+    }
+
+    fn take_response(
+        &mut self,
+        cx: &mut Cx<'_>,
+        index: usize,
+        server: ServerId,
+        message: &Message<'_>,
+    ) {
+        let rcode = message.rcode();
+        if rcode != Rcode::NOERROR && rcode != Rcode::NXDOMAIN {
+            if !self.retry_plain(index, server, rcode, message.edns().is_some()) {
+                self.server_failed(cx, index, server, response::failure(rcode));
+            }
+            return;
+        }
+        self.note_plain(cx.now, index, server);
+        match self.absorb(cx.now, index, message) {
+            Ok((path, end)) => {
+                let address = self.servers.get(server).map(|s| s.address);
+                self.note_server(index, address);
+                self.complete(cx, index, &path, end);
+            }
+            Err(failure) => self.server_failed(cx, index, server, failure),
+        }
+    }
+
+    /// Asks the same server once more without EDNS, where that may be what it did not like
+    /// (RFC 6891 §6.2.2, §7). `false` if it is not.
+    fn retry_plain(
+        &mut self,
+        index: usize,
+        server: ServerId,
+        rcode: Rcode,
+        reply_has_opt: bool,
+    ) -> bool {
+        let no_edns = matches!(rcode, Rcode::FORMERR | Rcode::NOTIMP) && !reply_has_opt;
+        let Some(lookup) = self.lookups.get_mut(index) else { return false };
+        let lingers = lookup.linger.is_some();
+        let Some(attempt) = lookup.attempt_mut(server) else { return false };
+        let may = attempt.edns && attempt.sends < super::lookups::MAX_SENDS && !lingers;
+        if !may || !(no_edns || rcode == Rcode::BADVERS) {
+            return false;
+        }
+        attempt.plain = true;
+        self.enter(index, LookupState::Send(server));
+        true
+    }
+
+    /// A good reply came to a query without EDNS that had failed with it: remember that.
+    fn note_plain(&mut self, now: Instant, index: usize, server: ServerId) {
+        if self.lookups.get(index).is_some_and(|l| l.attempt(server).plain) {
+            if let Some(server) = self.servers.get_mut(server) {
+                server.note_plain(now);
+            }
+        }
+    }
+
+    /// Notes who answered, for every query that waits on the lookup.
+    fn note_server(&mut self, index: usize, address: Option<SocketAddr>) {
+        let waiting = crate::query::LegState::Waiting(u16::try_from(index).unwrap_or(u16::MAX));
+        for query in self.queries.iter_mut() {
+            if query.legs.iter().any(|leg| leg.state == waiting) {
+                query.server = address;
+            }
+        }
+    }
+
+    /// A server is of no use for this question. If it is the one being waited for, the next is asked.
+    pub(super) fn server_failed(
+        &mut self,
+        cx: &mut Cx<'_>,
+        index: usize,
+        server: ServerId,
+        failure: Failure,
+    ) {
+        let Some(lookup) = self.lookups.get_mut(index) else { return };
+        lookup.failure = Some(failure);
+        let current = match lookup.state {
+            LookupState::Send(current) | LookupState::Wait(current, _) => current == server,
+            LookupState::Free | LookupState::Parked => false,
+        };
+        let lingers = lookup.linger.is_some();
+        if let Some(attempt) = lookup.attempt_mut(server) {
+            attempt.state = AttemptState::Failed;
+            let socket = attempt.socket;
+            self.servers.leave_socket(socket, cx.now);
+        }
+        if current && !lingers {
+            self.fail_over(cx, index);
+        }
+    }
+
+    /// The platform, or by ICMP the other side, has refused something.
+    pub(super) fn handle_send_failed(
+        &mut self,
+        cx: &mut Cx<'_>,
+        socket: u8,
+        why: ErrorKind,
+    ) -> Result<(), Discard> {
+        let server = ServerId::of_socket(socket);
+        if !self.servers.is_open(socket) {
+            return Err(Discard::UnknownSend);
+        }
+        self.counters.refused_sends += 1;
+        let last = self.last_transmit.take();
+        let refused = matches!(why, ErrorKind::Refused | ErrorKind::Unreachable);
+        match last {
+            Some(Last::Open(opened)) if opened == socket => {
+                self.servers.set_closed(socket);
+                self.refuse_all(cx, server, socket);
+            }
+            // Buffers are full for the moment: as if it had been lost on the way.
+            Some(Last::Query(sent, _)) if sent == socket && why == ErrorKind::Busy => {}
+            Some(Last::Query(sent, index)) if sent == socket && !refused => {
+                self.refuse(cx, index, server);
+            }
+            // A refusal may be the echo of an earlier send on this socket: nobody is there.
+            _ if refused => self.refuse_all(cx, server, socket),
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// Whoever waits for `server` on `socket` goes on at once.
+    fn refuse_all(&mut self, cx: &mut Cx<'_>, server: ServerId, socket: u8) {
+        if let Some(server) = self.servers.get_mut(server) {
+            server.note_failure(cx.now);
+        }
+        for index in 0..self.lookups.len() {
+            let attempt = self.lookups.get(index).map(|l| *l.attempt(server));
+            let waits =
+                |a: crate::query::Attempt| a.state == AttemptState::Open && a.socket == socket;
+            if attempt.is_some_and(waits) {
+                self.refuse(cx, index, server);
+            }
+        }
+    }
+
+    /// A send to `server` was refused: the next server is asked at once. One that was asked as often
+    /// is asked again only after the pause of a timeout, so that refusals cannot make a storm.
+    fn refuse(&mut self, cx: &mut Cx<'_>, index: usize, server: ServerId) {
+        let Some(lookup) = self.lookups.get_mut(index) else { return };
+        let never_sent = lookup.state == LookupState::Send(server);
+        let current = never_sent || matches!(lookup.state, LookupState::Wait(s, _) if s == server);
+        if !current || lookup.linger.is_some() {
+            return;
+        }
+        lookup.failure.get_or_insert(Failure::Unreachable);
+        let Some(attempt) = lookup.attempt_mut(server) else { return };
+        attempt.sends += u8::from(never_sent);
+        let sends = attempt.sends;
+        let pause = self.servers.get(server).map(|s| s.timeout(sends)).unwrap_or_default();
+        match self.choose(index, cx.now) {
+            Some(next) if self.sends_to(index, next) >= sends => {
+                self.enter(index, LookupState::Wait(server, cx.now + pause));
+            }
+            _ => self.fail_over(cx, index),
+        }
+    }
+
+    fn sends_to(&self, index: usize, server: ServerId) -> u8 {
+        self.lookups.get(index).map_or(0, |lookup| lookup.attempt(server).sends)
+    }
+}
+
+/// The header and the number of questions.
+fn read_header(reader: &mut Reader<'_>) -> Result<(Header, u16), Malformed> {
+    let header = Header::from_wire(reader.u16()?, reader.u16()?);
+    let qdcount = reader.u16()?;
+    reader.skip(6)?;
+    Ok((header, qdcount))
+}
+
+/// Whether a datagram is from the server. Flow labels are not compared; a scope only where the
+/// address is link-local and both sides know one.
+fn is_same_endpoint(server: SocketAddr, from: SocketAddr) -> bool {
+    let scopes_agree = match (server, from) {
+        (SocketAddr::V6(a), SocketAddr::V6(b)) => {
+            a.scope_id() == b.scope_id() || a.scope_id() == 0 || b.scope_id() == 0
+        }
+        _ => true,
+    };
+    server.ip() == from.ip() && server.port() == from.port() && scopes_agree
+}

@@ -1,0 +1,206 @@
+//! How a lookup lives: begun by a leg, moved from server to server, ended with what was found.
+
+use bringup_core::client::Cx;
+use bringup_core::time::{Duration, Instant};
+
+use super::Resolver;
+use crate::name::Name;
+use crate::query::{Attempt, AttemptState, Failure, LegState, Lookup, LookupState, Outcome, Path};
+use crate::record::RecordType;
+use crate::server::{MAX_SERVERS, ServerAddress, ServerId};
+
+/// For how long a reply that nobody waits for any more still fills the cache (RFC 8305 §5).
+const LINGER: Duration = Duration::from_secs(1);
+/// RFC 9520 §3.1: no more than three sends per server and question.
+pub(super) const MAX_SENDS: u8 = 3;
+/// After so long a socket that was left is looked at again.
+const IDLE_LOOK: Duration = Duration::from_secs(30);
+
+/// What a response, or its absence, means for those who wait.
+#[derive(Clone, Copy)]
+pub(super) enum End {
+    /// This is how it is.
+    Known(Outcome),
+    /// It goes on where the last alias of the path leads.
+    Continue,
+}
+
+impl Resolver<'_> {
+    /// Begins to ask for a name. There is room: a leg waits on at most one lookup.
+    pub(super) fn start_lookup(
+        &mut self,
+        cx: &mut Cx<'_>,
+        name: Name,
+        rtype: RecordType,
+    ) -> Option<usize> {
+        let free = self.lookups.iter().position(Lookup::is_free);
+        let index = free.or_else(|| {
+            let lingering = self.lookups.iter().position(|l| l.linger.is_some())?;
+            self.end_lookup(cx.now, lingering);
+            Some(lingering)
+        })?;
+        *self.lookups.get_mut(index)? = Lookup { name, rtype, ..Lookup::FREE };
+        let server = self.choose(index, cx.now)?;
+        self.enter(index, LookupState::Send(server));
+        Some(index)
+    }
+
+    /// The one place where a lookup's state changes.
+    pub(super) fn enter(&mut self, index: usize, state: LookupState) {
+        if let Some(lookup) = self.lookups.get_mut(index) {
+            lookup.state = state;
+            let wake = lookup.wake_at();
+            self.send_due |= matches!(state, LookupState::Send(_));
+            self.arm(wake);
+        }
+    }
+
+    /// The server to ask next: the one asked least, those that fail after those that work, then the
+    /// order of the list. `None` when every server was asked three times or is of no use.
+    pub(super) fn choose(&self, index: usize, now: Instant) -> Option<ServerId> {
+        let lookup = self.lookups.get(index)?;
+        let usable = self.servers.in_order().filter(|(id, _)| {
+            let attempt = lookup.attempt(*id);
+            attempt.state != AttemptState::Failed && attempt.sends < MAX_SENDS
+        });
+        let ranked = usable.min_by_key(|(id, server)| {
+            // `min_by_key` takes the first of equals: the order of the list decides.
+            (lookup.attempt(*id).sends, server.is_shunned(now))
+        });
+        ranked.map(|(id, _)| id)
+    }
+
+    /// Asks the next server, or gives up.
+    pub(super) fn fail_over(&mut self, cx: &mut Cx<'_>, index: usize) {
+        if self.servers.is_empty() {
+            return self.enter(index, LookupState::Parked);
+        }
+        match self.choose(index, cx.now) {
+            Some(server) => self.enter(index, LookupState::Send(server)),
+            None => self.fail_lookup(cx, index),
+        }
+    }
+
+    /// No server has an answer: those who wait are told, and for a while nobody asks again.
+    fn fail_lookup(&mut self, cx: &mut Cx<'_>, index: usize) {
+        let Some(lookup) = self.lookups.get(index) else { return };
+        let failure = lookup.failure.unwrap_or(Failure::Timeout);
+        let (name, rtype) = (lookup.name.clone(), lookup.rtype);
+        // Without room for the memory of it the next caller asks again.
+        let _ = self.cache.insert_failure(name.as_wire(), rtype, failure, cx.now);
+        self.end_lookup(cx.now, index);
+        self.deliver(cx, index, &Path::EMPTY, End::Known(Outcome::Failed(failure)));
+    }
+
+    /// Has a leg wait no longer. A lookup without waiters lingers for a moment, unless it was never
+    /// sent. `false` if the leg was not waiting.
+    pub(super) fn leave_lookup(&mut self, now: Instant, slot: usize, leg: usize) -> bool {
+        let Some(leg) = self.leg_mut(slot, leg) else { return false };
+        let LegState::Waiting(index) = leg.state else { return false };
+        leg.state = LegState::Unused;
+        let index = usize::from(index);
+        let Some(lookup) = self.lookups.get_mut(index) else { return true };
+        lookup.waiters = lookup.waiters.saturating_sub(1);
+        if lookup.waiters == 0 {
+            if matches!(lookup.state, LookupState::Wait(..)) {
+                lookup.linger = Some(now + LINGER);
+                self.arm(Some(now + LINGER));
+            } else {
+                self.end_lookup(now, index);
+            }
+        }
+        true
+    }
+
+    /// Frees a lookup's slot. Legs may still refer to it, until [`deliver`](Self::deliver).
+    pub(super) fn end_lookup(&mut self, now: Instant, index: usize) {
+        let Some(lookup) = self.lookups.get_mut(index) else { return };
+        let attempts = lookup.attempts;
+        *lookup = Lookup::FREE;
+        for attempt in attempts.iter().filter(|a| a.state == AttemptState::Open) {
+            self.servers.leave_socket(attempt.socket, now);
+        }
+        self.arm(Some(now + IDLE_LOOK));
+    }
+
+    /// Ends a lookup with what a response said.
+    pub(super) fn complete(&mut self, cx: &mut Cx<'_>, index: usize, path: &Path, end: End) {
+        self.end_lookup(cx.now, index);
+        self.deliver(cx, index, path, end);
+        self.drop_pins(path);
+    }
+
+    /// Tells every leg that waits on lookup `index`, whose slot is free again. Each leg is visited
+    /// once, so one that is put onto a new lookup in the same slot is not taken for an old one.
+    fn deliver(&mut self, cx: &mut Cx<'_>, index: usize, path: &Path, end: End) {
+        for slot in 0..self.queries.len() {
+            for leg in 0..2 {
+                let state = self.leg(slot, leg).map_or(LegState::Unused, |leg| leg.state);
+                if state == LegState::Waiting(u16::try_from(index).unwrap_or(u16::MAX)) {
+                    self.deliver_to(cx, slot, leg, path, end);
+                    self.settle_leg(cx.now, slot, leg);
+                }
+            }
+        }
+    }
+
+    fn deliver_to(&mut self, cx: &mut Cx<'_>, slot: usize, leg: usize, path: &Path, end: End) {
+        for &entry in path.entries() {
+            if !self.extend_path(slot, leg, entry) {
+                return self.end_leg(slot, leg, Outcome::Failed(Failure::AliasChain));
+            }
+        }
+        let target = match end {
+            End::Known(outcome) => return self.end_leg(slot, leg, outcome),
+            End::Continue => path.entries().last().and_then(|&e| self.alias_target(e, cx.now)),
+        };
+        match target {
+            Some(name) if !self.is_on_path(slot, leg, &name) => self.advance(cx, slot, leg, name),
+            _ => self.end_leg(slot, leg, Outcome::Failed(Failure::AliasLoop)),
+        }
+    }
+
+    pub(super) fn replace_servers(&mut self, cx: &mut Cx<'_>, list: &[ServerAddress]) {
+        let before = self.servers.in_order().map(|(_, server)| Some(server.address));
+        let mut old = [None; MAX_SERVERS];
+        for (slot, address) in old.iter_mut().zip(before) {
+            *slot = address;
+        }
+        let gone = self.servers.replace(list);
+        let after = self.servers.in_order().map(|(_, server)| server.address);
+        if old.iter().copied().flatten().eq(after) {
+            return;
+        }
+        // What one set of servers said need not hold for another (split views).
+        self.cache.flush();
+        for index in 0..self.lookups.len() {
+            let Some(lookup) = self.lookups.get_mut(index).filter(|l| !l.is_free()) else {
+                continue;
+            };
+            lookup.failure = None;
+            for (number, attempt) in lookup.attempts.iter_mut().enumerate() {
+                if gone >> number & 1 == 1 {
+                    *attempt = Attempt::IDLE;
+                }
+            }
+            let is_gone = |server: ServerId| gone >> server.index() & 1 == 1;
+            let stranded = match lookup.state {
+                LookupState::Send(server) | LookupState::Wait(server, _) => is_gone(server),
+                LookupState::Parked | LookupState::Free => true,
+            };
+            if stranded && lookup.linger.is_some() {
+                self.end_lookup(cx.now, index);
+            } else if stranded {
+                self.fail_over(cx, index);
+            }
+        }
+    }
+
+    /// Makes sure that the timer fires at `at`, if it is given.
+    pub(super) fn arm(&mut self, at: Option<Instant>) {
+        self.wake = match (self.wake, at) {
+            (Some(wake), Some(at)) => Some(wake.min(at)),
+            (wake, at) => wake.or(at),
+        };
+    }
+}

@@ -1,0 +1,236 @@
+//! What is let in. Everything else is counted and changes nothing.
+
+extern crate std;
+
+use crate::counters::Discard;
+use crate::malformed::Malformed;
+use crate::message::Rcode;
+use crate::query::{Failure, Outcome};
+use crate::record::{Class, RecordType};
+use crate::testing::{Bench, Reply, SERVERS, Sent, Storage, a, ms, name};
+use bringup_core::client::Client as _;
+use core::net::SocketAddr;
+use std::vec::Vec;
+
+/// A good reply, which the rows below spoil.
+fn good(sent: &Sent) -> Reply {
+    sent.reply().answer("x.example", 60, &a(1))
+}
+
+#[test]
+fn rule_11_what_does_not_fit_is_counted_and_the_wait_goes_on() {
+    let mut storage = Storage::new();
+    let mut bench = Bench::new(&mut storage, 2);
+    let key = bench.query_a("x.example");
+    let sent = bench.one_sent();
+    let bytes = |f: &dyn Fn(&mut Reply)| {
+        let mut reply = good(&sent);
+        f(&mut reply);
+        reply.bytes()
+    };
+    let question = |owner: &str, rtype, class| Some((name(owner), rtype, class));
+    let (a_type, class) = (RecordType::A, Class::IN);
+    let good = good(&sent).bytes();
+    let timer = bench.resolver.poll_timeout();
+    use Discard::*;
+    let rows: Vec<(Discard, Vec<u8>)> = std::vec![
+        // c-ares CVE-2023-32067: an empty datagram is a datagram.
+        (Malformed(crate::Malformed::Truncated), Vec::new()),
+        (Malformed(crate::Malformed::Truncated), good[..11].to_vec()),
+        (NotAResponse, bytes(&|r| r.header.qr = false)),
+        (NotAResponse, sent.bytes.clone()),
+        (WrongOpcode, bytes(&|r| r.header.opcode = 5)),
+        (WrongId, bytes(&|r| r.header.id ^= 1)),
+        (WrongId, bytes(&|r| r.header.id = r.header.id.swap_bytes() ^ 0x0100)),
+        (QuestionCount, bytes(&|r| r.question = None)),
+        (WrongQuestion, bytes(&|r| r.question = question("y.example", a_type, class))),
+        (WrongQuestion, bytes(&|r| r.question = question("x.exampl", a_type, class))),
+        (WrongQuestion, bytes(&|r| r.question = question(r"x\.example", a_type, class))),
+        (WrongQuestion, bytes(&|r| r.question = question("x.example", RecordType::AAAA, class))),
+        (WrongQuestion, bytes(&|r| r.question = question("x.example", a_type, Class::CH))),
+    ];
+    for (why, bytes) in &rows {
+        let before = bench.resolver.counters();
+        assert_eq!(bench.receive(sent.socket, sent.to, bytes), Err(*why), "{bytes:?}");
+        let counted = bench.resolver.counters().discarded(*why) - before.discarded(*why);
+        assert_eq!(counted, 1, "{why:?}");
+    }
+    let other: SocketAddr = SERVERS[1].parse().unwrap();
+    let mut other_port = sent.to;
+    other_port.set_port(5353);
+    for (why, socket, from) in [
+        (WrongSource, sent.socket, other),
+        (WrongSource, sent.socket, other_port),
+        (UnknownSocket, sent.socket ^ 1, sent.to),
+        (UnknownSocket, 255, sent.to),
+    ] {
+        assert_eq!(bench.receive(socket, from, &good), Err(why), "{socket} {from}");
+    }
+    assert_eq!(bench.resolver.poll_timeout(), timer, "the timer is as it was");
+    assert!(bench.take_sent().is_empty(), "nothing is sent again");
+    assert!(bench.take_events().is_empty());
+    // And then the real one. The owner may be in any case.
+    let mut reply = sent.reply().answer("X.eXample", 60, &a(1));
+    reply.question = question("X.EXAMPLE", a_type, class);
+    bench.reply(&sent, &reply);
+    assert_eq!(bench.outcome(key), Outcome::Answer);
+    // lws c45738b37: the same once more is late, and nothing else.
+    assert_eq!(bench.receive(sent.socket, sent.to, &good), Err(WrongId));
+    assert_eq!(bench.records(key).len(), 1);
+}
+
+#[test]
+fn rule_11_a_reply_counts_only_on_the_socket_of_its_query() {
+    let mut storage = Storage::new();
+    let mut bench = Bench::new(&mut storage, 1);
+    // Two queries on two sockets of one server: the reply to one arrives on the other.
+    bench.query_a("x.example");
+    let first = bench.one_sent();
+    let mut second = first.clone();
+    for n in 0..7 {
+        bench.query_a(&std::format!("n{n}.example"));
+        second = bench.one_sent();
+        if second.socket != first.socket {
+            break;
+        }
+    }
+    assert_ne!(first.socket, second.socket);
+    let bytes = good(&first).bytes();
+    assert_eq!(bench.receive(second.socket, second.to, &bytes), Err(Discard::WrongId));
+    assert_eq!(bench.receive(first.socket, first.to, &bytes), Ok(()));
+}
+
+#[test]
+fn rule_12_three_broken_replies_are_a_broken_server() {
+    let mut storage = Storage::new();
+    let mut bench = Bench::new(&mut storage, 2);
+    let key = bench.query_a("x.example");
+    let sent = bench.one_sent();
+    let mut broken = good(&sent).bytes();
+    broken.truncate(broken.len() - 12);
+    for n in 0..3 {
+        assert!(bench.take_sent().is_empty(), "{n}: the wait goes on");
+        let result = bench.receive(sent.socket, sent.to, &broken);
+        assert_eq!(result, Err(Discard::Malformed(Malformed::Truncated)));
+    }
+    let second = bench.one_sent();
+    assert_ne!(second.to, sent.to, "then the next server");
+    bench.reply(&second, &good(&second));
+    assert_eq!(bench.outcome(key), Outcome::Answer);
+}
+
+#[test]
+fn c_ares_junk_to_32_in_flight_sends_nothing_again() {
+    let mut storage = crate::client::ResolverStorage::<32, 64, 8_192>::new();
+    let mut bench = Bench::new(&mut storage, 1);
+    for n in 0..32 {
+        bench.query_a(&std::format!("n{n}.example"));
+    }
+    let sent = bench.take_sent();
+    assert_eq!(sent.len(), 32);
+    for s in &sent {
+        assert!(bench.receive(s.socket, s.to, b"junk").is_err());
+    }
+    assert!(bench.take_sent().is_empty());
+    sent.iter().for_each(|s| bench.reply(s, &s.reply().soa("example", 9, 9)));
+    assert_eq!(bench.take_events().len(), 32);
+}
+
+#[test]
+fn rule_13_a_bare_header_moves_on_and_is_no_answer() {
+    let mut storage = Storage::new();
+    let mut bench = Bench::new(&mut storage, 2);
+    let key = bench.query_a("x.example");
+    let sent = bench.one_sent();
+    let bare = |sent: &Sent, rcode| {
+        let mut reply = sent.reply().rcode(rcode);
+        (reply.question, reply.edns) = (None, None);
+        reply.bytes()
+    };
+    for rcode in [Rcode::NXDOMAIN, Rcode::NOERROR] {
+        let result = bench.receive(sent.socket, sent.to, &bare(&sent, rcode));
+        assert_eq!(result, Err(Discard::QuestionCount), "{rcode}");
+    }
+    assert!(bench.take_sent().is_empty());
+    assert_eq!(bench.receive(sent.socket, sent.to, &bare(&sent, Rcode::REFUSED)), Ok(()));
+    let second = bench.one_sent();
+    assert_ne!(second.to, sent.to);
+    assert_eq!(bench.receive(second.socket, second.to, &bare(&second, Rcode::SERVFAIL)), Ok(()));
+    assert_eq!(bench.outcome(key), Outcome::Failed(Failure::ServFail));
+}
+
+#[test]
+fn rule_18_what_is_truncated_is_not_used() {
+    let mut storage = Storage::new();
+    let mut bench = Bench::new(&mut storage, 2);
+    let key = bench.query_a("x.example");
+    for n in 0..2 {
+        let sent = bench.one_sent();
+        let mut reply = good(&sent);
+        reply.header.tc = true;
+        let mut bytes = reply.bytes();
+        // Some middleboxes cut within a record.
+        bytes.truncate(bytes.len() - 3 * n);
+        assert_eq!(bench.receive(sent.socket, sent.to, &bytes), Ok(()));
+    }
+    assert_eq!(bench.outcome(key), Outcome::Failed(Failure::Truncated));
+    assert!(bench.records(key).is_empty());
+}
+
+#[test]
+fn rule_26_a_server_that_cannot_read_edns_is_asked_without() {
+    let mut storage = Storage::new();
+    let mut bench = Bench::new(&mut storage, 1);
+    let has_opt = |sent: &Sent| crate::Message::parse(&sent.bytes).unwrap().edns().is_some();
+    let key = bench.query_a("x.example");
+    let sent = bench.one_sent();
+    assert!(has_opt(&sent));
+    let mut reply = sent.reply().rcode(Rcode::FORMERR);
+    reply.edns = None;
+    bench.reply(&sent, &reply);
+    let second = bench.one_sent();
+    assert!(!has_opt(&second) && second.to == sent.to);
+    bench.reply(&second, &good(&second));
+    assert_eq!(bench.outcome(key), Outcome::Answer);
+    // Remembered, but not for ever.
+    bench.query_a("y.example");
+    assert!(!has_opt(&bench.one_sent()));
+    bench.wait(ms(15 * 60_000));
+    bench.take_sent();
+    bench.query_a("z.example");
+    assert!(has_opt(&bench.one_sent()));
+    // FORMERR with an OPT is not about EDNS.
+    let mut storage = Storage::new();
+    let mut bench = Bench::new(&mut storage, 1);
+    let key = bench.query_a("x.example");
+    let sent = bench.one_sent();
+    bench.reply(&sent, &sent.reply().rcode(Rcode::FORMERR));
+    assert_eq!(bench.outcome(key), Outcome::Failed(Failure::FormErr));
+}
+
+#[test]
+fn rule_22_ids_and_sockets_are_spread() {
+    let mut storage = Storage::new();
+    let mut bench = Bench::new(&mut storage, 1);
+    let mut nibbles = [[0u32; 16]; 4];
+    let mut sockets = [0u32; 16];
+    for n in 0..4_000 {
+        let key = bench.query_a(&std::format!("n{n}.example"));
+        let sent = bench.one_sent();
+        bench.reply(&sent, &sent.reply());
+        bench.release(key);
+        for (place, counts) in nibbles.iter_mut().enumerate() {
+            counts[usize::from(sent.id() >> (4 * place) & 15)] += 1;
+        }
+        sockets[usize::from(sent.socket)] += 1;
+    }
+    // Chi-square with 15 degrees of freedom: above 44 once in ten thousand seeds; this one is fixed.
+    for counts in nibbles.iter().chain([&sockets]) {
+        let squares: u32 = counts.iter().map(|&n| n.abs_diff(250).pow(2)).sum();
+        assert!(squares / 250 < 44, "{counts:?}");
+    }
+    assert!(bench.open.len() <= 16);
+    assert!(bench.opened > 40, "ports are given up after a while: {}", bench.opened);
+    bench.wait(ms(31_000));
+    assert!(bench.open.is_empty(), "idle sockets are closed");
+}

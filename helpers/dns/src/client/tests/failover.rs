@@ -1,0 +1,245 @@
+//! Servers that are slow, dead, broken, or replaced.
+
+extern crate std;
+
+use crate::message::Rcode;
+use crate::message::Section;
+use crate::query::{Failure, Outcome, QueryKind};
+use crate::record::RData;
+use crate::testing::{Bench, SERVERS, Storage, a, ms, name};
+use bringup_core::client::{Client as _, Input};
+use bringup_core::error::ErrorKind;
+use core::net::SocketAddr;
+use std::vec::Vec;
+
+fn server(n: usize) -> SocketAddr {
+    SERVERS[n].parse().unwrap()
+}
+
+#[test]
+fn rule_49_timeouts_next_server_first_three_sends_each() {
+    let mut storage = Storage::new();
+    let mut bench = Bench::new(&mut storage, 2);
+    let start = bench.now;
+    let key = bench.query_a("x.example");
+    bench.wait(ms(9_000));
+    let sent = bench.take_sent();
+    let steps: Vec<_> = sent.iter().map(|s| (s.at.since(start).as_millis(), s.to)).collect();
+    let (one, two) = (server(0), server(1));
+    // 500 ms, then doubled with each send to the same server.
+    let expected = [(0, one), (500, two), (1_000, one), (2_000, two), (3_000, one), (5_000, two)];
+    assert_eq!(steps, expected);
+    assert_eq!(bench.outcome(key), Outcome::Failed(Failure::Timeout));
+    assert_eq!(bench.resolver.result(key).unwrap().elapsed(), ms(7_000));
+    // Rule 23: a repeated send to a server has the same socket and id; another server's differ.
+    assert_eq!((sent[0].socket, sent[0].id()), (sent[2].socket, sent[2].id()));
+    assert_ne!((sent[0].socket, sent[0].id()), (sent[1].socket, sent[1].id()));
+    assert_ne!(sent[0].id(), sent[1].id(), "fixed seed");
+}
+
+#[test]
+fn hickory_2273_one_dead_server_costs_less_than_a_second_and_then_nothing() {
+    let mut storage = Storage::new();
+    let mut bench = Bench::new(&mut storage, 2);
+    let key = bench.query_a("x.example");
+    bench.take_sent();
+    bench.wait(ms(500));
+    let second = bench.one_sent();
+    assert_eq!(second.to, server(1));
+    bench.reply(&second, &second.reply().answer("x.example", 60, &a(1)));
+    assert_eq!(bench.outcome(key), Outcome::Answer);
+    // From now on the other one is asked first.
+    let key = bench.query_a("y.example");
+    let sent = bench.one_sent();
+    assert_eq!(sent.to, server(1));
+    bench.reply(&sent, &sent.reply().answer("y.example", 60, &a(1)));
+    assert_eq!(bench.outcome(key), Outcome::Answer);
+    // systemd#13432: and the first again, once it has been left alone for a while.
+    bench.wait(ms(5_000));
+    bench.query_a("z.example");
+    let sent = bench.one_sent();
+    assert_eq!(sent.to, server(0));
+    bench.reply(&sent, &sent.reply());
+}
+
+#[test]
+fn a_late_reply_of_an_earlier_server_is_used() {
+    let mut storage = Storage::new();
+    let mut bench = Bench::new(&mut storage, 2);
+    let key = bench.query_a("x.example");
+    let first = bench.one_sent();
+    bench.wait(ms(600));
+    assert_eq!(bench.one_sent().to, server(1));
+    bench.reply(&first, &first.reply().answer("x.example", 60, &a(1)));
+    assert_eq!(bench.outcome(key), Outcome::Answer);
+    assert_eq!(bench.resolver.result(key).unwrap().server(), Some(server(0)));
+    bench.wait(ms(20_000));
+    assert!(bench.take_sent().is_empty());
+}
+
+#[test]
+fn rule_20_nxdomain_is_final_and_failures_go_to_the_next_server() {
+    let mut storage = Storage::new();
+    let mut bench = Bench::new(&mut storage, 2);
+    for rcode in [Rcode::SERVFAIL, Rcode::REFUSED, Rcode::NOTIMP, Rcode(9)] {
+        let key = bench.query_a("x.example");
+        let sent = bench.one_sent();
+        bench.reply(&sent, &sent.reply().rcode(rcode));
+        let second = bench.one_sent();
+        assert_ne!(second.to, sent.to, "{rcode}");
+        bench.reply(&second, &second.reply().answer("x.example", 0, &a(1)));
+        assert_eq!(bench.outcome(key), Outcome::Answer, "{rcode}");
+        bench.release(key);
+    }
+    let key = bench.query_a("x.example");
+    let sent = bench.one_sent();
+    bench.reply(&sent, &sent.reply().rcode(Rcode::NXDOMAIN).soa("example", 60, 60));
+    assert_eq!(bench.outcome(key), Outcome::NxDomain);
+    assert!(bench.take_sent().is_empty());
+    // A lame referral: no answer, other servers named, neither authority nor recursion.
+    let key = bench.query_a("y.example");
+    let sent = bench.one_sent();
+    let ns = name("ns.other");
+    let mut reply = sent.reply();
+    reply.header.ra = false;
+    reply = reply.record(Section::Authority, "example", 60, &RData::Ns(ns.view()));
+    bench.reply(&sent, &reply);
+    let second = bench.one_sent();
+    bench.reply(&second, &second.reply().rcode(Rcode::SERVFAIL));
+    assert_eq!(bench.outcome(key), Outcome::Failed(Failure::ServFail));
+}
+
+#[test]
+fn rule_34_and_55_no_query_goes_out_while_a_failure_is_remembered() {
+    let mut storage = Storage::new();
+    let mut bench = Bench::new(&mut storage, 1);
+    let fail = |bench: &mut Bench<'_>| {
+        let key = bench.query_a("x.example");
+        let sent = bench.one_sent();
+        bench.reply(&sent, &sent.reply().rcode(Rcode::SERVFAIL));
+        assert_eq!(bench.outcome(key), Outcome::Failed(Failure::ServFail));
+        bench.release(key);
+    };
+    fail(&mut bench);
+    bench.wait(ms(999));
+    let key = bench.query_a("x.example");
+    assert_eq!(bench.outcome(key), Outcome::Failed(Failure::ServFail));
+    assert!(bench.take_sent().is_empty());
+    bench.release(key);
+    bench.wait(ms(1));
+    fail(&mut bench);
+    // A link that comes up, or another list of servers, ends it.
+    bench.with(|r, _| r.link_up());
+    fail(&mut bench);
+    bench.set_servers(&SERVERS[1..2]);
+    fail(&mut bench);
+}
+
+#[test]
+fn a_refused_server_is_left_at_once_and_without_a_storm() {
+    let mut storage = Storage::new();
+    let mut bench = Bench::new(&mut storage, 2);
+    bench.refusing.push((server(0), ErrorKind::Refused));
+    let key = bench.query_a("x.example");
+    let sent = bench.one_sent();
+    assert_eq!((sent.to, sent.at), (server(1), bench.now));
+    bench.reply(&sent, &sent.reply().answer("x.example", 60, &a(1)));
+    assert_eq!(bench.outcome(key), Outcome::Answer);
+    // All refuse: three rounds with pauses, then the failure.
+    bench.refusing.push((server(1), ErrorKind::Unreachable));
+    let start = bench.now;
+    let key = bench.query_a("y.example");
+    bench.wait(ms(8_000));
+    assert_eq!(bench.outcome(key), Outcome::Failed(Failure::Unreachable));
+    let elapsed = bench.resolver.result(key).unwrap().elapsed();
+    assert!(bench.now > start && elapsed >= ms(500) && elapsed <= ms(4_000), "{elapsed:?}");
+    let counters = bench.resolver.counters();
+    assert!(counters.refused_sends <= 1 + 6, "{counters:?}");
+    // A server that was restarted meanwhile is found again.
+    bench.wait(ms(70_000));
+    let key = bench.query_a("z.example");
+    bench.wait(ms(100));
+    bench.refusing.clear();
+    bench.wait(ms(1_000));
+    let sent = bench.take_sent().remove(0);
+    bench.reply(&sent, &sent.reply().answer("z.example", 60, &a(1)));
+    assert_eq!(bench.outcome(key), Outcome::Answer);
+}
+
+#[test]
+fn a_refusal_that_comes_later_moves_all_queries_of_the_socket() {
+    let mut storage = Storage::new();
+    let mut bench = Bench::new(&mut storage, 2);
+    bench.query("x.example", QueryKind::Addresses);
+    let sent = bench.take_sent();
+    bench.wait(ms(5));
+    let socket = sent[0].socket;
+    let failed = Input::SendFailed { socket, why: ErrorKind::Refused };
+    bench.with(|r, cx| r.handle_input(cx, failed)).unwrap();
+    let moved = bench.take_sent();
+    let expected = sent.iter().filter(|s| s.socket == socket).count();
+    assert_eq!(moved.len(), expected);
+    assert!(moved.iter().all(|s| s.to == server(1)));
+    let unknown = Input::SendFailed { socket: 200, why: ErrorKind::Refused };
+    assert!(bench.with(|r, cx| r.handle_input(cx, unknown)).is_err());
+}
+
+#[test]
+fn full_buffers_are_a_loss_and_not_a_failure() {
+    let mut storage = Storage::new();
+    let mut bench = Bench::new(&mut storage, 1);
+    bench.refusing.push((server(0), ErrorKind::Busy));
+    let key = bench.query_a("x.example");
+    bench.refusing.clear();
+    bench.wait(ms(499));
+    assert!(bench.take_sent().is_empty(), "not before the timeout");
+    bench.wait(ms(1));
+    let sent = bench.one_sent();
+    bench.reply(&sent, &sent.reply().answer("x.example", 60, &a(1)));
+    assert_eq!(bench.outcome(key), Outcome::Answer);
+}
+
+#[test]
+fn servers_are_replaced_while_queries_are_in_flight() {
+    let mut storage = Storage::new();
+    let mut bench = Bench::new(&mut storage, 2);
+    let key = bench.query_a("x.example");
+    let old = bench.one_sent();
+    bench.set_servers(&SERVERS[1..]);
+    let sent = bench.one_sent();
+    assert_eq!(sent.to, server(1), "asked at once at the new first server");
+    assert!(!bench.open.contains_key(&old.socket), "the old socket is closed");
+    let bytes = old.reply().answer("x.example", 60, &a(66)).bytes();
+    assert!(bench.receive(old.socket, old.to, &bytes).is_err(), "the old server is nobody");
+    // No servers for a while: the query waits for new ones.
+    bench.set_servers(&[]);
+    bench.wait(ms(2_000));
+    assert!(bench.take_sent().is_empty() && bench.take_events().is_empty());
+    let late = bench.query_a("y.example");
+    assert_eq!(bench.outcome(late), Outcome::Failed(Failure::NoServers), "new ones are told");
+    bench.set_servers(&SERVERS[2..]);
+    let sent = bench.one_sent();
+    assert_eq!(sent.to, server(2));
+    bench.reply(&sent, &sent.reply().answer("x.example", 60, &a(1)));
+    assert_eq!(bench.outcome(key), Outcome::Answer);
+    // Rule 37: what the old servers said is forgotten; the same list again changes nothing.
+    bench.set_servers(&SERVERS[2..]);
+    let key = bench.query_a("x.example");
+    assert_eq!(bench.outcome(key), Outcome::Answer);
+    bench.set_servers(&SERVERS[1..]);
+    bench.query_a("x.example");
+    assert_eq!(bench.take_sent().len(), 1);
+    // A query whose server stays goes on undisturbed.
+    bench.set_servers(&[SERVERS[1], SERVERS[0]]);
+    assert!(bench.take_sent().is_empty());
+}
+
+#[test]
+fn a_query_without_servers_ends_by_its_deadline() {
+    let mut storage = Storage::new();
+    let mut bench = Bench::new(&mut storage, 1);
+    let key = bench.query_a("x.example");
+    bench.set_servers(&[]);
+    bench.wait(ms(10_000));
+    assert_eq!(bench.outcome(key), Outcome::Failed(Failure::NoServers));
+}

@@ -1,0 +1,140 @@
+//! What goes out: sockets to close and to open, and queries.
+
+use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+
+use bringup_core::client::{Cx, Endpoint, Transmit};
+
+use super::Resolver;
+use crate::encode::{self, QueryFlags};
+use crate::query::{AttemptState, LookupState};
+use crate::server::ServerId;
+
+/// The most octets of a query: header, name, type and class, OPT.
+const MAX_QUERY: usize = 12 + 255 + 4 + 11;
+
+/// What was handed to the platform last: a refusal that follows is of this.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Last {
+    /// A socket was to be opened.
+    Open(u8),
+    /// A query was sent on this socket, for this lookup.
+    Query(u8, usize),
+}
+
+impl Resolver<'_> {
+    pub(super) fn next_transmit<'b>(
+        &mut self,
+        cx: &mut Cx<'_>,
+        buffer: &'b mut [u8],
+    ) -> Option<Transmit<'b>> {
+        self.last_transmit = None;
+        if let Some(socket) = self.servers.next_to_close() {
+            return Some(Transmit::Close { socket });
+        }
+        if !self.send_due || buffer.len() < MAX_QUERY {
+            return None;
+        }
+        let Some((index, server)) = self.next_to_send() else {
+            self.send_due = false;
+            return None;
+        };
+        let address = self.servers.get(server)?.address;
+        let socket = self.prepare(cx, index, server)?;
+        if !self.servers.is_open(socket) {
+            self.servers.set_open(socket, cx.now);
+            self.last_transmit = Some(Last::Open(socket));
+            let local = unspecified(address);
+            let endpoint = Endpoint::Udp { local, peer: Some(address) };
+            return Some(Transmit::Open { socket, endpoint });
+        }
+        let bytes = self.encode(cx, index, server, buffer)?;
+        self.last_transmit = Some(Last::Query(socket, index));
+        Some(Transmit::Datagram { socket, to: address, bytes })
+    }
+
+    /// The next lookup to send, in turn.
+    fn next_to_send(&mut self) -> Option<(usize, ServerId)> {
+        let count = self.lookups.len();
+        let found = (0..count).find_map(|step| {
+            let index = (self.send_cursor + step) % count;
+            match self.lookups.get(index)?.state {
+                LookupState::Send(server) => Some((index, server)),
+                _ => None,
+            }
+        });
+        self.send_cursor = found.map_or(0, |(index, _)| index);
+        found
+    }
+
+    /// Gives the attempt at `server` a socket and an id, if it has none yet. A repeated send keeps
+    /// both (RFC 1035 §7.3), unless its socket is gone.
+    fn prepare(&mut self, cx: &mut Cx<'_>, index: usize, server: ServerId) -> Option<u8> {
+        let attempt = self.lookups.get(index)?.attempt(server);
+        if attempt.state == AttemptState::Open {
+            return Some(attempt.socket);
+        }
+        let socket = self.servers.take_socket(server, cx.now, cx.rng);
+        let id = self.free_id(cx, server, socket);
+        let attempt = self.lookups.get_mut(index)?.attempt_mut(server)?;
+        (attempt.state, attempt.socket, attempt.id) = (AttemptState::Open, socket, id);
+        Some(socket)
+    }
+
+    /// An unpredictable id that no other query on this socket has. There are fewer lookups than ids,
+    /// so that the walk from a taken one ends.
+    fn free_id(&self, cx: &mut Cx<'_>, server: ServerId, socket: u8) -> u16 {
+        let taken = |id: u16| {
+            self.lookups.iter().map(|lookup| lookup.attempt(server)).any(|attempt| {
+                attempt.state == AttemptState::Open && attempt.socket == socket && attempt.id == id
+            })
+        };
+        // A fresh draw is better than a neighbour: a few are tried before the walk.
+        let mut id = cx.rng.u16();
+        for _ in 0..8 {
+            if !taken(id) {
+                return id;
+            }
+            id = cx.rng.u16();
+        }
+        for _ in 0..self.lookups.len() {
+            if !taken(id) {
+                break;
+            }
+            id = id.wrapping_add(1);
+        }
+        id
+    }
+
+    fn encode<'b>(
+        &mut self,
+        cx: &Cx<'_>,
+        index: usize,
+        server: ServerId,
+        buffer: &'b mut [u8],
+    ) -> Option<&'b [u8]> {
+        let known = self.servers.get(server)?;
+        let server_is_plain = known.is_plain(cx.now);
+        let udp_size = self.config.edns_udp_size;
+        let lookup = self.lookups.get_mut(index)?;
+        let attempt = lookup.attempt_mut(server)?;
+        attempt.edns = !attempt.plain && !server_is_plain;
+        attempt.sends += 1;
+        attempt.sent_at = cx.now;
+        let flags = QueryFlags { edns_udp_size: attempt.edns.then_some(udp_size), ad: false };
+        let (id, sends) = (attempt.id, attempt.sends);
+        let until = cx.now + known.timeout(sends);
+        // The buffer has room for the longest query.
+        let bytes = encode::query(buffer, id, lookup.name.view(), lookup.rtype, flags).ok()?;
+        self.counters.sent += 1;
+        self.enter(index, LookupState::Wait(server, until));
+        Some(bytes)
+    }
+}
+
+/// Any address of the same family, any port.
+const fn unspecified(peer: SocketAddr) -> SocketAddr {
+    match peer {
+        SocketAddr::V4(_) => SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0),
+        SocketAddr::V6(_) => SocketAddr::new(IpAddr::V6(Ipv6Addr::UNSPECIFIED), 0),
+    }
+}

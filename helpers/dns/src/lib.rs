@@ -1,0 +1,42 @@
+//! A DNS codec and a caching stub resolver that does no input or output of its own.
+//!
+//! The codec: [`name`], [`record`], [`message`] read, [`encode`] writes, both ways round, for clients
+//! and servers. The resolver, [`client::Resolver`], is a state machine with the verbs of
+//! [`bringup_core::client`]: it is given datagrams and the time, and says what to send and when to
+//! call again. Its memory is lent to it, once, in [`client::ResolverStorage`].
+//!
+//! To read it: `name`, `record`, `message`; then `query` (what is in flight), `cache` (what is known,
+//! and where results live), `server`, `response` (which records of a reply count), `client` (the
+//! calls, and under it the steps, what goes out, what comes in, and the timers).
+//!
+//! No heap, no panic on any input, every loop bounded.
+#![no_std]
+#![forbid(unsafe_code)]
+
+mod cache;
+pub mod client;
+pub mod config;
+pub mod counters;
+pub mod encode;
+pub mod malformed;
+pub mod message;
+pub mod name;
+pub mod query;
+pub mod record;
+mod response;
+pub mod server;
+mod special;
+#[cfg(test)]
+mod testing;
+
+pub use client::{
+    Answer, Event, LargeStorage, QueryError, QueryOptions, Resolver, ResolverStorage, SmallStorage,
+};
+pub use config::Config;
+pub use counters::{Counters, Discard};
+pub use malformed::Malformed;
+pub use message::Message;
+pub use name::{Name, NameView};
+pub use query::{Failure, Outcome, QueryKey, QueryKind, Source};
+pub use record::{Class, RData, Record, RecordType};
+pub use server::ServerAddress;

@@ -1,0 +1,416 @@
+//! Domain names: [`NameView`], a name where it lies in a message, and [`Name`], an owned one.
+//!
+//! A name is checked once, where it is read; after that every walk over it is total. Names compare
+//! label by label, ASCII case folded (RFC 4343 §3), in place: nothing is decompressed to compare.
+
+use core::fmt;
+
+use bringup_core::wire::{Full, Reader, Writer};
+
+use crate::malformed::Malformed;
+
+/// The longest name on the wire, in octets, the root label included (RFC 1035 §2.3.4).
+pub const MAX_NAME: usize = 255;
+/// The longest label, in octets (RFC 1035 §2.3.4).
+pub const MAX_LABEL: usize = 63;
+/// The most pointers followed for one name. No name with a label between any two hops has more.
+const MAX_HOPS: u8 = 128;
+/// The length of a message's header; no name lies in it.
+const HEADER: usize = 12;
+/// The most steps over checked data: 127 labels, the root, and every hop.
+const MAX_STEPS: u16 = 300;
+
+/// Whether compression pointers are accepted where a name stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Pointers {
+    /// Accepted, as in all owners and the RDATA of RFC 1035.
+    Allowed,
+    /// Refused: the type's RFC forbids senders to compress.
+    Refused,
+}
+
+/// Checks the name at `reader` and moves past it.
+///
+/// `message` is what pointers count from; `reader` reads a prefix of it. Every pointer must lead to
+/// before the run of labels that it ends, so that a chain of them ends (RFC 1035 §4.1.4).
+pub(crate) fn read_name<'a>(
+    message: &'a [u8],
+    reader: &mut Reader<'a>,
+    pointers: Pointers,
+) -> Result<NameView<'a>, Malformed> {
+    let mut cursor = *reader;
+    let mut run = cursor.position();
+    let (mut first, mut after, mut length, mut hops) = (run, None, 0usize, 0u8);
+    loop {
+        let head = cursor.u8()?;
+        match head & 0xC0 {
+            0x00 => {
+                length += 1 + usize::from(head);
+                if length > MAX_NAME {
+                    return Err(Malformed::NameTooLong);
+                }
+                if head == 0 {
+                    break;
+                }
+                cursor.skip(usize::from(head))?;
+            }
+            0xC0 => {
+                let target = usize::from(head & 0x3F) << 8 | usize::from(cursor.u8()?);
+                after.get_or_insert(cursor);
+                hops += 1;
+                if pointers == Pointers::Refused {
+                    return Err(Malformed::PointerRefused);
+                }
+                if target < HEADER {
+                    return Err(Malformed::PointerIntoHeader);
+                }
+                if target >= run {
+                    return Err(Malformed::PointerNotBackwards);
+                }
+                if hops > MAX_HOPS {
+                    return Err(Malformed::PointerChain);
+                }
+                run = target;
+                // A view starts at its first label, so that equal names mostly start alike.
+                first = if length == 0 { target } else { first };
+                cursor = Reader::at(message, target);
+            }
+            // 0x40 and 0x80 are reserved (RFC 1035 §4.1.4), binary labels deprecated (RFC 6891 §5).
+            _ => return Err(Malformed::LabelType),
+        }
+    }
+    *reader = after.unwrap_or(cursor);
+    Ok(NameView { message, at: first })
+}
+
+/// A checked name, where it lies: in a message, perhaps compressed, or in a [`Name`].
+#[derive(Clone, Copy)]
+pub struct NameView<'a> {
+    message: &'a [u8],
+    at: usize,
+}
+
+impl<'a> NameView<'a> {
+    /// The root.
+    pub const ROOT: NameView<'static> = NameView { message: &[0], at: 0 };
+
+    /// A view of a whole, uncompressed name that has been checked before.
+    pub(crate) const fn of_checked(wire: &'a [u8]) -> Self {
+        Self { message: wire, at: 0 }
+    }
+
+    /// The labels from left to right, without the root.
+    pub const fn labels(self) -> Labels<'a> {
+        Labels { message: self.message, at: self.at, steps: MAX_STEPS }
+    }
+
+    /// How many labels there are, without the root: 0 to 127.
+    pub fn label_count(self) -> usize {
+        self.labels().count()
+    }
+
+    /// The length on the wire without compression: 1 to 255 octets.
+    pub fn wire_len(self) -> usize {
+        self.labels().map(|label| label.len() + 1).sum::<usize>() + 1
+    }
+
+    /// Whether this is the root.
+    pub fn is_root(self) -> bool {
+        self.labels().next().is_none()
+    }
+
+    /// Whether both are the same place in the same message.
+    fn is_same_place(self, other: NameView<'_>) -> bool {
+        self.at == other.at && core::ptr::eq(self.message.as_ptr(), other.message.as_ptr())
+    }
+
+    /// Whether `self` is `ancestor` or lies below it (`a.b.c` is below `c`).
+    pub fn is_at_or_below(self, ancestor: NameView<'_>) -> bool {
+        let (own, above) = (self.label_count(), ancestor.label_count());
+        let Some(extra) = own.checked_sub(above) else { return false };
+        let tail = self.labels().skip(extra);
+        tail.zip(ancestor.labels()).all(|(a, b)| a.eq_ignore_ascii_case(b))
+    }
+
+    /// Writes the name without compression, or nothing.
+    pub fn write(self, w: &mut Writer<'_>) -> Result<(), Full> {
+        let start = w.position();
+        let written = self.labels().try_for_each(|label| {
+            w.u8(u8::try_from(label.len()).unwrap_or(0))?;
+            w.bytes(label)
+        });
+        written.and_then(|()| w.u8(0)).inspect_err(|_| w.truncate(start))
+    }
+
+    /// An owned copy.
+    pub fn to_name(self) -> Name {
+        let mut name = Name::ROOT;
+        let mut w = Writer::new(&mut name.wire);
+        // A checked name fits; if it did not, the copy would be the root.
+        let length = if self.write(&mut w).is_ok() { w.position() } else { 1 };
+        name.len = u8::try_from(length).unwrap_or(1);
+        name
+    }
+}
+
+impl PartialEq<NameView<'_>> for NameView<'_> {
+    /// ASCII case is ignored (RFC 4343 §3); a dot within a label is not a separator.
+    fn eq(&self, other: &NameView<'_>) -> bool {
+        if self.is_same_place(*other) {
+            return true;
+        }
+        let (mut a, mut b) = (self.labels(), other.labels());
+        loop {
+            match (a.next(), b.next()) {
+                (None, None) => return true,
+                (Some(x), Some(y)) if x.eq_ignore_ascii_case(y) => {}
+                _ => return false,
+            }
+        }
+    }
+}
+impl Eq for NameView<'_> {}
+
+impl fmt::Display for NameView<'_> {
+    /// The master file form, absolute: `www.example.`, with `\.` and `\DDD` (RFC 4343 §2.1).
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        use fmt::Write as _;
+        if self.is_root() {
+            return f.write_char('.');
+        }
+        for label in self.labels() {
+            for &octet in label {
+                match octet {
+                    b'.' | b'\\' | b'"' | b'(' | b')' | b';' | b'@' | b'$' => {
+                        write!(f, "\\{}", char::from(octet))?;
+                    }
+                    0x21..=0x7E => f.write_char(char::from(octet))?,
+                    _ => write!(f, "\\{octet:03}")?,
+                }
+            }
+            f.write_char('.')?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Debug for NameView<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// The labels of a name, from left to right, without the root.
+#[derive(Clone, Debug)]
+pub struct Labels<'a> {
+    message: &'a [u8],
+    at: usize,
+    steps: u16,
+}
+
+impl<'a> Iterator for Labels<'a> {
+    type Item = &'a [u8];
+
+    fn next(&mut self) -> Option<&'a [u8]> {
+        // The name was checked: the budget only makes that plain.
+        while self.steps > 0 {
+            self.steps -= 1;
+            let mut reader = Reader::at(self.message, self.at);
+            let head = reader.u8().ok()?;
+            if head & 0xC0 == 0xC0 {
+                self.at = usize::from(head & 0x3F) << 8 | usize::from(reader.u8().ok()?);
+            } else if head == 0 {
+                return None;
+            } else {
+                let label = reader.bytes(usize::from(head)).ok()?;
+                self.at = reader.position();
+                return Some(label);
+            }
+        }
+        None
+    }
+}
+
+/// Why a text is not a domain name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NameError {
+    /// There is nothing.
+    Empty,
+    /// Two dots in a row, or a dot at the start.
+    EmptyLabel,
+    /// A label of more than 63 octets.
+    LabelTooLong,
+    /// More than 255 octets on the wire.
+    TooLong,
+    /// A `\` that neither a character nor three digits up to 255 follow.
+    Escape,
+    /// A character outside printable ASCII that is not written as `\DDD`. International names are to
+    /// be given in their ASCII form (`xn--…`).
+    Character,
+}
+
+/// A domain name of its own: at most 255 octets, never compressed.
+#[derive(Clone)]
+pub struct Name {
+    wire: [u8; MAX_NAME],
+    len: u8,
+}
+
+impl Name {
+    /// The root.
+    pub const ROOT: Self = Self { wire: [0; MAX_NAME], len: 1 };
+
+    /// Reads the master file form; a final dot makes no difference.
+    pub fn from_text(text: &str) -> Result<Self, NameError> {
+        Self::from_text_absolute(text).map(|(name, _)| name)
+    }
+
+    /// Reads the master file form; also says whether it ended in a dot, so that no search list
+    /// applies to it.
+    pub fn from_text_absolute(text: &str) -> Result<(Self, bool), NameError> {
+        match text {
+            "" => return Err(NameError::Empty),
+            "." => return Ok((Self::ROOT, true)),
+            _ => {}
+        }
+        let mut name = Self::ROOT;
+        let mut builder = Builder { w: Writer::new(&mut name.wire), label_at: 0, label: 0 };
+        builder.start_label()?;
+        let mut text = Reader::new(text.as_bytes());
+        let mut absolute = false;
+        while let Ok(octet) = text.u8() {
+            match octet {
+                b'.' => {
+                    builder.end_label()?;
+                    absolute = text.is_empty();
+                    if !absolute {
+                        builder.start_label()?;
+                    }
+                }
+                b'\\' => builder.push(unescape(&mut text).ok_or(NameError::Escape)?)?,
+                0x21..=0x7E => builder.push(octet)?,
+                _ => return Err(NameError::Character),
+            }
+        }
+        if !absolute {
+            builder.end_label()?;
+        }
+        builder.w.u8(0).map_err(|_| NameError::TooLong)?;
+        name.len = u8::try_from(builder.w.position()).map_err(|_| NameError::TooLong)?;
+        Ok((name, absolute))
+    }
+
+    /// A name from its uncompressed wire form; `None` unless `wire` is exactly one name.
+    pub fn from_wire(wire: &[u8]) -> Option<Self> {
+        let mut reader = Reader::new(wire);
+        let view = read_name(wire, &mut reader, Pointers::Refused).ok()?;
+        reader.is_empty().then(|| view.to_name())
+    }
+
+    /// This name with `suffix` behind it; `None` if that is longer than a name may be.
+    pub fn join(&self, suffix: NameView<'_>) -> Option<Self> {
+        join(self.view().labels(), suffix)
+    }
+
+    /// The uncompressed wire form, 1 to 255 octets.
+    pub fn as_wire(&self) -> &[u8] {
+        self.wire.get(..usize::from(self.len)).unwrap_or(&[0])
+    }
+
+    /// A view of it.
+    pub fn view(&self) -> NameView<'_> {
+        NameView::of_checked(self.as_wire())
+    }
+
+    /// The same name with `A` to `Z` in lower case, the form in which names are keys.
+    pub(crate) fn to_lowercase(&self) -> Self {
+        let mut lower = self.clone();
+        // A label's length octet is at most 63, below every letter.
+        lower.wire.make_ascii_lowercase();
+        lower
+    }
+}
+
+/// A name of these labels with `suffix` behind them; `None` if that is longer than a name may be.
+pub(crate) fn join<'a>(
+    mut labels: impl Iterator<Item = &'a [u8]>,
+    suffix: NameView<'_>,
+) -> Option<Name> {
+    let mut name = Name::ROOT;
+    let mut w = Writer::new(&mut name.wire);
+    let written = labels.try_for_each(|label| {
+        w.u8(u8::try_from(label.len()).unwrap_or(0))?;
+        w.bytes(label)
+    });
+    written.and_then(|()| suffix.write(&mut w)).ok()?;
+    name.len = u8::try_from(w.position()).ok()?;
+    Some(name)
+}
+
+impl PartialEq for Name {
+    fn eq(&self, other: &Self) -> bool {
+        // Length octets are below every letter, so folding the whole wire form is folding the labels.
+        self.as_wire().eq_ignore_ascii_case(other.as_wire())
+    }
+}
+impl Eq for Name {}
+
+impl fmt::Display for Name {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&self.view(), f)
+    }
+}
+
+impl fmt::Debug for Name {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&self.view(), f)
+    }
+}
+
+/// Writes labels into a name.
+struct Builder<'b> {
+    w: Writer<'b>,
+    /// Where the current label's length octet stands.
+    label_at: usize,
+    /// How many octets the current label has.
+    label: u8,
+}
+
+impl Builder<'_> {
+    fn start_label(&mut self) -> Result<(), NameError> {
+        self.label_at = self.w.position();
+        self.label = 0;
+        self.w.u8(0).map_err(|_| NameError::TooLong)
+    }
+
+    fn push(&mut self, octet: u8) -> Result<(), NameError> {
+        if usize::from(self.label) == MAX_LABEL {
+            return Err(NameError::LabelTooLong);
+        }
+        self.label += 1;
+        self.w.u8(octet).map_err(|_| NameError::TooLong)
+    }
+
+    fn end_label(&mut self) -> Result<(), NameError> {
+        if self.label == 0 {
+            return Err(NameError::EmptyLabel);
+        }
+        self.w.patch(self.label_at, &[self.label]).map_err(|_| NameError::TooLong)
+    }
+}
+
+/// What follows a `\`: three digits up to 255, or a character that is not a digit.
+fn unescape(text: &mut Reader<'_>) -> Option<u8> {
+    let first = text.u8().ok()?;
+    if !first.is_ascii_digit() {
+        return (0x20..=0x7E).contains(&first).then_some(first);
+    }
+    let [second, third] = text.array::<2>().ok()?;
+    [first, second, third].iter().try_fold(0u8, |value, digit| {
+        let digit = digit.is_ascii_digit().then(|| digit - b'0')?;
+        value.checked_mul(10)?.checked_add(digit)
+    })
+}
+
+#[cfg(test)]
+mod tests;

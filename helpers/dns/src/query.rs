@@ -1,0 +1,415 @@
+//! What is in flight: a `Query` per caller, and a `Lookup` per question that is on the wire.
+//!
+//! A query has one leg per type it wants. A leg walks from name to name: through aliases in the
+//! cache, and where the cache knows nothing it waits on a lookup. Legs of any number of queries wait
+//! on one lookup, so that equal questions are on the wire once (RFC 5452 §5), and what a lookup finds
+//! goes into the cache, whoever still waits.
+
+use core::net::SocketAddr;
+
+use bringup_core::time::Instant;
+
+use crate::cache::NONE;
+use crate::name::Name;
+use crate::record::RecordType;
+use crate::server::{MAX_SERVERS, ServerId};
+
+/// The most aliases on the way to an answer. No RFC has a number (RFC 1034 §5.2.2).
+pub(crate) const MAX_ALIASES: usize = 16;
+
+/// What is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum QueryKind {
+    /// A and AAAA, side by side (RFC 8305 §3).
+    Addresses,
+    /// One type.
+    Type(RecordType),
+}
+
+/// Names one query of one resolver: a slot and its generation. A key of a released query is never
+/// the key of another one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct QueryKey {
+    pub(crate) slot: u16,
+    pub(crate) generation: u32,
+}
+
+/// How a query ended. The three that are not answers are kept apart: a temporary failure is never
+/// shown as either of the others (RFC 1123 §6.1.4.2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// There are records.
+    Answer,
+    /// The name exists, but has none of what was asked for.
+    NoData,
+    /// The name does not exist.
+    NxDomain,
+    /// It could not be found out.
+    Failed(Failure),
+}
+
+/// Why something could not be found out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Failure {
+    /// Nobody answered in time.
+    Timeout,
+    /// No server is configured.
+    NoServers,
+    /// Every server that answered said SERVFAIL.
+    ServFail,
+    /// Every server that answered said REFUSED.
+    Refused,
+    /// A server could not read the query.
+    FormErr,
+    /// A server does not do queries.
+    NotImp,
+    /// A server answered with another response code.
+    Rcode(u16),
+    /// A server pointed elsewhere instead of resolving.
+    Lame,
+    /// A server's answers were broken, time and again.
+    Malformed,
+    /// The answer does not fit into a datagram, and could not be fetched otherwise.
+    Truncated,
+    /// The servers cannot be reached from here.
+    Unreachable,
+    /// An alias leads back to itself (RFC 1034 §3.6.2).
+    AliasLoop,
+    /// More than 16 aliases, or one that makes the name too long.
+    AliasChain,
+    /// The answer does not fit into the cache's memory.
+    TooLarge,
+    /// A single label without a search list: not a name to ask public servers for.
+    SingleLabel,
+}
+
+impl Failure {
+    /// A short name for people: the field's own word where there is one.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Timeout => "TIMEOUT",
+            Self::NoServers => "NOSERVERS",
+            Self::ServFail => "SERVFAIL",
+            Self::Refused => "REFUSED",
+            Self::FormErr => "FORMERR",
+            Self::NotImp => "NOTIMP",
+            Self::Rcode(_) => "RCODE",
+            Self::Lame => "LAME",
+            Self::Malformed => "MALFORMED",
+            Self::Truncated => "TRUNCATED",
+            Self::Unreachable => "UNREACHABLE",
+            Self::AliasLoop => "ALIASLOOP",
+            Self::AliasChain => "ALIASCHAIN",
+            Self::TooLarge => "TOOLARGE",
+            Self::SingleLabel => "SINGLELABEL",
+        }
+    }
+}
+
+/// Where an answer came from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// A server was asked for at least a part of it.
+    Network,
+    /// All of it was known.
+    Cache,
+    /// The hosts file.
+    Hosts,
+    /// The name is an address.
+    Literal,
+    /// A name with a fixed meaning (RFC 6761).
+    Special,
+}
+
+/// The cache entries that make an answer, each pinned: aliases, then what the last one stands for.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Path {
+    entries: [u16; MAX_ALIASES + 1],
+    len: u8,
+}
+
+impl Path {
+    pub(crate) const EMPTY: Self = Self { entries: [NONE; MAX_ALIASES + 1], len: 0 };
+
+    /// Adds an entry; `false` if there is no room for it.
+    #[must_use]
+    pub(crate) fn push(&mut self, index: u16) -> bool {
+        let Some(slot) = self.entries.get_mut(usize::from(self.len)) else { return false };
+        *slot = index;
+        self.len += 1;
+        true
+    }
+
+    pub(crate) fn entries(&self) -> &[u16] {
+        self.entries.get(..usize::from(self.len)).unwrap_or(&[])
+    }
+}
+
+/// How far the resolution of one type is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum LegState {
+    /// This leg is not asked for.
+    Unused,
+    /// Waiting on a lookup.
+    Waiting(u16),
+    /// Known.
+    Done(Outcome),
+}
+
+/// The resolution of one type of a query.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Leg {
+    pub(crate) state: LegState,
+    pub(crate) rtype: RecordType,
+    pub(crate) path: Path,
+}
+
+impl Leg {
+    const UNUSED: Self = Self { state: LegState::Unused, rtype: RecordType(0), path: Path::EMPTY };
+
+    pub(crate) const fn new(rtype: RecordType) -> Self {
+        Self { rtype, ..Self::UNUSED }
+    }
+
+    pub(crate) const fn is_waiting(&self) -> bool {
+        matches!(self.state, LegState::Waiting(_))
+    }
+
+    pub(crate) fn has_answer(&self) -> bool {
+        self.state == LegState::Done(Outcome::Answer)
+    }
+}
+
+/// Where a query is in its life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Stage {
+    /// The slot is free.
+    Free,
+    /// Legs are waiting, nothing has been said yet.
+    Active,
+    /// The outcome stands; a late leg may still wait.
+    Finished(Outcome),
+}
+
+/// What the caller has yet to hear.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Notice {
+    None,
+    Done,
+    Update,
+}
+
+/// Memory for one query of a caller.
+#[derive(Clone)]
+pub(crate) struct Query {
+    pub(crate) generation: u32,
+    pub(crate) stage: Stage,
+    pub(crate) notice: Notice,
+    pub(crate) legs: [Leg; 2],
+    pub(crate) started_at: Instant,
+    /// When the last part of the answer came; TTLs are given as of then.
+    pub(crate) answered_at: Instant,
+    pub(crate) deadline: Instant,
+    /// Until when a positive A waits for its AAAA.
+    pub(crate) grace: Option<Instant>,
+    pub(crate) source: Source,
+    /// Who answered last.
+    pub(crate) server: Option<SocketAddr>,
+    /// The scope of an IPv6 literal.
+    pub(crate) scope_id: u32,
+}
+
+impl Query {
+    pub(crate) const FREE: Self = Self {
+        generation: 0,
+        stage: Stage::Free,
+        notice: Notice::None,
+        legs: [Leg::UNUSED; 2],
+        started_at: Instant::ZERO,
+        answered_at: Instant::ZERO,
+        deadline: Instant::ZERO,
+        grace: None,
+        source: Source::Cache,
+        server: None,
+        scope_id: 0,
+    };
+
+    pub(crate) fn is_waiting(&self) -> bool {
+        self.legs.iter().any(Leg::is_waiting)
+    }
+
+    /// When this query wants to be looked at.
+    pub(crate) fn wake_at(&self) -> Option<Instant> {
+        let deadline = self.is_waiting().then_some(self.deadline);
+        [deadline, self.grace].into_iter().flatten().min()
+    }
+
+    /// What can be said now (RFC 8305 §3); `None` while it is better to wait.
+    pub(crate) fn settle(&self, now: Instant) -> Option<Outcome> {
+        use Outcome::{Answer, Failed, NoData, NxDomain};
+        let done = |outcome| self.legs.iter().any(|leg| leg.state == LegState::Done(outcome));
+        let answered = |rtype| self.legs.iter().any(|leg| leg.has_answer() && leg.rtype == rtype);
+        let graced = self.grace.is_some_and(|grace| grace <= now);
+        // A positive AAAA, or an A that has waited for its AAAA long enough, is usable.
+        let usable = answered(RecordType::AAAA) || graced && done(Answer);
+        // NXDOMAIN says that there is no name, whatever the type: the other leg need not end.
+        let hopeless = done(NxDomain) && !done(Answer);
+        if self.is_waiting() && !usable && !hopeless {
+            return None;
+        }
+        let failure = self.legs.iter().find_map(|leg| match leg.state {
+            LegState::Done(Failed(failure)) => Some(failure),
+            _ => None,
+        });
+        Some(match failure {
+            _ if done(Answer) => Answer,
+            // NXDOMAIN and NODATA contradict each other; the name exists for somebody.
+            _ if done(NxDomain) && !done(NoData) => NxDomain,
+            // One family has nothing and the other is unknown: that is not "nothing".
+            Some(failure) => Failed(failure),
+            None => NoData,
+        })
+    }
+}
+
+/// What one server has been asked in one lookup.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Attempt {
+    /// The id that every send to this server carries.
+    pub(crate) id: u16,
+    /// The socket that every send goes out on, and on which alone a reply counts.
+    pub(crate) socket: u8,
+    /// How often it was sent.
+    pub(crate) sends: u8,
+    /// Replies to it that were broken.
+    pub(crate) malformed: u8,
+    pub(crate) state: AttemptState,
+    pub(crate) sent_at: Instant,
+    /// Whether the last send had an OPT record.
+    pub(crate) edns: bool,
+    /// Whether a reply without OPT has made it leave OPT out.
+    pub(crate) plain: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum AttemptState {
+    /// Not asked yet: socket and id mean nothing.
+    Idle,
+    /// Asked, or about to be: socket and id are its own.
+    Open,
+    /// This server is of no use for this question.
+    Failed,
+}
+
+impl Attempt {
+    pub(crate) const IDLE: Self = Self {
+        id: 0,
+        socket: 0,
+        sends: 0,
+        malformed: 0,
+        state: AttemptState::Idle,
+        sent_at: Instant::ZERO,
+        edns: false,
+        plain: false,
+    };
+}
+
+/// Where a lookup is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum LookupState {
+    /// The slot is free.
+    Free,
+    /// To be sent to this server.
+    Send(ServerId),
+    /// Sent to this server; until then it may answer.
+    Wait(ServerId, Instant),
+    /// There is no server; a new list may come.
+    Parked,
+}
+
+/// Memory for one question on the wire.
+#[derive(Clone)]
+pub(crate) struct Lookup {
+    pub(crate) state: LookupState,
+    pub(crate) name: Name,
+    pub(crate) rtype: RecordType,
+    /// Legs that wait on it.
+    pub(crate) waiters: u16,
+    /// Nobody waits: when it is given up. A reply until then still fills the cache (RFC 8305 §5).
+    pub(crate) linger: Option<Instant>,
+    pub(crate) attempts: [Attempt; MAX_SERVERS],
+    /// The last thing that a server said instead of an answer.
+    pub(crate) failure: Option<Failure>,
+}
+
+impl Lookup {
+    pub(crate) const FREE: Self = Self {
+        state: LookupState::Free,
+        name: Name::ROOT,
+        rtype: RecordType(0),
+        waiters: 0,
+        linger: None,
+        attempts: [Attempt::IDLE; MAX_SERVERS],
+        failure: None,
+    };
+
+    pub(crate) fn is_free(&self) -> bool {
+        self.state == LookupState::Free
+    }
+
+    pub(crate) fn wake_at(&self) -> Option<Instant> {
+        let timeout = match self.state {
+            LookupState::Wait(_, at) if self.linger.is_none() => Some(at),
+            _ => None,
+        };
+        timeout.or(self.linger)
+    }
+
+    pub(crate) fn attempt(&self, server: ServerId) -> &Attempt {
+        const IDLE: &Attempt = &Attempt::IDLE;
+        self.attempts.get(server.index()).unwrap_or(IDLE)
+    }
+
+    pub(crate) fn attempt_mut(&mut self, server: ServerId) -> Option<&mut Attempt> {
+        self.attempts.get_mut(server.index())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use bringup_core::time::Duration;
+
+    #[test]
+    fn rule_43_and_50_what_two_legs_say_together() {
+        use LegState::{Done, Waiting};
+        use Outcome::{Answer, Failed, NoData, NxDomain};
+        let waiting = Waiting(0);
+        let timeout = Failed(Failure::Timeout);
+        let now = Instant::ZERO + Duration::from_secs(9);
+        for (a, aaaa, grace_over, expected) in [
+            (waiting, waiting, false, None),
+            (Done(Answer), waiting, false, None),
+            (Done(Answer), waiting, true, Some(Answer)),
+            (waiting, Done(Answer), false, Some(Answer)),
+            (Done(Answer), Done(NoData), false, Some(Answer)),
+            (Done(Answer), Done(timeout), false, Some(Answer)),
+            (Done(NoData), waiting, false, None),
+            (Done(NoData), Done(NoData), false, Some(NoData)),
+            (Done(NoData), Done(timeout), false, Some(timeout)),
+            (Done(timeout), Done(NoData), false, Some(timeout)),
+            (Done(NxDomain), waiting, false, Some(NxDomain)),
+            (waiting, Done(NxDomain), false, Some(NxDomain)),
+            (Done(NxDomain), Done(timeout), false, Some(NxDomain)),
+            (Done(NxDomain), Done(NoData), false, Some(NoData)),
+            (Done(NxDomain), Done(Answer), false, Some(Answer)),
+            (Done(timeout), waiting, false, None),
+        ] {
+            let mut query = Query::FREE;
+            let leg = |rtype, state| Leg { state, ..Leg::new(rtype) };
+            query.legs = [leg(RecordType::A, a), leg(RecordType::AAAA, aaaa)];
+            query.grace = grace_over.then_some(now);
+            assert_eq!(query.settle(now), expected, "A {a:?}, AAAA {aaaa:?}, {grace_over}");
+        }
+    }
+}

@@ -1,0 +1,89 @@
+extern crate std;
+use super::*;
+use crate::testing::name;
+use std::format;
+use std::string::ToString;
+use std::vec::Vec;
+
+#[test]
+fn types_have_names_in_and_out() {
+    for (text, rtype) in [
+        ("A", RecordType::A),
+        ("aaaa", RecordType::AAAA),
+        ("https", RecordType::HTTPS),
+        ("TYPE65280", RecordType(65280)),
+        ("type28", RecordType::AAAA),
+    ] {
+        assert_eq!(RecordType::from_text(text), Some(rtype), "{text}");
+        assert_eq!(RecordType::from_text(&rtype.to_string()), Some(rtype));
+    }
+    for text in ["", "TYPE", "TYPE65536", "TYPE+1", "TYPE-1", "AX", "typ1"] {
+        assert_eq!(RecordType::from_text(text), None, "{text}");
+    }
+}
+
+#[test]
+fn data_is_printed_as_dig_does() {
+    let target = name("mail.example");
+    let odd = name(r"a\.b\000\255.c");
+    let txt = |wire| RData::Txt(Strings::from_wire(wire).unwrap());
+    let params = b"\0\x01\0\x06\x02h2\x02h3\0\x03\0\x02\x01\xBB\0\x04\0\x04\xC0\0\x02\x01";
+    let https = Svcb::new(1, NameView::ROOT, params).unwrap();
+    let odd_params = b"\0\x02\0\0\0\x05\0\x02\"\xFF\x02\x9A\0\x01x";
+    for (data, text) in [
+        (RData::A([192, 0, 2, 1].into()), "192.0.2.1"),
+        (RData::Aaaa(Ipv6Addr::LOCALHOST), "::1"),
+        (RData::Mx { preference: 10, exchange: target.view() }, "10 mail.example."),
+        (RData::Srv { priority: 1, weight: 2, port: 53, target: NameView::ROOT }, "1 2 53 ."),
+        (RData::Ptr(odd.view()), r"a\.b\000\255.c."),
+        (txt(b"\x05a b\"\\\x00\x02\x07\xFF"), r#""a b\"\\" "" "\007\255""#),
+        (RData::Https(https), r#"1 . alpn="h2,h3" port=443 ipv4hint=192.0.2.1"#),
+        (
+            RData::Svcb(Svcb::new(0, target.view(), odd_params).unwrap()),
+            r#"0 mail.example. no-default-alpn ech="\"\255" key666="x""#,
+        ),
+        (RData::Opaque { rtype: RecordType(4711), bytes: &[0, 0xAB] }, r"\# 2 00AB"),
+        (RData::Opaque { rtype: RecordType(4711), bytes: &[] }, r"\# 0"),
+    ] {
+        assert_eq!(data.to_string(), text);
+    }
+}
+
+#[test]
+fn rule_45_keys_of_a_service_increase() {
+    for (params, ok) in [
+        (&b""[..], true),
+        (b"\0\x01\0\0\0\x03\0\0", true),
+        (b"\0\x03\0\0\0\x01\0\0", false),
+        (b"\0\x01\0\0\0\x01\0\0", false),
+        (b"\0\x01\0\x01", false),
+        (b"\0\x01\0", false),
+    ] {
+        assert_eq!(Svcb::new(1, NameView::ROOT, params).is_some(), ok, "{params:?}");
+    }
+}
+
+#[test]
+fn data_stands_alone_once_expanded() {
+    // "mail.example" at offset 12, then an MX whose exchange is a pointer to it.
+    let mut message = std::vec![0; 12];
+    message.extend_from_slice(name("mail.example").as_wire());
+    let at = message.len();
+    message.extend_from_slice(b"\0\x0A\x01x\xC0\x0C");
+    let rdata = RdataView { message: &message, at, end: message.len() };
+    assert_eq!(layout::check(RecordType::MX, Class::IN, rdata), Ok(()));
+    let mut buffer = [0; 64];
+    let mut w = Writer::new(&mut buffer);
+    layout::expand(RecordType::MX, Class::IN, rdata, &mut w).unwrap();
+    assert_eq!(w.position(), layout::expanded_len(RecordType::MX, Class::IN, rdata));
+    let record = Record {
+        owner: NameView::ROOT,
+        rtype: RecordType::MX,
+        class: Class::IN,
+        ttl: 1,
+        rdata: RdataView::alone(w.written()),
+    };
+    assert_eq!(record.data().to_string(), "10 x.mail.example.");
+    let texts: Vec<_> = [record].iter().map(|r| format!("{r}")).collect();
+    assert_eq!(texts, [".\t1\tIN\tMX\t10 x.mail.example."]);
+}

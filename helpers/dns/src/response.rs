@@ -1,0 +1,147 @@
+//! What a response says about a question: which of its records belong to the answer.
+//!
+//! Only records of the answer section count, of class IN, whose owner is reached from the question's
+//! name by CNAME or DNAME. The authority section serves for the SOA of negative answers, the
+//! additional section never (RFC 5452 §6, RFC 2181 §5.4.1).
+
+use crate::message::{Message, Section};
+use crate::name::{Name, NameView, join};
+use crate::query::Failure;
+use crate::record::{Class, RData, Record, RecordType, Soa};
+
+/// RFC 8767 §4 allows a week; RFC 2181 §8 allows any maximum. Ours is a day.
+pub(crate) const TTL_MAX_S: u32 = 86_400;
+/// The most seconds that a negative answer is kept. RFC 2308 §5 finds one to three hours sensible;
+/// a device that has just been set up should not believe for hours that something is missing.
+pub(crate) const NEGATIVE_TTL_MAX_S: u32 = 15 * 60;
+
+/// A step from a name to the next one.
+pub(crate) enum Step<'a> {
+    /// The name has records of the type that was asked for.
+    Data,
+    /// The name is an alias.
+    Alias {
+        /// For what.
+        target: Target<'a>,
+        /// Seconds.
+        ttl_s: u32,
+    },
+    /// The answer section says no more about this name.
+    End,
+}
+
+/// What an alias stands for.
+#[derive(Clone, Copy)]
+pub(crate) enum Target<'a> {
+    /// As a CNAME says.
+    Cname(NameView<'a>),
+    /// As a DNAME says: so many labels of the name stay, and this follows them (RFC 6672 §3.1).
+    Dname(usize, NameView<'a>),
+}
+
+impl Target<'_> {
+    /// What `name` is an alias for; `None` if that is too long to be a name.
+    pub(crate) fn name(self, name: NameView<'_>) -> Option<Name> {
+        match self {
+            Self::Cname(target) => Some(target.to_name()),
+            Self::Dname(kept, target) => join(name.labels().take(kept), target),
+        }
+    }
+}
+
+/// What the answer section says about `name`. A real CNAME is preferred to one made from a DNAME.
+pub(crate) fn step<'a>(message: &Message<'a>, name: NameView<'_>, rtype: RecordType) -> Step<'a> {
+    let mut dname = None;
+    let mut cname = None;
+    for record in message.records(Section::Answer).filter(|r| r.class == Class::IN) {
+        match record.data() {
+            _ if is_wanted(&record, name, rtype) => return Step::Data,
+            // Of two CNAMEs at one name the first counts (RFC 2181 §10.1 allows only one).
+            RData::Cname(target) if cname.is_none() && record.owner == name => {
+                cname = Some((target, record.ttl));
+            }
+            RData::Dname(target) if dname.is_none() && is_below(name, record.owner) => {
+                dname = Some((record.owner, target, record.ttl));
+            }
+            _ => {}
+        }
+    }
+    if let Some((target, ttl)) = cname {
+        return Step::Alias { target: Target::Cname(target), ttl_s: cap(ttl) };
+    }
+    let Some((owner, target, ttl)) = dname else { return Step::End };
+    // It is below the owner, so it has more labels.
+    let kept = name.label_count().saturating_sub(owner.label_count());
+    Step::Alias { target: Target::Dname(kept, target), ttl_s: cap(ttl) }
+}
+
+/// Below, and not the same (RFC 6672 §2.3).
+fn is_below(name: NameView<'_>, owner: NameView<'_>) -> bool {
+    name.label_count() > owner.label_count() && name.is_at_or_below(owner)
+}
+
+/// Whether this record is one of those asked for.
+fn is_wanted(record: &Record<'_>, name: NameView<'_>, rtype: RecordType) -> bool {
+    (record.rtype == rtype || rtype == RecordType::ANY)
+        && record.class == Class::IN
+        && record.owner == name
+}
+
+/// The records of `rtype` at `name`.
+pub(crate) fn rrset<'a>(
+    message: &Message<'a>,
+    name: NameView<'a>,
+    rtype: RecordType,
+) -> impl Iterator<Item = Record<'a>> + Clone {
+    let records = message.records(Section::Answer);
+    records.filter(move |record| is_wanted(record, name, rtype))
+}
+
+/// The least TTL of an RRset (RFC 2181 §5.2), capped.
+pub(crate) fn least_ttl_s<'a>(records: impl Iterator<Item = Record<'a>>) -> u32 {
+    // A TTL with the top bit set is a large positive one (RFC 8767 §4).
+    records.map(|r| r.ttl).min().map_or(0, cap)
+}
+
+fn cap(ttl: u32) -> u32 {
+    ttl.min(TTL_MAX_S)
+}
+
+/// What the authority section says about a name without an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Negative {
+    /// For how long that holds, seconds; 0 without an SOA of the name's zone (RFC 2308 §5).
+    pub(crate) ttl_s: u32,
+    /// There is an SOA of a zone that `name` is in.
+    pub(crate) has_soa: bool,
+    /// There is no SOA, but servers of another zone to ask.
+    pub(crate) is_referral: bool,
+}
+
+/// Reads the authority section for `name`.
+pub(crate) fn negative(message: &Message<'_>, name: NameView<'_>) -> Negative {
+    let mut authority = message.records(Section::Authority).filter(|r| r.class == Class::IN);
+    let soa = authority.clone().find_map(|record| match record.data() {
+        RData::Soa(Soa { minimum, .. }) if name.is_at_or_below(record.owner) => {
+            Some(minimum.min(record.ttl).min(NEGATIVE_TTL_MAX_S))
+        }
+        _ => None,
+    });
+    let has_any_soa = authority.clone().any(|r| r.rtype == RecordType::SOA);
+    let has_ns = authority.any(|r| r.rtype == RecordType::NS);
+    let header = message.header();
+    let is_referral = has_ns && !has_any_soa && !header.aa && !header.ra;
+    Negative { ttl_s: soa.unwrap_or(0), has_soa: soa.is_some(), is_referral }
+}
+
+/// What a response code that is no answer means.
+pub(crate) fn failure(rcode: crate::message::Rcode) -> Failure {
+    use crate::message::Rcode;
+    match rcode {
+        Rcode::SERVFAIL => Failure::ServFail,
+        Rcode::REFUSED => Failure::Refused,
+        Rcode::FORMERR => Failure::FormErr,
+        Rcode::NOTIMP => Failure::NotImp,
+        Rcode(other) => Failure::Rcode(other),
+    }
+}

@@ -1,0 +1,393 @@
+//! [`ServerAddress`], what is known of each server, and its pool of sockets.
+//!
+//! A server has a few UDP sockets, each with a port of its own, that queries share: a socket per
+//! query would cost a system call more, one socket would make replies easy to forge (RFC 5452 §9.2).
+//! Each is used at random, for a while, and then given up for a new port.
+
+use core::net::{IpAddr, SocketAddr};
+
+use bringup_core::client::Rng;
+use bringup_core::time::{Duration, Instant};
+
+/// How many servers are used; further ones are ignored.
+pub const MAX_SERVERS: usize = 8;
+/// The most sockets per server.
+pub const MAX_SOCKETS_PER_SERVER: usize = 16;
+/// The port of DNS.
+pub const PORT: u16 = 53;
+
+/// The least and the most time that a server is given to answer, however fast or slow it was.
+const TIMEOUT_MIN: Duration = Duration::from_millis(250);
+const TIMEOUT_MAX: Duration = Duration::from_secs(5);
+/// What is assumed of a server that has never answered.
+const TIMEOUT_FIRST: Duration = Duration::from_millis(500);
+/// For how long a server that did not answer is asked last ...
+const SHUNNED: Duration = Duration::from_secs(5);
+/// ... doubled with each failure in a row, to at most this.
+const SHUNNED_MAX: Duration = Duration::from_secs(60);
+/// How long a server that could not read EDNS is asked without (RFC 6891 §6.2.2: "brief").
+const PLAIN_FOR: Duration = Duration::from_secs(15 * 60);
+/// A socket that nobody waits on is given up after so many sends ...
+const SOCKET_USES: u8 = 64;
+/// ... or so long after it was opened ...
+const SOCKET_AGE: Duration = Duration::from_secs(120);
+/// ... and closed when it was not used for so long.
+const SOCKET_IDLE: Duration = Duration::from_secs(30);
+
+/// A server: where it listens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ServerAddress {
+    /// Address and port; a link-local IPv6 address with its scope.
+    pub address: SocketAddr,
+}
+
+impl From<SocketAddr> for ServerAddress {
+    fn from(address: SocketAddr) -> Self {
+        Self { address }
+    }
+}
+
+impl From<IpAddr> for ServerAddress {
+    /// The server at port 53 of this address.
+    fn from(address: IpAddr) -> Self {
+        Self { address: SocketAddr::new(address, PORT) }
+    }
+}
+
+/// One of the resolver's servers. It keeps its number while it is in the list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct ServerId(u8);
+
+impl ServerId {
+    pub(crate) fn index(self) -> usize {
+        usize::from(self.0)
+    }
+
+    /// The server that a socket belongs to, whether or not there is one.
+    pub(crate) fn of_socket(socket: u8) -> Self {
+        Self(socket / 16)
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum SocketState {
+    Closed,
+    /// Given up; the platform has yet to be told.
+    Closing,
+    Open,
+}
+
+#[derive(Clone, Copy)]
+struct Socket {
+    state: SocketState,
+    uses: u8,
+    /// Attempts whose reply would arrive here.
+    waiting: u16,
+    opened_at: Instant,
+    used_at: Instant,
+}
+
+impl Socket {
+    const CLOSED: Self = Self {
+        state: SocketState::Closed,
+        uses: 0,
+        waiting: 0,
+        opened_at: Instant::ZERO,
+        used_at: Instant::ZERO,
+    };
+}
+
+/// What is known of a server.
+pub(crate) struct Server {
+    pub(crate) address: SocketAddr,
+    /// The smoothed round trip; `None` until it was measured.
+    round_trip: Option<Duration>,
+    /// Failures in a row.
+    failures: u8,
+    /// Until when it is asked after the others.
+    shunned_until: Option<Instant>,
+    /// Until when it is asked without EDNS.
+    plain_until: Option<Instant>,
+    sockets: [Socket; MAX_SOCKETS_PER_SERVER],
+}
+
+impl Server {
+    fn new(address: SocketAddr) -> Self {
+        Self {
+            address,
+            round_trip: None,
+            failures: 0,
+            shunned_until: None,
+            plain_until: None,
+            sockets: [Socket::CLOSED; MAX_SOCKETS_PER_SERVER],
+        }
+    }
+
+    /// How long to wait for an answer to the `sends`-th send (1 is the first): five times the mean
+    /// round trip, doubled with each send.
+    pub(crate) fn timeout(&self, sends: u8) -> Duration {
+        let base = self.round_trip.map_or(TIMEOUT_FIRST, |mean| mean * 5);
+        let doubled = base.max(TIMEOUT_MIN) * (1 << sends.saturating_sub(1).min(8));
+        doubled.min(TIMEOUT_MAX)
+    }
+
+    /// It answered. `round_trip` only where it is certain which send was answered (RFC 1035 §7.3).
+    pub(crate) fn note_answer(&mut self, round_trip: Option<Duration>) {
+        self.failures = 0;
+        self.shunned_until = None;
+        if let Some(sample) = round_trip {
+            let mean = self.round_trip.map_or(sample, |mean| (mean * 7 + sample) / 8);
+            self.round_trip = Some(mean);
+        }
+    }
+
+    /// It did not answer, or could not be reached.
+    pub(crate) fn note_failure(&mut self, now: Instant) {
+        let span = SHUNNED * (1 << self.failures.min(8));
+        self.shunned_until = Some(now + span.min(SHUNNED_MAX));
+        self.failures = self.failures.saturating_add(1);
+    }
+
+    /// It does not read EDNS.
+    pub(crate) fn note_plain(&mut self, now: Instant) {
+        self.plain_until = Some(now + PLAIN_FOR);
+    }
+
+    pub(crate) fn is_plain(&self, now: Instant) -> bool {
+        self.plain_until.is_some_and(|until| now < until)
+    }
+
+    pub(crate) fn is_shunned(&self, now: Instant) -> bool {
+        self.shunned_until.is_some_and(|until| now < until)
+    }
+}
+
+/// The list of servers, and all sockets.
+pub(crate) struct Servers {
+    slots: [Option<Server>; MAX_SERVERS],
+    /// The numbers of the servers, in the order of the list.
+    order: [Option<ServerId>; MAX_SERVERS],
+    /// Sockets left of servers that are gone, by server number, a bit each: to be closed.
+    closing: [u16; MAX_SERVERS],
+    /// Whether there may be a socket to close.
+    close_due: bool,
+    sockets_per_server: u8,
+}
+
+impl Servers {
+    pub(crate) fn new(sockets_per_server: u8) -> Self {
+        Self {
+            slots: [const { None }; MAX_SERVERS],
+            order: [None; MAX_SERVERS],
+            closing: [0; MAX_SERVERS],
+            close_due: false,
+            sockets_per_server: sockets_per_server.clamp(1, 16),
+        }
+    }
+
+    /// Takes a new list. A server that stays keeps its number, its sockets and what is known of it.
+    /// Gives out the numbers that mean another server now, or none, as bits.
+    pub(crate) fn replace(&mut self, list: &[ServerAddress]) -> u8 {
+        let mut gone = 0;
+        for (number, slot) in (0u8..).zip(&mut self.slots) {
+            let stays = slot.as_ref().is_none_or(|s| list.iter().any(|n| n.address == s.address));
+            if stays {
+                continue;
+            }
+            gone |= 1 << number;
+            let sockets = slot.take().map_or([Socket::CLOSED; 16], |server| server.sockets);
+            let open = (0u8..).zip(&sockets).filter(|(_, s)| s.state != SocketState::Closed);
+            let bits = open.fold(0, |bits, (n, _)| bits | 1u16 << n);
+            if let Some(closing) = self.closing.get_mut(usize::from(number)) {
+                *closing |= bits;
+                self.close_due = true;
+            }
+        }
+        self.order = [None; MAX_SERVERS];
+        let mut places = self.order.iter_mut();
+        for (i, new) in list.iter().enumerate() {
+            if list.iter().take(i).any(|earlier| earlier == new) {
+                continue;
+            }
+            let same = |s: &Option<Server>| s.as_ref().is_some_and(|s| s.address == new.address);
+            let known = self.slots.iter().position(same);
+            let number = known.or_else(|| self.slots.iter().position(Option::is_none));
+            // The first eight find a place; a device that is told of sixteen uses eight of them.
+            let (Some(number), Some(place)) = (number, places.next()) else { break };
+            if let Some(slot @ None) = self.slots.get_mut(number) {
+                *slot = Some(Server::new(new.address));
+            }
+            *place = u8::try_from(number).ok().map(ServerId);
+        }
+        gone
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.order.iter().all(Option::is_none)
+    }
+
+    /// The servers in the order of the list.
+    pub(crate) fn in_order(&self) -> impl Iterator<Item = (ServerId, &Server)> {
+        self.order.iter().flatten().filter_map(|&id| Some((id, self.get(id)?)))
+    }
+
+    pub(crate) fn get(&self, id: ServerId) -> Option<&Server> {
+        self.slots.get(id.index())?.as_ref()
+    }
+
+    pub(crate) fn get_mut(&mut self, id: ServerId) -> Option<&mut Server> {
+        self.slots.get_mut(id.index())?.as_mut()
+    }
+
+    fn socket(&self, socket: u8) -> Option<&Socket> {
+        self.get(ServerId::of_socket(socket))?.sockets.get(usize::from(socket % 16))
+    }
+
+    fn socket_mut(&mut self, socket: u8) -> Option<&mut Socket> {
+        self.get_mut(ServerId::of_socket(socket))?.sockets.get_mut(usize::from(socket % 16))
+    }
+
+    /// Whether the platform was asked to open this socket.
+    pub(crate) fn is_open(&self, socket: u8) -> bool {
+        self.socket(socket).is_some_and(|s| s.state == SocketState::Open)
+    }
+
+    /// A socket of `server` for a new attempt, which counts as waiting on it. One that has been used
+    /// enough, and that nobody waits on, is to be opened anew.
+    pub(crate) fn take_socket(&mut self, server: ServerId, now: Instant, rng: &mut dyn Rng) -> u8 {
+        let pick = u8::try_from(rng.below(u64::from(self.sockets_per_server))).unwrap_or(0);
+        let number = server.0 * 16 + pick;
+        if let Some(socket) = self.socket_mut(number) {
+            let old = socket.uses >= SOCKET_USES || now >= socket.opened_at + SOCKET_AGE;
+            if socket.state == SocketState::Open && socket.waiting == 0 && old {
+                socket.state = SocketState::Closed;
+            }
+            socket.waiting += 1;
+            socket.uses = socket.uses.saturating_add(1);
+            socket.used_at = now;
+        }
+        number
+    }
+
+    /// An attempt no longer waits on this socket.
+    pub(crate) fn leave_socket(&mut self, socket: u8, now: Instant) {
+        if let Some(socket) = self.socket_mut(socket) {
+            socket.waiting = socket.waiting.saturating_sub(1);
+            socket.used_at = now;
+        }
+    }
+
+    /// Notes that the platform is being asked to open this socket.
+    pub(crate) fn set_open(&mut self, number: u8, now: Instant) {
+        if let Some(socket) = self.socket_mut(number) {
+            socket.state = SocketState::Open;
+            socket.uses = 0;
+            socket.opened_at = now;
+        }
+        // Opening an index closes what was open under it.
+        let server = ServerId::of_socket(number);
+        if let Some(closing) = self.closing.get_mut(server.index()) {
+            *closing &= !(1 << (number % 16));
+        }
+    }
+
+    /// Notes that the platform could not open this socket.
+    pub(crate) fn set_closed(&mut self, number: u8) {
+        if let Some(socket) = self.socket_mut(number) {
+            socket.state = SocketState::Closed;
+        }
+    }
+
+    /// The next socket that the platform is to close; it counts as closed from here on.
+    pub(crate) fn next_to_close(&mut self) -> Option<u8> {
+        if !self.close_due {
+            return None;
+        }
+        for (server, closing) in (0u8..).zip(&mut self.closing) {
+            if *closing != 0 {
+                let bit = u8::try_from(closing.trailing_zeros()).unwrap_or(0);
+                *closing &= *closing - 1;
+                return Some(server * 16 + bit);
+            }
+        }
+        for (server, slot) in (0u8..).zip(&mut self.slots) {
+            let sockets = slot.iter_mut().flat_map(|server| &mut server.sockets);
+            for (n, socket) in (0u8..).zip(sockets) {
+                if socket.state == SocketState::Closing {
+                    socket.state = SocketState::Closed;
+                    return Some(server * 16 + n);
+                }
+            }
+        }
+        self.close_due = false;
+        None
+    }
+
+    /// Gives up sockets that have been idle; says when to look again.
+    pub(crate) fn retire_idle(&mut self, now: Instant) -> Option<Instant> {
+        let mut next = None;
+        for socket in self.slots.iter_mut().flatten().flat_map(|server| &mut server.sockets) {
+            if socket.state != SocketState::Open || socket.waiting > 0 {
+                continue;
+            }
+            let at = socket.used_at + SOCKET_IDLE;
+            if at <= now {
+                socket.state = SocketState::Closing;
+                self.close_due = true;
+            } else {
+                next = Some(next.map_or(at, |next: Instant| next.min(at)));
+            }
+        }
+        next
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use core::net::Ipv4Addr;
+
+    fn address(last: u8) -> ServerAddress {
+        IpAddr::from(Ipv4Addr::new(192, 0, 2, last)).into()
+    }
+
+    #[test]
+    fn timeouts_follow_the_round_trip_and_double() {
+        let mut server = Server::new(address(1).address);
+        let ms = |server: &Server, sends| server.timeout(sends).as_millis();
+        assert_eq!([1, 2, 3, 9].map(|n| ms(&server, n)), [500, 1_000, 2_000, 5_000]);
+        server.note_answer(Some(Duration::from_millis(1)));
+        assert_eq!([1, 2, 3].map(|n| ms(&server, n)), [250, 500, 1_000]);
+        server.note_answer(Some(Duration::from_millis(801)));
+        assert_eq!(ms(&server, 1), 505, "the mean of 7 x 1 ms and 801 ms is 101 ms");
+        server.note_answer(None);
+        assert_eq!(ms(&server, 1), 505);
+    }
+
+    #[test]
+    fn a_failing_server_is_shunned_for_longer_each_time() {
+        let mut server = Server::new(address(1).address);
+        let mut spans = [0; 6];
+        for span in &mut spans {
+            server.note_failure(Instant::ZERO);
+            *span = server.shunned_until.unwrap_or_default().as_micros() / 1_000_000;
+        }
+        assert_eq!(spans, [5, 10, 20, 40, 60, 60]);
+        server.note_answer(None);
+        assert!(!server.is_shunned(Instant::ZERO));
+    }
+
+    #[test]
+    fn sixteen_servers_are_eight_and_a_list_keeps_what_stays() {
+        let mut servers = Servers::new(4);
+        let sixteen: [ServerAddress; 16] =
+            core::array::from_fn(|n| address(u8::try_from(n).unwrap()));
+        assert_eq!(servers.replace(&sixteen), 0);
+        assert_eq!(servers.in_order().count(), MAX_SERVERS);
+        assert_eq!(servers.replace(&[address(3), address(3), address(90)]), 0b1111_0111);
+        let numbers = servers.in_order().map(|(id, s)| (id.0, s.address));
+        assert!(numbers.eq([(3, address(3).address), (0, address(90).address)]));
+        servers.replace(&[]);
+        assert!(servers.is_empty());
+    }
+}

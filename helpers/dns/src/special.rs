@@ -1,0 +1,210 @@
+//! Names with a fixed meaning, which no server is asked for (RFC 6761 §6, RFC 6762 §22.1), and
+//! addresses that are written where a name is expected.
+
+use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use bringup_core::wire::Writer;
+
+use crate::name::{Name, NameView};
+use crate::record::{RData, RecordType};
+
+/// What is known of a name without asking.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Fixed {
+    /// This record.
+    Record(RData<'static>),
+    /// The name exists, but has nothing of that type.
+    NoData,
+    /// There is no such name.
+    NxDomain,
+}
+
+/// `localhost.` in wire form.
+const LOCALHOST: NameView<'static> = NameView::of_checked(b"\x09localhost\0");
+
+/// What is known of `name` in any case. `local_to_servers` lets `.local` be asked of servers.
+pub(crate) fn fixed(
+    name: NameView<'_>,
+    rtype: RecordType,
+    local_to_servers: bool,
+) -> Option<Fixed> {
+    let below = |labels: &[&str]| ends_in(name, labels);
+    if below(&["localhost"]) {
+        return Some(match rtype {
+            RecordType::A => Fixed::Record(RData::A(Ipv4Addr::LOCALHOST)),
+            RecordType::AAAA => Fixed::Record(RData::Aaaa(Ipv6Addr::LOCALHOST)),
+            _ => Fixed::NoData,
+        });
+    }
+    // RFC 6761 §6.4, RFC 7686 §2, RFC 9476 §2.
+    if below(&["invalid"]) || below(&["onion"]) || below(&["alt"]) {
+        return Some(Fixed::NxDomain);
+    }
+    // RFC 6762 §22.1: these belong to multicast DNS.
+    let link_local = || {
+        let v6 = ["8", "9", "a", "b"].iter().any(|n| below(&[n, "e", "f", "ip6", "arpa"]));
+        below(&["local"]) || below(&["254", "169", "in-addr", "arpa"]) || v6
+    };
+    if !local_to_servers && link_local() {
+        return Some(Fixed::NxDomain);
+    }
+    if is_loopback_reverse(name) {
+        return Some(match rtype {
+            RecordType::PTR => Fixed::Record(RData::Ptr(LOCALHOST)),
+            _ => Fixed::NoData,
+        });
+    }
+    None
+}
+
+/// Whether the last labels of `name` are these, case ignored.
+fn ends_in(name: NameView<'_>, labels: &[&str]) -> bool {
+    let Some(extra) = name.label_count().checked_sub(labels.len()) else { return false };
+    let tail = name.labels().skip(extra);
+    tail.zip(labels).all(|(a, b)| a.eq_ignore_ascii_case(b.as_bytes()))
+}
+
+/// Whether this is the reverse name of 127/8 or of ::1.
+fn is_loopback_reverse(name: NameView<'_>) -> bool {
+    let v4 = name.label_count() == 6 && ends_in(name, &["127", "in-addr", "arpa"]);
+    let v6 = name.label_count() == 34 && ends_in(name, &["ip6", "arpa"]) && {
+        let mut nibbles = name.labels().take(32);
+        nibbles.next() == Some(b"1".as_slice()) && nibbles.all(|nibble| nibble == b"0")
+    };
+    v4 || v6
+}
+
+/// An address where a name is expected.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Literal {
+    pub(crate) address: IpAddr,
+    /// The interface of a link-local address, 0 if none is given.
+    pub(crate) scope_id: u32,
+}
+
+/// What a text with an address in it may be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Text {
+    /// An address.
+    Literal(Literal),
+    /// An address with the name of an interface, which this library cannot look up.
+    ScopeName,
+    /// Not an address.
+    Name,
+}
+
+/// Reads `192.0.2.1`, `2001:db8::1`, `fe80::1%2`. Nothing shorter, nothing octal or hexadecimal:
+/// `1.2.3` and `0x7f.1` are names.
+pub(crate) fn literal(text: &str) -> Text {
+    if let Ok(v4) = text.parse::<Ipv4Addr>() {
+        return Text::Literal(Literal { address: v4.into(), scope_id: 0 });
+    }
+    let (address, scope) = match text.split_once('%') {
+        Some((address, scope)) => (address, Some(scope)),
+        None => (text, None),
+    };
+    let Ok(v6) = address.parse::<Ipv6Addr>() else { return Text::Name };
+    let is_number = |s: &str| !s.is_empty() && s.bytes().all(|b| b.is_ascii_digit());
+    match scope {
+        None => Text::Literal(Literal { address: v6.into(), scope_id: 0 }),
+        Some(scope) => match scope.parse() {
+            Ok(scope_id) if is_number(scope) => {
+                Text::Literal(Literal { address: v6.into(), scope_id })
+            }
+            _ => Text::ScopeName,
+        },
+    }
+}
+
+/// The address that the labels of a name spell: an address is never sent as a question.
+pub(crate) fn literal_name(name: &Name) -> Option<Literal> {
+    if name.view().label_count() != 4 {
+        return None;
+    }
+    let mut text = [0; 15];
+    let mut w = Writer::new(&mut text);
+    for (i, label) in name.view().labels().enumerate() {
+        if i > 0 {
+            w.u8(b'.').ok()?;
+        }
+        w.bytes(label).ok()?;
+    }
+    let address: Ipv4Addr = core::str::from_utf8(w.written()).ok()?.parse().ok()?;
+    Some(Literal { address: address.into(), scope_id: 0 })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rule_38_and_56_special_names() {
+        use Fixed::{NoData, NxDomain, Record};
+        let (a, aaaa, ptr, txt) =
+            (RecordType::A, RecordType::AAAA, RecordType::PTR, RecordType::TXT);
+        let one = "1.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.ip6.arpa";
+        let two = "2.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.ip6.arpa";
+        let v4 = Record(RData::A(Ipv4Addr::LOCALHOST));
+        let v6 = Record(RData::Aaaa(Ipv6Addr::LOCALHOST));
+        let localhost = Record(RData::Ptr(LOCALHOST));
+        for (name, rtype, expected) in [
+            ("localhost", a, Some(v4)),
+            ("LocalHost", aaaa, Some(v6)),
+            ("a.b.localhost", a, Some(v4)),
+            ("localhost", txt, Some(NoData)),
+            ("notlocalhost", a, None),
+            ("localhost.example", a, None),
+            ("x.invalid", a, Some(NxDomain)),
+            ("x.onion", a, Some(NxDomain)),
+            ("x.alt", a, Some(NxDomain)),
+            ("printer.local", a, Some(NxDomain)),
+            ("4.3.254.169.in-addr.arpa", ptr, Some(NxDomain)),
+            ("1.b.e.f.ip6.arpa", ptr, Some(NxDomain)),
+            ("1.c.e.f.ip6.arpa", ptr, None),
+            ("1.0.168.192.in-addr.arpa", ptr, None),
+            ("1.0.0.127.in-addr.arpa", ptr, Some(localhost)),
+            ("1.0.0.127.in-addr.arpa", a, Some(NoData)),
+            (one, ptr, Some(localhost)),
+            (two, ptr, None),
+            ("home.arpa", a, None),
+            ("x.test", a, None),
+            ("x.example", a, None),
+        ] {
+            let parsed = Name::from_text(name).unwrap();
+            assert_eq!(fixed(parsed.view(), rtype, false), expected, "{name} {rtype}");
+        }
+        let local = Name::from_text("printer.local").unwrap();
+        assert_eq!(fixed(local.view(), a, true), None);
+    }
+
+    #[test]
+    fn rule_41_addresses_are_strict() {
+        let v4 = |a, b, c, d| {
+            Text::Literal(Literal { address: Ipv4Addr::new(a, b, c, d).into(), scope_id: 0 })
+        };
+        let fe80 = Ipv6Addr::new(0xFE80, 0, 0, 0, 0, 0, 0, 1);
+        let v6 = |scope_id| Text::Literal(Literal { address: fe80.into(), scope_id });
+        for (text, expected) in [
+            ("192.0.2.1", v4(192, 0, 2, 1)),
+            ("1.2.3", Text::Name),
+            ("0x7f.1", Text::Name),
+            ("0177.0.0.1", Text::Name),
+            ("256.0.0.1", Text::Name),
+            ("fe80::1", v6(0)),
+            ("fe80::1%2", v6(2)),
+            ("fe80::1%eth0", Text::ScopeName),
+            ("fe80::1%", Text::ScopeName),
+            ("fe80::1%+2", Text::ScopeName),
+            ("fe80::1%99999999999999999999", Text::ScopeName),
+            ("[::1]", Text::Name),
+            ("example.org", Text::Name),
+        ] {
+            assert_eq!(literal(text), expected, "{text}");
+        }
+        for (name, is_literal) in [("1.2.3.4.", true), ("1.2.3.4.5", false), (r"1\.2.3.4.5", false)]
+        {
+            let name = Name::from_text(name).unwrap();
+            assert_eq!(literal_name(&name).is_some(), is_literal, "{name}");
+        }
+    }
+}

@@ -1,0 +1,315 @@
+//! What is believed: votes, eras, steps of the wall clock, staleness.
+
+extern crate std;
+
+use std::vec;
+use std::vec::Vec;
+
+use super::world::{Answer, BUILD, Fake, SECOND, World};
+use crate::client::{Config, Event, Source, Verdict};
+use crate::clock::ClockState;
+use crate::discipline::{Adjust, Wall};
+use bringup_core::client::{Client, Host, Input};
+use bringup_core::time::{Duration, Instant, Utc};
+
+#[test]
+fn c2_votes() {
+    for (row, ahead, expected, state) in [
+        ("openntpd, ntpsec: a bad first of four", &[3600, 0, 0, 0][..], 0, ClockState::Confirmed),
+        ("a bad last", &[0, 0, 0, 3600], 0, ClockState::Confirmed),
+        ("busybox: two against two", &[0, 0, 3600, 3600], 0, ClockState::Provisional),
+        ("two against two, in turn", &[0, 3600, 0, 3600], 0, ClockState::Provisional),
+        ("one against one", &[0, 3600], 0, ClockState::Provisional),
+        ("three bad", &[3600, 3600, 0, 3600], 3600, ClockState::Confirmed),
+    ] {
+        let fakes: Vec<_> = ahead.iter().map(|&s| Fake::ahead_s(s)).collect();
+        let mut world = World::started(&fakes);
+        world.run_s(200);
+        assert_eq!(world.ahead_ns(), Some(expected * 1_000_000_000), "{row}");
+        assert_eq!(world.client.state(), state, "{row}");
+        world.assert_polite();
+    }
+}
+
+#[test]
+fn c2_an_outvoted_server_is_reported() {
+    let mut world = World::new(&[Fake::ahead_s(3600), Fake::good(), Fake::good()]);
+    world.client.probe(&mut world.outside.cx(), 1);
+    world.run_s(10);
+    let verdicts = [0, 1, 2].map(|n| world.verdict(n));
+    assert_eq!(verdicts, [Verdict::Outvoted, Verdict::Ok, Verdict::Ok]);
+    assert_eq!(world.outside.sent.len(), 3);
+    assert!(world.outside.events.last().is_some_and(|e| e.1 == Event::ProbeDone));
+    assert_eq!(world.count(|e| matches!(e, Event::Report { .. })), 3);
+    assert_eq!(world.count(|e| matches!(e, Event::Adjust(_))), 0, "a probe sets nothing");
+    assert_eq!(world.client.poll_timeout().map(|t| t > Instant::from_micros(SECOND)), Some(true));
+}
+
+#[test]
+fn a_probe_of_silent_and_good_servers_ends() {
+    let mut world = World::new(&[Fake::that(Answer::Nothing), Fake::good()]);
+    world.client.probe(&mut world.outside.cx(), 4);
+    world.run_s(60);
+    assert_eq!(world.count(|e| *e == Event::ProbeDone), 1);
+    assert_eq!([0, 1].map(|n| world.verdict(n)), [Verdict::NoReply, Verdict::Ok]);
+    assert_eq!(world.client.counters().accepted, 4);
+    world.assert_polite();
+}
+
+#[test]
+fn c2_the_address_of_a_name_alone_does_not_confirm() {
+    let mut world = World::with(Config::new(BUILD), &[Fake::good()], Source::Name);
+    world.start();
+    world.run_s(3_600);
+    assert_eq!(world.client.state(), ClockState::Provisional);
+}
+
+#[test]
+fn m5_a_step_of_the_wall_clock_never_enters_the_time() {
+    let mut world = World::started(&[Fake::good()]);
+    world.run_us(10_000);
+    world.outside.wall_ahead_ns = -50 * 365 * 86_400 * 1_000_000_000;
+    world.run_us(10_000);
+    let report = world.client.report(&world.outside.cx(), 0).unwrap().sample.unwrap();
+    assert_eq!(report.delay_ns, 20_000_000);
+    assert_eq!(world.ahead_ns(), Some(0));
+    assert_eq!(
+        report.offset_ns,
+        50 * 365 * 86_400 * 1_000_000_000,
+        "against the clock as it is now"
+    );
+    assert_eq!(world.client.offset_ns(&world.outside.cx()), Some(report.offset_ns));
+}
+
+#[test]
+fn m3_a_client_in_1970_and_a_server_in_2040() {
+    let mut world = World::new(&[Fake::good(), Fake::good()]);
+    world.outside.truth = Utc::from_unix_secs(2_210_000_000);
+    world.outside.wall_ahead_ns = -world.outside.truth.as_unix_nanos();
+    world.start();
+    world.run_s(10);
+    assert_eq!(world.client.state(), ClockState::Confirmed);
+    assert_eq!(world.ahead_ns(), Some(0));
+    let first = world.outside.events.iter().find_map(|e| match e.1 {
+        Event::Adjust(adjust) => Some(adjust),
+        _ => None,
+    });
+    assert_eq!(first, Some(Adjust::Step { offset_ns: 2_210_000_000_000_000_000 }));
+}
+
+#[test]
+fn m3_polling_goes_on_through_the_start_of_era_1() {
+    let mut world = World::new(&[Fake::good(), Fake::good()]);
+    world.outside.truth = Utc::from_unix_secs(2_085_978_496 - 1_000);
+    world.start();
+    for _ in 0..40 {
+        world.run_s(50);
+        assert_eq!(world.ahead_ns(), Some(0));
+    }
+    assert_eq!(world.discards, []);
+}
+
+#[test]
+fn a13_a_server_of_1999_gives_no_time() {
+    let mut world = World::started(&[Fake::ahead_s(-860_000_000), Fake::good(), Fake::good()]);
+    world.run_s(20);
+    assert_eq!((world.client.state(), world.ahead_ns()), (ClockState::Confirmed, Some(0)));
+    assert_eq!(world.discards[0].name(), "below-floor");
+}
+
+#[test]
+fn the_offset_is_biased_by_half_the_asymmetry_and_bounded() {
+    let uneven = Fake { out_us: 40_000, home_us: 10_000, ..Fake::good() };
+    let mut world = World::started(&[uneven]);
+    world.run_s(1);
+    assert_eq!(world.ahead_ns(), Some(15_000_000));
+    let now = Instant::from_micros(world.outside.now_us);
+    assert!(
+        world.client.utc(now).unwrap().error_ns >= 15_000_000,
+        "the truth lies within the bound"
+    );
+}
+
+#[test]
+fn systemd_14404_whole_seconds_do_not_make_the_clock_jump() {
+    let coarse = Fake::that(Answer::Changed(|reply| {
+        let second =
+            crate::timestamp::Timestamp::from_bits(reply.transmit.to_bits() & !0xFFFF_FFFF);
+        (reply.receive, reply.transmit, reply.precision) = (second, second, 0);
+    }));
+    let mut world = World::started(&[coarse]);
+    world.outside.wall_ahead_ns = 0;
+    world.run_s(3_600);
+    assert_eq!(world.client.state(), ClockState::Confirmed);
+    assert_eq!(world.count(|e| matches!(e, Event::Adjust(Adjust::Step { .. }))), 0);
+    assert!(world.ahead_ns().unwrap().abs() < 1_000_000_000);
+}
+
+#[test]
+fn c4_panic_limit_survives_a_restart() {
+    let config = Config { wall: Wall::Running, ..Config::new(BUILD) };
+    let mut world = World::with(config, &[Fake::ahead_s(3600), Fake::ahead_s(3600)], Source::Dhcp);
+    world.start();
+    world.run_s(100);
+    assert_eq!(world.count(|e| matches!(e, Event::Adjust(_))), 0, "the daemon-restart attack");
+    assert!(world.count(|e| matches!(e, Event::PanicLimit { .. })) > 0);
+
+    let mut world = World::started(&[Fake::good(), Fake::good()]);
+    world.run_s(100);
+    world.outside.fakes = vec![Fake::ahead_s(3600), Fake::ahead_s(3600)];
+    world.run_s(100);
+    world.client.stop();
+    world.start();
+    world.run_s(3_600);
+    assert_eq!(world.ahead_ns(), Some(0), "not believed, not after a restart either");
+    assert!(world.count(|e| matches!(e, Event::PanicLimit { .. })) > 0);
+    assert_eq!(world.client.state(), ClockState::Provisional);
+    world.client.forget();
+    world.run_s(3_600);
+    assert_eq!(world.ahead_ns(), Some(3_600_000_000_000), "somebody has said so");
+}
+
+#[test]
+fn several_servers_correct_what_one_alone_has_confirmed() {
+    let late = Fake::that(Answer::GoodAfter(2));
+    let mut world = World::started(&[Fake::ahead_s(3600), late.clone(), late.clone(), late]);
+    world.run_s(15);
+    assert_eq!(world.ahead_ns(), Some(3_600_000_000_000));
+    world.run_s(200);
+    assert_eq!((world.client.state(), world.ahead_ns()), (ClockState::Confirmed, Some(0)));
+    let hour_ahead = world.outside.truth.offset_by(3_000_000_000_000);
+    assert!(world.client.floor() < hour_ahead, "the floor did not follow the one");
+}
+
+#[test]
+fn c4_a_confirmed_time_is_not_moved_by_one_voice() {
+    let mut world = World::started(&vec![Fake::good(); 3]);
+    world.run_s(60);
+    world.outside.fakes[0].ahead_ns = 400_000_000_000;
+    for _ in 0..100 {
+        world.run_s(60);
+        assert_eq!(world.ahead_ns(), Some(0));
+    }
+    assert_eq!(world.client.state(), ClockState::Confirmed);
+}
+
+#[test]
+fn d2_a_confirmed_time_is_saved_at_once_and_hourly() {
+    let mut world = World::started(&[Fake::good(), Fake::good()]);
+    world.run_s(2 * 3_600 + 60);
+    let saved: Vec<_> = world
+        .outside
+        .events
+        .iter()
+        .filter_map(|e| match e.1 {
+            Event::SaveClock { utc } => Some((e.0, utc)),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(saved.len(), 3);
+    for (at_us, utc) in saved {
+        let truth = world.outside.truth.as_unix_nanos() + i64::try_from(at_us).unwrap() * 1_000;
+        let behind = truth - utc.as_unix_nanos();
+        assert!((60_000_000_000..61_000_000_000).contains(&behind), "with a slack: {behind}");
+    }
+    assert!(world.client.floor() > BUILD, "the floor rises with it");
+}
+
+#[test]
+fn what_is_known_goes_stale() {
+    let config = Config {
+        confirmed_for: Duration::from_secs(1_000),
+        valid_for: Duration::from_secs(2_000),
+        ..Config::new(BUILD)
+    };
+    let mut world = World::with(config, &[Fake::good(), Fake::good()], Source::Dhcp);
+    world.start();
+    world.run_s(60);
+    for fake in &mut world.outside.fakes {
+        fake.answer = Answer::Nothing;
+    }
+    world.run_s(2_500);
+    let states: Vec<_> = world
+        .outside
+        .events
+        .iter()
+        .filter_map(|e| match e.1 {
+            Event::StateChanged { to, .. } => Some(to),
+            _ => None,
+        })
+        .collect();
+    let (p, c, i) = (ClockState::Provisional, ClockState::Confirmed, ClockState::Invalid);
+    assert_eq!(states, [p, c, p, i]);
+    assert_eq!(world.ahead_ns(), None);
+    assert_eq!(world.count(|e| *e == Event::Exhausted), 1);
+}
+
+#[test]
+fn c3_the_shortest_way_of_a_burst_counts() {
+    let mut world = World::started(&[Fake { home_us: 150_000, ..Fake::good() }]);
+    world.run_s(1);
+    assert_eq!(world.ahead_ns(), Some(-70_000_000), "the first is cold");
+    world.outside.fakes[0].home_us = 10_000;
+    world.run_s(2);
+    assert_eq!(world.ahead_ns(), Some(0));
+    world.outside.fakes[0].home_us = 90_000;
+    world.run_s(4);
+    assert_eq!(world.ahead_ns(), Some(0), "a longer way does not displace it");
+}
+
+#[test]
+fn a_slew_widens_the_bound_until_the_next_sample() {
+    let mut world = World::started(&[Fake::good()]);
+    world.run_s(10);
+    let now = Instant::from_micros(world.outside.now_us);
+    let before = world.client.utc(now).unwrap().error_ns;
+    // The platform slews, and the monotonic clock goes with it.
+    let offset_ns = 15_000_000;
+    world.outside.truth = world.outside.truth.offset_by(-offset_ns);
+    world.client.applied(Adjust::Slew { offset_ns });
+    assert_eq!(world.client.utc(now).unwrap().error_ns, before + 15_000_000);
+    // Samples from before it would be nearer, but they are of a clock that is no more.
+    world.outside.fakes[0].home_us += 4_000;
+    world.run_s(100);
+    assert_eq!(world.client.state(), ClockState::Confirmed);
+    assert_eq!(world.ahead_ns(), Some(-2_000_000));
+}
+
+#[test]
+fn c4_a_server_alone_is_followed_when_it_insists() {
+    let mut world = World::started(&[Fake::good()]);
+    world.run_s(60);
+    world.outside.fakes[0].ahead_ns = 300_000_000_000;
+    world.run_s(64);
+    assert_eq!(world.ahead_ns(), Some(0), "not by its first word");
+    world.run_s(200);
+    assert_eq!(world.ahead_ns(), Some(300_000_000_000), "by its second");
+}
+
+#[test]
+fn a_server_that_fell_silent_has_no_vote() {
+    let mut world = World::started(&[Fake::good(), Fake::ahead_s(60)]);
+    world.run_s(60);
+    assert_eq!(world.client.state(), ClockState::Provisional);
+    world.outside.fakes[1].answer = Answer::Nothing;
+    world.run_s(20_000);
+    assert_eq!((world.client.state(), world.ahead_ns()), (ClockState::Confirmed, Some(0)));
+}
+
+#[test]
+fn a_receive_time_from_the_future_is_now() {
+    let mut world = World::started(&[Fake::good()]);
+    let sent = world.outside.sent[0];
+    world.outside.now_us += 15_000;
+    let utc = world.outside.truth.offset_by(5_007_500_000);
+    let t = crate::timestamp::Timestamp::from_utc(utc);
+    let face = crate::packet::Packet { stratum: 1, precision: -20, ..Default::default() };
+    let mut bytes = [0; 48];
+    let reply = crate::packet::Packet::request(sent.nonce).reply(&face, t, t);
+    reply.write(&mut bringup_core::wire::Writer::new(&mut bytes)).unwrap();
+    let received_at = Instant::from_micros(world.outside.now_us + 500_000);
+    let from = super::world::address(0);
+    let input = Input::Datagram { socket: sent.socket, from, bytes: &bytes, received_at };
+    assert_eq!(world.client.handle_input(&mut world.outside.cx(), input), Ok(()));
+    assert_eq!(world.ahead_ns(), Some(0));
+}

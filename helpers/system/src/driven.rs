@@ -1,0 +1,315 @@
+//! [`Driven`]: a sans-IO client with the sockets, the connections and the timer that it has on a loop.
+//!
+//! The client names its sockets and connections by small numbers; in the [`Stage`] those become
+//! handles of the platform, watched by the loop. One timer follows the client's
+//! [`poll_timeout`](Client::poll_timeout). After every call on the client [`drive`] is run, and
+//! nowhere else.
+
+use bringup_core::client::{Client, Cx, Input, MAX_PER_DRIVE, StreamInput, drive};
+use bringup_core::error::ErrorKind;
+use bringup_core::event_loop::{Ready, Registrar, SourceKey};
+use bringup_core::platform::{Platform, PlatformError};
+use bringup_core::poll::{Interest, Readiness};
+use bringup_core::timer::{NoSlot, Owner, TimerKey};
+
+use crate::ring::Ring;
+use crate::stage::{Connection, Kind, Socket, Stage, cx};
+
+/// How many datagrams one readiness takes from a socket before others have their turn.
+const MAX_PER_READY: usize = 16;
+
+/// Memory for one packet in each direction. 1472 octets is what an Ethernet frame carries of UDP.
+#[derive(Debug)]
+pub struct Buffers {
+    receive: [u8; 2048],
+    transmit: [u8; 1500],
+}
+
+impl Buffers {
+    /// Fresh memory.
+    pub const fn new() -> Self {
+        Self { receive: [0; 2048], transmit: [0; 1500] }
+    }
+}
+
+impl Default for Buffers {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// A client on a loop. Its socket numbers are below `SOCKETS`, those of its connections below `CONNS`.
+pub struct Driven<C: Client, P: Platform, const SOCKETS: usize, const CONNS: usize = 0> {
+    client: C,
+    sockets: [Option<Socket<P::Handle>>; SOCKETS],
+    conns: [Option<Connection<P::Handle>>; CONNS],
+    timer: Option<TimerKey>,
+    owner: Owner,
+    /// The interface that its sockets are bound to.
+    interface: Option<u32>,
+    /// As many as one drive can bring, so that none is lost: they are taken before the next.
+    events: Ring<C::Event, MAX_PER_DRIVE>,
+}
+
+impl<C, P, const SOCKETS: usize, const CONNS: usize> Driven<C, P, SOCKETS, CONNS>
+where
+    C: Client,
+    C::Event: Copy,
+    P: Platform,
+{
+    /// A client that has no place on a loop yet.
+    pub const fn new(client: C, owner: Owner) -> Self {
+        Self {
+            client,
+            sockets: [const { None }; SOCKETS],
+            conns: [const { None }; CONNS],
+            timer: None,
+            owner,
+            interface: None,
+            events: Ring::new(),
+        }
+    }
+
+    /// Binds the sockets that are opened from now on to an interface.
+    pub const fn set_interface(&mut self, interface: Option<u32>) {
+        self.interface = interface;
+    }
+
+    /// Takes a timer of the loop for the client; nothing happens if it has one.
+    pub fn register(&mut self, registrar: &mut Registrar<'_, P>) -> Result<(), NoSlot> {
+        if self.timer.is_none() {
+            self.timer = Some(registrar.add_timer(self.owner)?);
+        }
+        Ok(())
+    }
+
+    /// The client, to be looked at.
+    pub const fn client(&self) -> &C {
+        &self.client
+    }
+
+    /// Calls the client, then drives it.
+    pub fn call<R>(
+        &mut self,
+        registrar: &mut Registrar<'_, P>,
+        buffers: &mut Buffers,
+        f: impl FnOnce(&mut C, &mut Cx<'_>) -> R,
+    ) -> R {
+        self.call_with(registrar, &mut buffers.transmit, f)
+    }
+
+    fn call_with<R>(
+        &mut self,
+        registrar: &mut Registrar<'_, P>,
+        transmit: &mut [u8],
+        f: impl FnOnce(&mut C, &mut Cx<'_>) -> R,
+    ) -> R {
+        let result = f(&mut self.client, &mut cx(registrar));
+        self.drive(registrar, transmit);
+        result
+    }
+
+    /// What the client has said; to be taken after each call, before the next.
+    pub fn next_event(&mut self) -> Option<C::Event> {
+        self.events.pop()
+    }
+
+    /// Whether [`next_event`](Self::next_event) has something.
+    pub const fn has_events(&self) -> bool {
+        !self.events.is_empty()
+    }
+
+    /// Passes on what the loop found ready. Whether it was for this client.
+    pub fn handle(
+        &mut self,
+        registrar: &mut Registrar<'_, P>,
+        buffers: &mut Buffers,
+        ready: &Ready,
+    ) -> bool {
+        match *ready {
+            Ready::Timer { key, .. } if self.timer == Some(key) => {
+                self.call(registrar, buffers, C::handle_timeout);
+                true
+            }
+            Ready::Source { key, readiness, .. } => {
+                if let Some(socket) = number(&self.sockets, |socket| socket.key == key) {
+                    self.handle_socket(registrar, buffers, socket, key, readiness);
+                } else if let Some(conn) = number(&self.conns, |conn| conn.key == key) {
+                    self.handle_connection(registrar, buffers, conn, readiness);
+                } else {
+                    return false;
+                }
+                true
+            }
+            Ready::Timer { .. } => false,
+        }
+    }
+
+    fn handle_socket(
+        &mut self,
+        registrar: &mut Registrar<'_, P>,
+        buffers: &mut Buffers,
+        socket: u8,
+        key: SourceKey,
+        readiness: Readiness,
+    ) {
+        if readiness.invalid {
+            // Somebody closed it behind our back; its number may be another's by now.
+            if let Some(slot) = self.sockets.get_mut(usize::from(socket)) {
+                *slot = None;
+            }
+            registrar.remove_source(key);
+            let input = Input::SendFailed { socket, why: ErrorKind::NotFound };
+            self.input(registrar, &mut buffers.transmit, input);
+        } else {
+            self.receive(registrar, buffers, socket, key);
+        }
+    }
+
+    fn handle_connection(
+        &mut self,
+        registrar: &mut Registrar<'_, P>,
+        buffers: &mut Buffers,
+        conn: u8,
+        readiness: Readiness,
+    ) {
+        let Buffers { receive, transmit } = buffers;
+        let slot = self.conns.get_mut(usize::from(conn)).and_then(Option::as_mut);
+        let Some(Connection { handle, key, connected }) = slot else { return };
+        let (handle, key) = (*handle, *key);
+        if !*connected {
+            // Sending nothing asks whether the connection stands.
+            let stands = registrar.platform().tcp_send(handle, &[]).is_ok();
+            if stands && registrar.set_interest(key, Interest::READ).is_ok() {
+                *connected = true;
+                self.stream(registrar, transmit, conn, StreamInput::Connected);
+            } else {
+                self.lose(registrar, transmit, conn);
+            }
+            return;
+        }
+        if readiness.writable && registrar.set_interest(key, Interest::READ).is_ok() {
+            self.stream(registrar, transmit, conn, StreamInput::Writable);
+        }
+        let there =
+            |slot: &Option<Connection<P::Handle>>| slot.as_ref().is_some_and(|c| c.key == key);
+        if !self.conns.get(usize::from(conn)).is_some_and(there) || self.has_events() {
+            return;
+        }
+        match registrar.platform().tcp_receive(handle, receive) {
+            Ok(None) => {}
+            Ok(Some(0)) | Err(_) => self.lose(registrar, transmit, conn),
+            Ok(Some(length)) => {
+                let bytes = receive.get(..length).unwrap_or(&[]);
+                self.stream(registrar, transmit, conn, StreamInput::Bytes(bytes));
+            }
+        }
+    }
+
+    /// A connection has ended: closes it, then tells the client.
+    fn lose(&mut self, registrar: &mut Registrar<'_, P>, transmit: &mut [u8], conn: u8) {
+        self.stage(registrar).disconnect(conn);
+        self.stream(registrar, transmit, conn, StreamInput::Closed);
+    }
+
+    fn stream(
+        &mut self,
+        registrar: &mut Registrar<'_, P>,
+        transmit: &mut [u8],
+        conn: u8,
+        input: StreamInput<'_>,
+    ) {
+        self.input(registrar, transmit, Input::Stream { conn, input });
+    }
+
+    fn receive(
+        &mut self,
+        registrar: &mut Registrar<'_, P>,
+        buffers: &mut Buffers,
+        socket: u8,
+        key: SourceKey,
+    ) {
+        let Buffers { receive: bytes, transmit } = buffers;
+        for _ in 0..MAX_PER_READY {
+            // The client may have closed it, or opened another, in the meantime.
+            let slot = self.sockets.get(usize::from(socket)).and_then(Option::as_ref);
+            let Some(Socket { handle, kind, .. }) = slot.filter(|s| s.key == key) else { return };
+            let platform = registrar.platform();
+            let received = match kind {
+                Kind::Udp => platform.udp_receive(*handle, bytes).map(|received| {
+                    received.map(|r| Input::Datagram {
+                        socket,
+                        from: r.from,
+                        bytes: bytes.get(..r.length).unwrap_or(&[]),
+                        received_at: r.at,
+                    })
+                }),
+                Kind::Link => platform.link_receive(*handle, bytes).map(|received| {
+                    received.map(|r| Input::Frame {
+                        socket,
+                        from: r.from,
+                        ethertype: r.ethertype,
+                        payload: bytes.get(..r.length).unwrap_or(&[]),
+                        checksum: r.checksum,
+                        received_at: r.at,
+                    })
+                }),
+            };
+            let input = match received {
+                Ok(Some(input)) => input,
+                Ok(None) => return,
+                Err(error) => Input::SendFailed { socket, why: error.kind() },
+            };
+            self.input(registrar, transmit, input);
+            if self.has_events() {
+                // They are to be taken first; the loop reports the socket again.
+                return;
+            }
+        }
+    }
+
+    fn input(&mut self, registrar: &mut Registrar<'_, P>, transmit: &mut [u8], input: Input<'_>) {
+        // A discard is the client's to count; it changes nothing.
+        let _ = self.call_with(registrar, transmit, |client, cx| client.handle_input(cx, input));
+    }
+
+    fn drive(&mut self, registrar: &mut Registrar<'_, P>, transmit: &mut [u8]) {
+        let Self { client, sockets, conns, timer, owner, interface, events } = self;
+        let (owner, interface) = (*owner, *interface);
+        let mut stage = Stage { registrar, sockets, conns, events, owner, interface };
+        let deadline = drive(client, &mut stage, transmit);
+        if let Some(timer) = *timer {
+            match deadline {
+                Some(at) => registrar.set_timer(timer, at),
+                None => registrar.clear_timer(timer),
+            };
+        }
+    }
+
+    fn stage<'a, 'r>(
+        &'a mut self,
+        registrar: &'a mut Registrar<'r, P>,
+    ) -> Stage<'a, 'r, C::Event, P> {
+        let Self { sockets, conns, owner, interface, events, .. } = self;
+        let (owner, interface) = (*owner, *interface);
+        Stage { registrar, sockets, conns, events, owner, interface }
+    }
+
+    /// Closes its sockets and connections and gives its timer back.
+    pub fn close(&mut self, registrar: &mut Registrar<'_, P>) {
+        let mut stage = self.stage(registrar);
+        for number in 0..=u8::MAX {
+            stage.close(number);
+            stage.disconnect(number);
+        }
+        if let Some(timer) = self.timer.take() {
+            registrar.remove_timer(timer);
+        }
+    }
+}
+
+/// The number of the socket or connection that `is` holds for.
+fn number<T>(slots: &[Option<T>], is: impl Fn(&T) -> bool) -> Option<u8> {
+    let index = slots.iter().position(|slot| slot.as_ref().is_some_and(&is))?;
+    u8::try_from(index).ok()
+}

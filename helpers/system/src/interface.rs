@@ -1,0 +1,259 @@
+//! One interface: its link, its DHCP client, and what was put on it.
+
+use core::net::Ipv4Addr;
+
+use bringup_core::event_loop::{Ready, Registrar};
+use bringup_core::platform::{self, AddressConfig, Platform, RouteConfig};
+use bringup_core::timer::{NoSlot, Owner};
+use bringup_dhcp::{Config, DhcpClient, Lease};
+
+use crate::driven::{Buffers, Driven};
+use crate::event::Action;
+
+/// How many routes of a lease are put in; the rest is ignored.
+const MAX_ROUTES: usize = 16;
+
+/// The smallest MTU that every IPv4 host must take (RFC 791).
+const MTU_MIN: u32 = 68;
+
+/// What this program has put on an interface, so that it can be taken off again.
+#[derive(Clone, Copy, Debug)]
+pub struct Applied {
+    /// The address.
+    pub address: Option<AddressConfig>,
+    routes: [Option<RouteConfig>; MAX_ROUTES],
+    /// The MTU that the interface had before.
+    mtu_before: Option<u32>,
+}
+
+impl Applied {
+    const NOTHING: Self = Self { address: None, routes: [None; MAX_ROUTES], mtu_before: None };
+
+    /// The routes.
+    pub fn routes(&self) -> impl Iterator<Item = &RouteConfig> {
+        self.routes.iter().flatten()
+    }
+}
+
+/// An interface under this system's care.
+pub struct Interface<'m, P: Platform> {
+    name: &'m str,
+    link: platform::Interface,
+    dhcp: Driven<DhcpClient<'m>, P, 4>,
+    applied: Applied,
+    metric: u32,
+    /// Whether the client has been told that there is a carrier.
+    running: bool,
+    /// Whether the platform said that the interface is no more.
+    gone: bool,
+}
+
+impl<'m, P: Platform> Interface<'m, P> {
+    pub(crate) fn new(
+        name: &'m str,
+        link: platform::Interface,
+        config: Config<'m>,
+        storage: &'m mut [u8],
+        metric: u32,
+    ) -> Self {
+        let mut dhcp = Driven::new(DhcpClient::new(config, storage), Owner::System);
+        dhcp.set_interface(Some(link.index));
+        Self { name, link, dhcp, applied: Applied::NOTHING, metric, running: false, gone: false }
+    }
+
+    /// Its name when it was added.
+    pub const fn name(&self) -> &'m str {
+        self.name
+    }
+
+    /// The interface as the platform described it last.
+    pub const fn link(&self) -> &platform::Interface {
+        &self.link
+    }
+
+    /// What the server granted.
+    pub fn lease(&self) -> Option<Lease<'_>> {
+        self.dhcp.client().lease()
+    }
+
+    /// The DHCP client.
+    pub const fn dhcp(&self) -> &DhcpClient<'m> {
+        self.dhcp.client()
+    }
+
+    /// What was put on the interface.
+    pub const fn applied(&self) -> &Applied {
+        &self.applied
+    }
+
+    /// Whether there is a link on which DHCP can run.
+    pub const fn is_up(&self) -> bool {
+        self.link.up && self.link.carrier
+    }
+
+    /// Whether it has an address to be used. One without a carrier keeps it until the lease ends.
+    pub fn has_address(&self) -> bool {
+        !self.gone && self.lease().is_some()
+    }
+
+    pub(crate) fn register(&mut self, registrar: &mut Registrar<'_, P>) -> Result<(), NoSlot> {
+        self.dhcp.register(registrar)
+    }
+
+    pub(crate) fn handle(
+        &mut self,
+        registrar: &mut Registrar<'_, P>,
+        buffers: &mut Buffers,
+        ready: &Ready,
+    ) -> bool {
+        self.dhcp.handle(registrar, buffers, ready)
+    }
+
+    pub(crate) fn next_event(&mut self) -> Option<bringup_dhcp::Event> {
+        self.dhcp.next_event()
+    }
+
+    /// Takes a new description; starts or stops the client when the carrier came or went. Whether it
+    /// did.
+    pub(crate) fn set_link(
+        &mut self,
+        registrar: &mut Registrar<'_, P>,
+        buffers: &mut Buffers,
+        link: platform::Interface,
+    ) -> bool {
+        self.link = link;
+        self.gone = false;
+        self.dhcp.set_interface(Some(link.index));
+        let up = self.is_up();
+        if up == self.running {
+            return false;
+        }
+        self.running = up;
+        self.dhcp.call(
+            registrar,
+            buffers,
+            |client, cx| {
+                if up { client.start(cx) } else { client.stop(cx) }
+            },
+        );
+        true
+    }
+
+    /// Puts the lease on the interface: address, MTU, routes; takes off what is no longer in it.
+    pub(crate) fn apply(
+        &mut self,
+        registrar: &mut Registrar<'_, P>,
+        mut failed: impl FnMut(Action, P::Error),
+    ) {
+        let now = registrar.now();
+        let Some(lease) = self.dhcp.client().lease() else { return };
+        let index = self.link.index;
+        let valid_s = lease.times().map(|times| {
+            let left = times.expires_at.since(now).as_secs().max(1);
+            // The largest finite lifetime that there is (RFC 2131 §3.3).
+            u32::try_from(left).unwrap_or(u32::MAX - 1)
+        });
+        let address = AddressConfig {
+            address: lease.address(),
+            prefix: lease.prefix_len(),
+            broadcast: lease.broadcast_address(),
+            valid_s,
+        };
+        let mut routes = [None; MAX_ROUTES];
+        for (slot, route) in routes.iter_mut().zip(lease.routes()) {
+            *slot = Some(RouteConfig {
+                destination: route.destination,
+                prefix: route.prefix_len,
+                gateway: Some(route.router).filter(|router| !router.is_unspecified()),
+                source: Some(address.address),
+                metric: self.metric,
+            });
+        }
+        let mtu = lease.mtu().map(u32::from).filter(|mtu| *mtu >= MTU_MIN);
+
+        let platform = registrar.platform();
+        if let Some(old) = self.applied.address {
+            if (old.address, old.prefix) != (address.address, address.prefix) {
+                if let Err(error) = platform.address_remove(index, &old) {
+                    failed(Action::AddressRemove, error);
+                }
+            }
+        }
+        let before = self.applied.mtu_before.unwrap_or(self.link.mtu);
+        if let Some(mtu) = mtu.map(|mtu| mtu.min(before)).filter(|mtu| *mtu != self.link.mtu) {
+            match platform.mtu_set(index, mtu) {
+                Ok(()) => {
+                    self.applied.mtu_before = Some(before);
+                    self.link.mtu = mtu;
+                }
+                Err(error) => failed(Action::MtuSet, error),
+            }
+        }
+        match platform.address_add(index, &address) {
+            Ok(()) => self.applied.address = Some(address),
+            Err(error) => failed(Action::AddressAdd, error),
+        }
+        for old in self.applied.routes().filter(|old| !routes.contains(&Some(**old))) {
+            if let Err(error) = platform.route_remove(index, old) {
+                failed(Action::RouteRemove, error);
+            }
+        }
+        self.applied.routes = routes;
+        for slot in &mut self.applied.routes {
+            if let Some(route) = slot {
+                if let Err(error) = platform.route_add(index, route) {
+                    failed(Action::RouteAdd, error);
+                    *slot = None;
+                }
+            }
+        }
+    }
+
+    /// Takes off everything that was put on. An address that is gone already is fine.
+    pub(crate) fn withdraw(
+        &mut self,
+        registrar: &mut Registrar<'_, P>,
+        mut failed: impl FnMut(Action, P::Error),
+    ) {
+        use bringup_core::error::ErrorKind::NotFound;
+        use bringup_core::platform::PlatformError;
+
+        let index = self.link.index;
+        let applied = core::mem::replace(&mut self.applied, Applied::NOTHING);
+        let platform = registrar.platform();
+        let mut check = |action, result: Result<(), P::Error>| match result {
+            Err(error) if error.kind() != NotFound => failed(action, error),
+            _ => {}
+        };
+        for route in applied.routes() {
+            check(Action::RouteRemove, platform.route_remove(index, route));
+        }
+        if let Some(address) = &applied.address {
+            check(Action::AddressRemove, platform.address_remove(index, address));
+        }
+        if let Some(mtu) = applied.mtu_before {
+            check(Action::MtuSet, platform.mtu_set(index, mtu));
+            self.link.mtu = mtu;
+        }
+    }
+
+    /// The interface is gone, and everything on it: forgets it, without a word to the platform.
+    pub(crate) fn vanish(&mut self, registrar: &mut Registrar<'_, P>, buffers: &mut Buffers) {
+        self.link.up = false;
+        self.link.carrier = false;
+        self.gone = true;
+        self.applied = Applied::NOTHING;
+        if core::mem::take(&mut self.running) {
+            self.dhcp.call(registrar, buffers, DhcpClient::stop);
+        }
+    }
+
+    /// Whether somebody took our address off.
+    pub(crate) fn is_ours(&self, address: Ipv4Addr) -> bool {
+        self.applied.address.is_some_and(|ours| ours.address == address)
+    }
+
+    pub(crate) fn close(&mut self, registrar: &mut Registrar<'_, P>) {
+        self.dhcp.close(registrar);
+    }
+}

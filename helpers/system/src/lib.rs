@@ -1,0 +1,27 @@
+//! The assembled system: DHCP, DNS and NTP on one loop, from link up to OPERATIONAL.
+//!
+//! Read [`system`] and its `wiring` first, then [`interface`] (what becomes of a lease), [`driven`] (how a sans-IO
+//! client gets sockets and a timer), [`time_names`] and [`servers`]. [`event`] is what an application
+//! sees.
+//!
+//! `no_std`, no heap; generic over one [`Platform`](bringup_core::platform::Platform): a server, a
+//! small static binary, a microcontroller and the simulator run the same code.
+#![no_std]
+#![forbid(unsafe_code)]
+
+pub mod driven;
+pub mod event;
+pub mod interface;
+mod ring;
+pub mod servers;
+mod stage;
+pub mod system;
+pub mod time_names;
+mod wiring;
+
+pub use driven::{Buffers, Driven};
+pub use event::{Action, Event, Gate, InterfaceId};
+pub use interface::Interface;
+pub use servers::{Origin, ServerFact, ServerList};
+pub use system::{AddInterfaceError, Config, StartError, System};
+pub use time_names::NtpName;

@@ -1,0 +1,362 @@
+//! [`System`]: the helpers of one context, wired together.
+//!
+//! An event of one helper becomes an action of another: a carrier starts DHCP, a lease gives servers
+//! to the resolver and to the NTP client, with no file between them, and what is known opens the
+//! gates of the system states. Nothing waits for a thing that it does not need: with an NTP server by
+//! address no name is resolved.
+
+use core::net::SocketAddr;
+
+use bringup_core::event_loop::{Ready, Registrar, SourceKey};
+use bringup_core::platform::{self, Platform, PlatformError};
+use bringup_core::poll::Interest;
+use bringup_core::state::{Announcement, HoldKey, Phase, SystemState, Verdict};
+use bringup_core::time::Instant;
+use bringup_core::timer::{Owner, TimerKey};
+use bringup_dns::{QueryError, QueryKey, QueryKind, QueryOptions, Resolver};
+use bringup_ntp::{NtpClient, UtcEstimate};
+
+use crate::driven::{Buffers, Driven};
+use crate::event::{Action, Event, Gate, InterfaceId};
+use crate::interface::Interface;
+use crate::ring::Ring;
+use crate::servers::{Origin, ServerList};
+use crate::time_names::{DrivenResolver, NtpName, TimeNames};
+
+/// The largest number of sockets that an NTP client names.
+const NTP_SOCKETS: usize = 16;
+
+/// How the system is to behave.
+#[derive(Clone, Copy, Debug)]
+pub struct Config<'m> {
+    /// Put leases on the interfaces. Without it the machine is not changed, only asked about.
+    pub apply: bool,
+    /// Leave on the interfaces what was put there when the system stops.
+    pub keep: bool,
+    /// Hand the NTP client's adjustments to the platform, which may still refuse.
+    pub set_clock: bool,
+    /// Hold TIME_VALID until UTC is known.
+    pub wait_for_time: bool,
+    /// The metric of the first interface's routes; each further one has 100 more.
+    pub metric: u32,
+    /// DNS servers of the operator; they come before those of leases.
+    pub dns: &'m [SocketAddr],
+    /// NTP servers of the operator, by address.
+    pub ntp: &'m [SocketAddr],
+    /// NTP servers of the operator, by name.
+    pub ntp_names: &'m [NtpName<'m>],
+    /// The resolver's own.
+    pub resolver: bringup_dns::Config,
+    /// The NTP client's own.
+    pub ntp_client: bringup_ntp::Config,
+}
+
+impl Config<'_> {
+    /// The defaults: everything on, no servers but those that the network offers, and the clock left
+    /// alone.
+    pub const fn new(ntp_client: bringup_ntp::Config) -> Self {
+        Self {
+            apply: true,
+            keep: false,
+            set_clock: false,
+            wait_for_time: true,
+            metric: 100,
+            dns: &[],
+            ntp: &[],
+            ntp_names: &[],
+            resolver: bringup_dns::Config::DEFAULT,
+            ntp_client,
+        }
+    }
+}
+
+/// Why an interface was not added.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AddInterfaceError<E> {
+    /// The platform does not know it.
+    Platform(E),
+    /// DHCP runs on Ethernet, which this is not.
+    NotEthernet,
+    /// All slots that the system was lent are taken.
+    Full,
+    /// The loop has no timer left.
+    NoTimer,
+}
+
+/// The loop's memory is too small for the system.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StartError;
+
+/// The helpers of one context. A field of the application; `P` is the platform.
+pub struct System<'m, P: Platform> {
+    pub(crate) config: Config<'m>,
+    pub(crate) interfaces: &'m mut [Option<Interface<'m, P>>],
+    pub(crate) resolver: DrivenResolver<'m, P>,
+    pub(crate) ntp: Driven<NtpClient, P, NTP_SOCKETS>,
+    pub(crate) names: TimeNames<'m>,
+    pub(crate) watch: Option<(SourceKey, P::Handle)>,
+    pub(crate) dns_servers: ServerList,
+    pub(crate) ntp_list: ServerList,
+    pub(crate) ntp_running: bool,
+    pub(crate) hold: Option<(Gate, HoldKey)>,
+    /// Comes back at once when a turn's rounds were not enough.
+    pub(crate) again: Option<TimerKey>,
+    pub(crate) buffers: Buffers,
+    pub(crate) events: Ring<Event<P::Error>, 32>,
+}
+
+impl<'m, P: Platform> System<'m, P> {
+    /// A system without interfaces. `interfaces` has a slot for each that may be added; `resolver`
+    /// is made by the caller, who chooses its memory.
+    pub fn new(
+        config: Config<'m>,
+        interfaces: &'m mut [Option<Interface<'m, P>>],
+        resolver: Resolver<'m>,
+    ) -> Self {
+        let mut dns_servers = ServerList::EMPTY;
+        let mut ntp_list = ServerList::EMPTY;
+        for address in config.dns {
+            dns_servers.push(*address, Origin::Configured);
+        }
+        for address in config.ntp {
+            ntp_list.push(*address, Origin::Configured);
+        }
+        Self {
+            names: TimeNames::new(config.ntp_names),
+            ntp: Driven::new(NtpClient::new(config.ntp_client), Owner::System),
+            resolver: Driven::new(resolver, Owner::System),
+            config,
+            interfaces,
+            watch: None,
+            dns_servers,
+            ntp_list,
+            ntp_running: false,
+            hold: None,
+            again: None,
+            buffers: Buffers::new(),
+            events: Ring::new(),
+        }
+    }
+
+    /// Adds an interface by its name. `dhcp` makes the client's configuration from what the platform
+    /// says of the interface; `storage` is the client's memory
+    /// ([`STORAGE_LEN`](bringup_dhcp::lease::STORAGE_LEN) octets).
+    pub fn add_interface(
+        &mut self,
+        registrar: &mut Registrar<'_, P>,
+        name: &'m str,
+        dhcp: impl FnOnce(&platform::Interface) -> bringup_dhcp::Config<'m>,
+        storage: &'m mut [u8],
+    ) -> Result<InterfaceId, AddInterfaceError<P::Error>> {
+        let link = registrar.platform().interface(name).map_err(AddInterfaceError::Platform)?;
+        if !link.ethernet {
+            return Err(AddInterfaceError::NotEthernet);
+        }
+        let free = self.interfaces.iter_mut().zip(0_u8..).find(|(slot, _)| slot.is_none());
+        let (slot, index) = free.ok_or(AddInterfaceError::Full)?;
+        let metric = self.config.metric.saturating_add(100 * u32::from(index));
+        let mut interface = Interface::new(name, link, dhcp(&link), storage, metric);
+        interface.register(registrar).map_err(|_| AddInterfaceError::NoTimer)?;
+        *slot = Some(interface);
+        Ok(InterfaceId(index))
+    }
+
+    /// Begins: watches the links, starts what can be started. The climb to OPERATIONAL is asked for;
+    /// [`notify`](Self::notify) holds it where something is missing.
+    pub fn start(&mut self, registrar: &mut Registrar<'_, P>) -> Result<(), StartError> {
+        self.resolver.register(registrar).map_err(|_| StartError)?;
+        self.ntp.register(registrar).map_err(|_| StartError)?;
+        self.names.register(registrar).map_err(|_| StartError)?;
+        self.again = Some(registrar.add_timer(Owner::System).map_err(|_| StartError)?);
+        if self.interfaces.iter().any(Option::is_some) {
+            self.watch(registrar)?;
+        }
+        for index in 0..self.interfaces.len() {
+            let Some(interface) = self.interfaces.get_mut(index).and_then(Option::as_mut) else {
+                continue;
+            };
+            let mut link = *interface.link();
+            if !link.up && self.config.apply {
+                let up = registrar.platform().interface_up(link.index);
+                if let Err(error) = up {
+                    self.failed(index, Action::InterfaceUp, error);
+                }
+            }
+            if self.watch.is_none() {
+                // Nobody will say when the carrier comes: it is taken to be there.
+                link.up = true;
+                link.carrier = true;
+            }
+            self.set_link(registrar, index, link);
+        }
+        if !self.config.dns.is_empty() || !self.config.ntp.is_empty() {
+            self.events.push(Event::Servers { origin: Origin::Configured });
+        }
+        self.servers_changed(registrar);
+        self.settle(registrar);
+        // Refused only when the context is being destroyed.
+        let _ = registrar.advance(SystemState::Operational);
+        Ok(())
+    }
+
+    fn watch(&mut self, registrar: &mut Registrar<'_, P>) -> Result<(), StartError> {
+        match registrar.platform().watch_open() {
+            Ok(handle) => {
+                let key = registrar.add_source(Owner::System, handle, Interest::READ);
+                self.watch = Some((key.map_err(|_| StartError)?, handle));
+            }
+            Err(error) if error.kind() == bringup_core::error::ErrorKind::Unsupported => {}
+            Err(error) => {
+                let action = Action::Watch;
+                self.events.push(Event::Failed { interface: None, action, error });
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes what the loop found ready for the system.
+    pub fn handle(&mut self, registrar: &mut Registrar<'_, P>, ready: Ready) {
+        let taken = self
+            .interfaces
+            .iter_mut()
+            .flatten()
+            .any(|interface| interface.handle(registrar, &mut self.buffers, &ready))
+            || self.resolver.handle(registrar, &mut self.buffers, &ready)
+            || self.ntp.handle(registrar, &mut self.buffers, &ready);
+        if !taken {
+            match ready {
+                Ready::Source { key, .. } if self.watch.is_some_and(|(w, _)| w == key) => {
+                    self.take_changes(registrar);
+                }
+                Ready::Timer { key, .. } if self.names.is_timer(key) && self.can_ask_names() => {
+                    self.names.ask(registrar, &mut self.resolver, &mut self.buffers);
+                }
+                _ => {}
+            }
+        }
+        self.settle(registrar);
+    }
+
+    /// The system's word on a step of the state machine. The application's notifier passes it on.
+    pub fn notify(
+        &mut self,
+        registrar: &mut Registrar<'_, P>,
+        announcement: &Announcement,
+    ) -> Verdict {
+        let Announcement { from, to, phase, .. } = *announcement;
+        if phase == Phase::Entered {
+            self.events.push(Event::State { from, to });
+            return Verdict::Go;
+        }
+        // What held before does not any more: a step is asked about anew.
+        self.hold = None;
+        let gate = [Gate::Link, Gate::Address, Gate::Time].into_iter().find(|g| g.state() == to);
+        match gate {
+            Some(gate) if !self.is_open(registrar.now(), gate) => {
+                let key = announcement.hold(gate.holder());
+                self.hold = Some((gate, key));
+                self.events.push(Event::Hold { gate, released: false });
+                Verdict::Hold(key)
+            }
+            _ => Verdict::Go,
+        }
+    }
+
+    /// What the application is to hear.
+    pub fn next_event(&mut self) -> Option<Event<P::Error>> {
+        self.events.pop()
+    }
+
+    /// How many events were lost because nobody took them.
+    pub const fn events_lost(&self) -> u32 {
+        self.events.lost()
+    }
+
+    /// Stops: takes off the interfaces what was put on, unless it is to be kept, and closes every
+    /// socket. Nothing comes after that.
+    pub fn stop(&mut self, registrar: &mut Registrar<'_, P>) {
+        for index in 0..self.interfaces.len() {
+            if self.config.apply && !self.config.keep {
+                self.withdraw(registrar, index);
+            }
+            if let Some(interface) = self.interfaces.get_mut(index).and_then(Option::as_mut) {
+                interface.close(registrar);
+            }
+        }
+        self.resolver.close(registrar);
+        self.ntp.close(registrar);
+        if let Some((key, handle)) = self.watch.take() {
+            registrar.remove_source(key);
+            registrar.platform().close(handle);
+        }
+    }
+
+    /// Asks the resolver for a name; the end comes as [`Event::Dns`].
+    pub fn query(
+        &mut self,
+        registrar: &mut Registrar<'_, P>,
+        name: &str,
+        kind: QueryKind,
+        options: QueryOptions,
+    ) -> Result<QueryKey, QueryError> {
+        let key = self.resolver.call(registrar, &mut self.buffers, |resolver, cx| {
+            resolver.query(cx, name, kind, options)
+        });
+        self.settle(registrar);
+        key
+    }
+
+    /// Gives a query's result back, or cancels it.
+    pub fn release(&mut self, registrar: &mut Registrar<'_, P>, key: QueryKey) {
+        let buffers = &mut self.buffers;
+        self.resolver.call(registrar, buffers, |resolver, cx| resolver.release(cx, key));
+        self.settle(registrar);
+    }
+
+    /// The resolver, to be looked at.
+    pub const fn resolver(&self) -> &Resolver<'m> {
+        self.resolver.client()
+    }
+
+    /// The NTP client, to be looked at.
+    pub const fn ntp(&self) -> &NtpClient {
+        self.ntp.client()
+    }
+
+    /// UTC with its error bound, whether or not the machine's clock follows it.
+    pub fn utc(&self, now: Instant) -> Option<UtcEstimate> {
+        self.ntp.client().utc(now)
+    }
+
+    /// What must be added to the machine's clock, nanoseconds; `None` while UTC is not known.
+    pub fn clock_offset_ns(&self, registrar: &mut Registrar<'_, P>) -> Option<i64> {
+        let platform = registrar.platform();
+        let (now, utc) = (platform.now(), platform.utc());
+        self.utc(now).map(|estimate| estimate.utc.nanos_since(utc))
+    }
+
+    /// The interfaces, in the order of naming.
+    pub fn interfaces(&self) -> impl Iterator<Item = &Interface<'m, P>> {
+        self.interfaces.iter().flatten()
+    }
+
+    /// One interface.
+    pub fn interface(&self, id: InterfaceId) -> Option<&Interface<'m, P>> {
+        self.interfaces.get(id.index()).and_then(Option::as_ref)
+    }
+
+    /// The DNS servers in use.
+    pub const fn dns_servers(&self) -> &ServerList {
+        &self.dns_servers
+    }
+
+    /// The NTP servers in use.
+    pub const fn ntp_servers(&self) -> &ServerList {
+        &self.ntp_list
+    }
+
+    /// What the system waits for, if it holds a step.
+    pub fn holding(&self) -> Option<Gate> {
+        self.hold.map(|(gate, _)| gate)
+    }
+}

@@ -1,0 +1,180 @@
+//! NTP servers that are known by name: resolved through our own resolver, again when that fails.
+
+use core::net::SocketAddr;
+
+use bringup_core::event_loop::Registrar;
+use bringup_core::platform::Platform;
+use bringup_core::time::{Duration, Instant};
+use bringup_core::timer::{NoSlot, Owner, TimerKey};
+use bringup_dns::{Outcome, QueryKey, QueryKind, QueryOptions, Resolver};
+
+use crate::driven::{Buffers, Driven};
+use crate::servers::{Origin, ServerList};
+
+/// How many names are looked at; later ones are ignored.
+pub const MAX_NAMES: usize = 4;
+
+/// The wait after the first failure, doubled after each further one ...
+const RETRY_MIN: Duration = Duration::from_secs(1);
+/// ... up to this (RFC 4330 §10: lookups back off as well).
+const RETRY_MAX: Duration = Duration::from_secs(64);
+
+/// The largest number of sockets that a resolver names.
+pub(crate) const RESOLVER_SOCKETS: usize = 128;
+
+/// The largest number of connections that it names: one per server.
+pub(crate) const RESOLVER_CONNS: usize = 8;
+
+/// A resolver on the loop.
+pub(crate) type DrivenResolver<'m, P> = Driven<Resolver<'m>, P, RESOLVER_SOCKETS, RESOLVER_CONNS>;
+
+/// The name of an NTP server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NtpName<'m> {
+    /// The name.
+    pub name: &'m str,
+    /// The port; 123 as a rule.
+    pub port: u16,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stage {
+    /// Not asked for, or failed and to be asked again at this time.
+    Waiting(Instant),
+    Asked(QueryKey),
+    Known,
+}
+
+/// The names, and how far each has come.
+pub(crate) struct TimeNames<'m> {
+    names: &'m [NtpName<'m>],
+    stages: [Stage; MAX_NAMES],
+    retries: [Duration; MAX_NAMES],
+    timer: Option<TimerKey>,
+}
+
+impl<'m> TimeNames<'m> {
+    pub(crate) const fn new(names: &'m [NtpName<'m>]) -> Self {
+        Self {
+            names,
+            stages: [Stage::Waiting(Instant::ZERO); MAX_NAMES],
+            retries: [RETRY_MIN; MAX_NAMES],
+            timer: None,
+        }
+    }
+
+    pub(crate) fn register<P: Platform>(
+        &mut self,
+        registrar: &mut Registrar<'_, P>,
+    ) -> Result<(), NoSlot> {
+        if self.timer.is_none() {
+            self.timer = Some(registrar.add_timer(Owner::System)?);
+        }
+        Ok(())
+    }
+
+    pub(crate) const fn is_empty(&self) -> bool {
+        self.names.is_empty()
+    }
+
+    pub(crate) fn is_timer(&self, key: TimerKey) -> bool {
+        self.timer == Some(key)
+    }
+
+    /// Asks for what is due.
+    pub(crate) fn ask<P: Platform>(
+        &mut self,
+        registrar: &mut Registrar<'_, P>,
+        resolver: &mut DrivenResolver<'m, P>,
+        buffers: &mut Buffers,
+    ) {
+        let now = registrar.now();
+        for (index, name) in self.names.iter().take(MAX_NAMES).enumerate() {
+            if !matches!(self.stages[index], Stage::Waiting(at) if at <= now) {
+                continue;
+            }
+            let options = QueryOptions::default();
+            let asked = resolver.call(registrar, buffers, |resolver, cx| {
+                resolver.query(cx, name.name, QueryKind::Addresses, options)
+            });
+            match asked {
+                Ok(key) => self.stages[index] = Stage::Asked(key),
+                // All slots are taken, or the text is no name: the one passes, the other is said by
+                // the check of the configuration.
+                Err(_) => self.back_off(registrar, index),
+            }
+        }
+        self.arm(registrar);
+    }
+
+    /// Starts again, at once: the servers have changed.
+    pub(crate) fn restart<P: Platform>(
+        &mut self,
+        registrar: &mut Registrar<'_, P>,
+        resolver: &mut DrivenResolver<'m, P>,
+        buffers: &mut Buffers,
+    ) {
+        for index in 0..MAX_NAMES {
+            if let Stage::Waiting(at) = &mut self.stages[index] {
+                *at = Instant::ZERO;
+                self.retries[index] = RETRY_MIN;
+            }
+        }
+        self.ask(registrar, resolver, buffers);
+    }
+
+    /// Takes the end of a query if it was one of ours: `Some(Ok(index))` when the list of servers
+    /// has that name's, `Some(Err(index))` when the name could not be resolved.
+    pub(crate) fn answered<P: Platform>(
+        &mut self,
+        registrar: &mut Registrar<'_, P>,
+        resolver: &mut DrivenResolver<'m, P>,
+        buffers: &mut Buffers,
+        event: bringup_dns::Event,
+        list: &mut ServerList,
+    ) -> Option<Result<u8, u8>> {
+        let (bringup_dns::Event::Done { key, .. } | bringup_dns::Event::Update { key }) = event;
+        let index = self.stages.iter().position(|stage| *stage == Stage::Asked(key))?;
+        let number = u8::try_from(index).unwrap_or(u8::MAX);
+        let found = matches!(
+            event,
+            bringup_dns::Event::Done { outcome: Outcome::Answer, .. }
+                | bringup_dns::Event::Update { .. }
+        );
+        if found {
+            let port = self.names.get(index).map_or(123, |name| name.port);
+            if let Some(answer) = resolver.client().result(key) {
+                for address in answer.addresses() {
+                    list.push(SocketAddr::new(address, port), Origin::Name(number));
+                }
+            }
+            self.stages[index] = Stage::Known;
+        } else {
+            self.back_off(registrar, index);
+        }
+        resolver.call(registrar, buffers, |resolver, cx| resolver.release(cx, key));
+        self.arm(registrar);
+        Some(if found { Ok(number) } else { Err(number) })
+    }
+
+    fn back_off<P: Platform>(&mut self, registrar: &mut Registrar<'_, P>, index: usize) {
+        let wait = self.retries[index];
+        self.stages[index] = Stage::Waiting(registrar.now() + wait);
+        self.retries[index] = (wait * 2).min(RETRY_MAX);
+    }
+
+    fn arm<P: Platform>(&mut self, registrar: &mut Registrar<'_, P>) {
+        let used = self.names.len().min(MAX_NAMES);
+        let waiting = self.stages.iter().take(used).filter_map(|stage| match stage {
+            Stage::Waiting(at) => Some(*at),
+            _ => None,
+        });
+        let next = waiting.min();
+        if let Some(timer) = self.timer {
+            match next {
+                Some(at) => registrar.set_timer(timer, at),
+                None => registrar.clear_timer(timer),
+            };
+        }
+    }
+}

@@ -1,0 +1,361 @@
+//! The wiring of [`System`]: an event of one helper becomes an action of another.
+
+use core::net::SocketAddr;
+
+use bringup_core::event_loop::Registrar;
+use bringup_core::platform::{self, InterfaceChange, Platform};
+use bringup_core::state::{States, SystemState};
+use bringup_core::time::Instant;
+use bringup_dns::ServerAddress;
+use bringup_ntp::ClockState;
+
+use crate::event::{Action, Event, Gate, InterfaceId};
+use crate::interface::Interface;
+use crate::servers::{MAX_SERVERS, Origin, ntp_servers};
+use crate::system::System;
+
+/// How often a turn goes round while one helper's event concerns another.
+const MAX_ROUNDS: usize = 8;
+
+/// How many changes of interfaces one readiness takes at most. What the kernel told in one piece is
+/// announced once, so this is far more than a piece holds.
+const MAX_CHANGES: usize = 4_096;
+
+impl<P: Platform> System<'_, P> {
+    pub(crate) fn is_open(&self, now: Instant, gate: Gate) -> bool {
+        let mut interfaces = self.interfaces.iter().flatten().peekable();
+        match gate {
+            // Without interfaces of its own the system takes the network as it is.
+            _ if gate != Gate::Time && interfaces.peek().is_none() => true,
+            Gate::Link => interfaces.any(|interface| interface.is_up()),
+            Gate::Address => interfaces.any(|interface| interface.has_address()),
+            Gate::Time => !self.config.wait_for_time || self.utc(now).is_some(),
+        }
+    }
+
+    pub(crate) fn failed(&mut self, index: usize, action: Action, error: P::Error) {
+        let interface = u8::try_from(index).ok().map(InterfaceId);
+        self.events.push(Event::Failed { interface, action, error });
+    }
+
+    /// Acts on events until there is none: one helper's event may be another's input.
+    pub(crate) fn settle(&mut self, registrar: &mut Registrar<'_, P>) {
+        for _ in 0..MAX_ROUNDS {
+            let mut quiet = true;
+            for index in 0..self.interfaces.len() {
+                while let Some(event) = self.next_dhcp_event(index) {
+                    quiet = false;
+                    self.on_dhcp(registrar, index, event);
+                }
+            }
+            while let Some(event) = self.resolver.next_event() {
+                quiet = false;
+                self.on_dns(registrar, event);
+            }
+            while let Some(event) = self.ntp.next_event() {
+                quiet = false;
+                self.on_ntp(registrar, event);
+            }
+            if quiet {
+                return self.open_gates(registrar);
+            }
+        }
+        self.open_gates(registrar);
+        if let Some(timer) = self.again {
+            registrar.set_timer(timer, registrar.now());
+        }
+    }
+
+    fn next_dhcp_event(&mut self, index: usize) -> Option<bringup_dhcp::Event> {
+        self.interfaces.get_mut(index)?.as_mut()?.next_event()
+    }
+
+    /// Lets go of the step that is held if what it waits for is there.
+    fn open_gates(&mut self, registrar: &mut Registrar<'_, P>) {
+        let Some((gate, key)) = self.hold else { return };
+        if self.is_open(registrar.now(), gate) {
+            self.hold = None;
+            self.events.push(Event::Hold { gate, released: true });
+            registrar.release(key);
+        }
+    }
+
+    /// Goes back below a state whose condition holds no more; the climb begins again by itself.
+    fn fall_below(&mut self, registrar: &mut Registrar<'_, P>, gate: Gate, to: SystemState) {
+        if gate.state().reached_in(registrar.state()) {
+            // Refused only when the context is being destroyed.
+            let _ = registrar.jump(to);
+        }
+    }
+
+    pub(crate) fn take_changes(&mut self, registrar: &mut Registrar<'_, P>) {
+        let Some((_, handle)) = self.watch else { return };
+        for _ in 0..MAX_CHANGES {
+            match registrar.platform().watch_receive(handle) {
+                Ok(Some(change)) => self.on_change(registrar, change),
+                Ok(None) => return,
+                Err(error) => {
+                    let action = Action::Watch;
+                    self.events.push(Event::Failed { interface: None, action, error });
+                    return;
+                }
+            }
+        }
+    }
+
+    fn position(&self, number: u32) -> Option<usize> {
+        let is = |i: &Interface<'_, P>| i.link().index == number;
+        self.interfaces.iter().position(|slot| slot.as_ref().is_some_and(is))
+    }
+
+    fn on_change(&mut self, registrar: &mut Registrar<'_, P>, change: InterfaceChange) {
+        match change {
+            InterfaceChange::Is(link) => {
+                if let Some(index) = self.position(link.index) {
+                    self.set_link(registrar, index, link);
+                }
+            }
+            InterfaceChange::Gone { index: number } => {
+                if let Some(index) = self.position(number) {
+                    self.lost_address(registrar, index, None);
+                    if let Some(Some(interface)) = self.interfaces.get_mut(index) {
+                        interface.vanish(registrar, &mut self.buffers);
+                    }
+                    let interface = InterfaceId(u8::try_from(index).unwrap_or(u8::MAX));
+                    self.events.push(Event::Link { interface, up: false });
+                    if !self.is_open(registrar.now(), Gate::Link) {
+                        self.fall_below(registrar, Gate::Link, SystemState::CollectingStdin);
+                    }
+                }
+            }
+            InterfaceChange::AddressRemoved { index: number, address } => {
+                let Some(index) = self.position(number) else { return };
+                let Some(Some(interface)) = self.interfaces.get_mut(index) else { return };
+                if interface.is_ours(address) {
+                    // Somebody took it off by hand while the lease holds: it is put back.
+                    self.apply(registrar, index);
+                }
+            }
+            InterfaceChange::Overrun => {
+                for index in 0..self.interfaces.len() {
+                    let Some(Some(interface)) = self.interfaces.get(index) else { continue };
+                    let name = interface.name();
+                    if let Ok(link) = registrar.platform().interface(name) {
+                        self.set_link(registrar, index, link);
+                    }
+                }
+            }
+        }
+    }
+
+    pub(crate) fn set_link(
+        &mut self,
+        registrar: &mut Registrar<'_, P>,
+        index: usize,
+        link: platform::Interface,
+    ) {
+        let Some(Some(interface)) = self.interfaces.get_mut(index) else { return };
+        if interface.set_link(registrar, &mut self.buffers, link) {
+            let up = interface.is_up();
+            let interface = InterfaceId(u8::try_from(index).unwrap_or(u8::MAX));
+            self.events.push(Event::Link { interface, up });
+            if up {
+                let buffers = &mut self.buffers;
+                self.resolver.call(registrar, buffers, |resolver, _| resolver.link_up());
+            }
+        }
+    }
+
+    fn on_dhcp(
+        &mut self,
+        registrar: &mut Registrar<'_, P>,
+        index: usize,
+        event: bringup_dhcp::Event,
+    ) {
+        let number = u8::try_from(index).unwrap_or(u8::MAX);
+        let interface = InterfaceId(number);
+        match event {
+            bringup_dhcp::Event::Bound => {
+                self.apply(registrar, index);
+                self.events.push(Event::Address { interface, renewed: false });
+                self.take_servers(registrar, number);
+            }
+            bringup_dhcp::Event::Renewed { changed } => {
+                self.apply(registrar, index);
+                self.events.push(Event::Address { interface, renewed: true });
+                if changed {
+                    self.take_servers(registrar, number);
+                }
+            }
+            bringup_dhcp::Event::Lost { why } => self.lost_address(registrar, index, Some(why)),
+            bringup_dhcp::Event::Nak { server } => {
+                self.events.push(Event::Nak { interface, server });
+            }
+            bringup_dhcp::Event::NoServer => self.events.push(Event::NoDhcpServer { interface }),
+        }
+    }
+
+    fn apply(&mut self, registrar: &mut Registrar<'_, P>, index: usize) {
+        if !self.config.apply {
+            return;
+        }
+        let Self { interfaces, events, .. } = self;
+        let Some(Some(interface)) = interfaces.get_mut(index) else { return };
+        let id = u8::try_from(index).ok().map(InterfaceId);
+        interface.apply(registrar, |action, error| {
+            events.push(Event::Failed { interface: id, action, error });
+        });
+    }
+
+    pub(crate) fn withdraw(&mut self, registrar: &mut Registrar<'_, P>, index: usize) {
+        let Self { interfaces, events, .. } = self;
+        let Some(Some(interface)) = interfaces.get_mut(index) else { return };
+        let id = u8::try_from(index).ok().map(InterfaceId);
+        interface.withdraw(registrar, |action, error| {
+            events.push(Event::Failed { interface: id, action, error });
+        });
+    }
+
+    fn lost_address(
+        &mut self,
+        registrar: &mut Registrar<'_, P>,
+        index: usize,
+        why: Option<bringup_dhcp::LostReason>,
+    ) {
+        let number = u8::try_from(index).unwrap_or(u8::MAX);
+        let Some(Some(interface)) = self.interfaces.get(index) else { return };
+        let address = interface.applied().address;
+        self.withdraw(registrar, index);
+        if let Some(config) = address {
+            let (address, prefix) = (config.address, config.prefix);
+            let interface = InterfaceId(number);
+            self.events.push(Event::AddressLost { interface, address, prefix, why });
+        }
+        self.dns_servers.withdraw(Origin::Lease(number));
+        self.ntp_list.withdraw(Origin::Lease(number));
+        self.servers_changed(registrar);
+        if !self.is_open(registrar.now(), Gate::Address) {
+            self.fall_below(registrar, Gate::Address, SystemState::IfaceColdplug);
+        }
+    }
+
+    /// Takes the servers of a lease in the place of those that it had before.
+    fn take_servers(&mut self, registrar: &mut Registrar<'_, P>, number: u8) {
+        let before = (self.dns_servers, self.ntp_list);
+        let origin = Origin::Lease(number);
+        self.dns_servers.withdraw(origin);
+        self.ntp_list.withdraw(origin);
+        let interface = self.interfaces.get(usize::from(number)).and_then(Option::as_ref);
+        if let Some(lease) = interface.and_then(Interface::lease) {
+            for address in lease.dns_servers() {
+                self.dns_servers.push(SocketAddr::from((address, 53)), origin);
+            }
+            for address in lease.ntp_servers() {
+                self.ntp_list.push(SocketAddr::from((address, 123)), origin);
+            }
+        }
+        if before != (self.dns_servers, self.ntp_list) {
+            self.events.push(Event::Servers { origin });
+        }
+        self.servers_changed(registrar);
+    }
+
+    /// Hands the lists to the clients.
+    pub(crate) fn servers_changed(&mut self, registrar: &mut Registrar<'_, P>) {
+        let mut dns = [None; MAX_SERVERS];
+        for (slot, fact) in dns.iter_mut().zip(self.dns_servers.iter()) {
+            *slot = Some(ServerAddress::from(fact.address));
+        }
+        let used = dns.iter().flatten().count();
+        let mut list = [ServerAddress::from(SocketAddr::from(([0, 0, 0, 0], 53))); MAX_SERVERS];
+        for (slot, server) in list.iter_mut().zip(dns.iter().flatten()) {
+            *slot = *server;
+        }
+        let buffers = &mut self.buffers;
+        self.resolver.call(registrar, buffers, |resolver, cx| {
+            resolver.set_servers(cx, list.get(..used).unwrap_or(&[]));
+        });
+        if self.can_ask_names() {
+            self.names.restart(registrar, &mut self.resolver, &mut self.buffers);
+        }
+        self.ntp_list_changed(registrar);
+    }
+
+    /// Whether there is anybody, and a way, to ask for the names of NTP servers.
+    pub(crate) fn can_ask_names(&self) -> bool {
+        !self.names.is_empty() && !self.dns_servers.is_empty() && self.has_network()
+    }
+
+    fn has_network(&self) -> bool {
+        self.is_open(Instant::ZERO, Gate::Address)
+    }
+
+    fn ntp_list_changed(&mut self, registrar: &mut Registrar<'_, P>) {
+        let run = self.has_network() && !self.ntp_list.is_empty();
+        let (servers, count) = ntp_servers(&self.ntp_list);
+        let started = core::mem::replace(&mut self.ntp_running, run);
+        self.ntp.call(registrar, &mut self.buffers, |ntp, cx| {
+            ntp.set_servers(cx, servers.get(..count).unwrap_or(&[]));
+            match (started, run) {
+                (false, true) => ntp.start(cx),
+                (true, false) => ntp.stop(),
+                _ => {}
+            }
+        });
+    }
+
+    fn on_dns(&mut self, registrar: &mut Registrar<'_, P>, event: bringup_dns::Event) {
+        let Self { names, resolver, buffers, ntp_list, .. } = self;
+        match names.answered(registrar, resolver, buffers, event, ntp_list) {
+            None => self.events.push(Event::Dns(event)),
+            Some(Ok(index)) => {
+                self.events.push(Event::Servers { origin: Origin::Name(index) });
+                self.ntp_list_changed(registrar);
+            }
+            Some(Err(index)) => self.events.push(Event::NtpNameFailed { index }),
+        }
+    }
+
+    fn on_ntp(&mut self, registrar: &mut Registrar<'_, P>, event: bringup_ntp::Event) {
+        match event {
+            bringup_ntp::Event::StateChanged { from, to } => {
+                self.events.push(Event::Clock { from, to });
+                if to == ClockState::Invalid && self.config.wait_for_time {
+                    self.fall_below(registrar, Gate::Time, SystemState::CpdPreTime);
+                }
+            }
+            bringup_ntp::Event::Adjust(adjust) => self.adjust(registrar, adjust),
+            bringup_ntp::Event::PanicLimit { offset_ns } => {
+                self.events.push(Event::PanicLimit { offset_ns });
+            }
+            bringup_ntp::Event::Exhausted => self.events.push(Event::NoNtpServer),
+            bringup_ntp::Event::Sample { .. }
+            | bringup_ntp::Event::Rejected { .. }
+            | bringup_ntp::Event::SaveClock { .. }
+            | bringup_ntp::Event::Report { .. }
+            | bringup_ntp::Event::ProbeDone => {}
+        }
+    }
+
+    fn adjust(&mut self, registrar: &mut Registrar<'_, P>, adjust: bringup_ntp::Adjust) {
+        let mut applied = false;
+        if self.config.set_clock {
+            let how = match adjust {
+                bringup_ntp::Adjust::Step { offset_ns } => platform::Adjust::Step { offset_ns },
+                bringup_ntp::Adjust::Slew { offset_ns } => platform::Adjust::Slew { offset_ns },
+            };
+            match registrar.platform().set_clock(how) {
+                Ok(()) => {
+                    applied = true;
+                    let buffers = &mut self.buffers;
+                    self.ntp.call(registrar, buffers, |ntp, _| ntp.applied(adjust));
+                }
+                Err(error) => {
+                    let action = Action::SetClock;
+                    self.events.push(Event::Failed { interface: None, action, error });
+                }
+            }
+        }
+        self.events.push(Event::Adjust { adjust, applied });
+    }
+}

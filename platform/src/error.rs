@@ -1,0 +1,240 @@
+//! [`OsError`]: which operation failed, and with which errno.
+
+use core::fmt;
+use std::io;
+
+use bringup_core::error::ErrorKind;
+use bringup_core::platform::PlatformError;
+use bringup_core::poll::PollError;
+
+/// What was asked of the operating system.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Operation {
+    /// Something that this platform does not have.
+    Unsupported,
+    /// Waiting for descriptors.
+    Wait,
+    /// Watching a descriptor.
+    Watch,
+    /// Drawing entropy.
+    Entropy,
+    /// Making or setting the clock descriptor.
+    Timer,
+    /// Making a wake, or arming one that is armed.
+    Arm,
+    /// Using a handle that is not open, or of another kind.
+    Handle,
+    /// Opening a UDP socket.
+    UdpOpen,
+    /// Tying a socket to an interface.
+    UdpInterface,
+    /// Binding a UDP socket.
+    UdpBind,
+    /// Connecting a UDP socket.
+    UdpConnect,
+    /// Sending a datagram.
+    UdpSend,
+    /// Receiving a datagram.
+    UdpReceive,
+    /// Connecting a byte stream.
+    TcpConnect,
+    /// Sending on a byte stream.
+    TcpSend,
+    /// Receiving from a byte stream.
+    TcpReceive,
+    /// Opening a link socket.
+    LinkOpen,
+    /// Attaching the filter of a link socket.
+    LinkFilter,
+    /// Binding a link socket.
+    LinkBind,
+    /// Sending a frame.
+    LinkSend,
+    /// Receiving a frame.
+    LinkReceive,
+    /// Opening a netlink socket.
+    NetlinkOpen,
+    /// Exchanging a request for its answer.
+    NetlinkRequest,
+    /// Looking an interface up.
+    Interface,
+    /// Receiving a change of an interface.
+    WatchReceive,
+    /// Setting an interface up.
+    InterfaceUp,
+    /// Setting an MTU.
+    MtuSet,
+    /// Adding an address.
+    AddressAdd,
+    /// Removing an address.
+    AddressRemove,
+    /// Adding a route.
+    RouteAdd,
+    /// Removing a route.
+    RouteRemove,
+    /// Changing the machine's clock: the kernel refused.
+    SetClock,
+    /// Changing the machine's clock: whoever made the platform did not allow it.
+    SetClockPolicy,
+    /// Restarting the machine: the kernel refused.
+    Reboot,
+    /// Restarting the machine: whoever made the platform did not allow it.
+    RebootPolicy,
+    /// Entering a namespace or making a veth pair.
+    Namespace,
+}
+
+impl Operation {
+    /// What was being done, to stand before ": Permission denied".
+    pub const fn text(self) -> &'static str {
+        match self {
+            Self::Unsupported => "not on this platform",
+            Self::Wait => "waiting for descriptors",
+            Self::Watch => "watching a descriptor",
+            Self::Entropy => "drawing entropy",
+            Self::Timer => "setting the clock descriptor",
+            Self::Arm => "arming the wake",
+            Self::Handle => "using a handle",
+            Self::UdpOpen => "opening a UDP socket",
+            Self::UdpInterface => "tying a UDP socket to its interface",
+            Self::UdpBind => "binding a UDP socket",
+            Self::UdpConnect => "connecting a UDP socket",
+            Self::UdpSend => "sending a datagram",
+            Self::UdpReceive => "receiving a datagram",
+            Self::TcpConnect => "connecting a byte stream",
+            Self::TcpSend => "sending on a byte stream",
+            Self::TcpReceive => "receiving from a byte stream",
+            Self::LinkOpen => "opening a link socket",
+            Self::LinkFilter => "attaching a filter to a link socket",
+            Self::LinkBind => "binding a link socket to its interface",
+            Self::LinkSend => "sending a frame",
+            Self::LinkReceive => "receiving a frame",
+            Self::NetlinkOpen => "opening a netlink socket",
+            Self::NetlinkRequest => "asking over netlink",
+            Self::Interface => "looking an interface up",
+            Self::WatchReceive => "listening for changes of interfaces",
+            Self::InterfaceUp => "setting an interface up",
+            Self::MtuSet => "setting an MTU",
+            Self::AddressAdd => "adding an address",
+            Self::AddressRemove => "removing an address",
+            Self::RouteAdd => "adding a route",
+            Self::RouteRemove => "removing a route",
+            Self::SetClock => "setting the clock",
+            Self::SetClockPolicy => "setting the clock, which this program was not told to do",
+            Self::Reboot => "restarting the machine",
+            Self::RebootPolicy => "restarting the machine, which this program was not told to do",
+            Self::Namespace => "making a private network",
+        }
+    }
+}
+
+/// A failed operation and its errno.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OsError {
+    /// What was asked for.
+    pub operation: Operation,
+    /// The kernel's number, positive.
+    pub errno: i32,
+}
+
+impl OsError {
+    /// An error of this operation with this errno.
+    pub const fn new(operation: Operation, errno: i32) -> Self {
+        Self { operation, errno }
+    }
+
+    /// An error of this operation; one without a number counts as a failed device.
+    pub fn from_io(operation: Operation, error: &io::Error) -> Self {
+        Self::new(operation, error.raw_os_error().unwrap_or(libc::EIO))
+    }
+}
+
+/// What turns an [`io::Error`] into an [`OsError`]; for `map_err`.
+pub(crate) fn during(operation: Operation) -> impl Fn(io::Error) -> OsError {
+    move |error| OsError::from_io(operation, &error)
+}
+
+impl PlatformError for OsError {
+    fn kind(&self) -> ErrorKind {
+        match self.errno {
+            libc::ENOSYS | libc::EOPNOTSUPP | libc::EAFNOSUPPORT | libc::EPROTONOSUPPORT => {
+                ErrorKind::Unsupported
+            }
+            libc::EPERM | libc::EACCES => ErrorKind::PermissionDenied,
+            libc::EADDRINUSE => ErrorKind::AddressInUse,
+            libc::ENODEV
+            | libc::ENXIO
+            | libc::ENOENT
+            | libc::ESRCH
+            | libc::EBADF
+            | libc::EADDRNOTAVAIL => ErrorKind::NotFound,
+            libc::EEXIST => ErrorKind::Exists,
+            libc::ENETUNREACH | libc::EHOSTUNREACH | libc::ENETDOWN | libc::EHOSTDOWN => {
+                ErrorKind::Unreachable
+            }
+            libc::ECONNREFUSED | libc::ECONNRESET => ErrorKind::Refused,
+            libc::EMSGSIZE => ErrorKind::TooLong,
+            libc::EAGAIN | libc::ENOBUFS | libc::EBUSY | libc::EINTR => ErrorKind::Busy,
+            libc::EMFILE | libc::ENFILE | libc::ENOMEM | libc::ENOSPC => ErrorKind::Exhausted,
+            libc::EINVAL | libc::EDOM | libc::ERANGE | libc::ENAMETOOLONG => ErrorKind::Invalid,
+            _ => ErrorKind::Failed,
+        }
+    }
+
+    fn unsupported() -> Self {
+        Self::new(Operation::Unsupported, libc::ENOSYS)
+    }
+}
+
+impl fmt::Display for OsError {
+    /// `adding a route: Network is unreachable (os error 101)`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let error = io::Error::from_raw_os_error(self.errno);
+        write!(f, "{}: {error}", self.operation.text())
+    }
+}
+
+impl std::error::Error for OsError {}
+
+impl From<PollError> for OsError {
+    fn from(error: PollError) -> Self {
+        match error {
+            PollError::Full => Self::new(Operation::Watch, libc::ENOSPC),
+            PollError::NotWatched => Self::new(Operation::Watch, libc::ENOENT),
+            PollError::Os(errno) => Self::new(Operation::Wait, errno),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn errors_have_the_kind_that_callers_act_upon() {
+        for (errno, kind) in [
+            (libc::ENOSYS, ErrorKind::Unsupported),
+            (libc::EACCES, ErrorKind::PermissionDenied),
+            (libc::EADDRINUSE, ErrorKind::AddressInUse),
+            (libc::ESRCH, ErrorKind::NotFound),
+            (libc::EEXIST, ErrorKind::Exists),
+            (libc::ENETUNREACH, ErrorKind::Unreachable),
+            (libc::ECONNREFUSED, ErrorKind::Refused),
+            (libc::EMSGSIZE, ErrorKind::TooLong),
+            (libc::ENOBUFS, ErrorKind::Busy),
+            (libc::EMFILE, ErrorKind::Exhausted),
+            (libc::EINVAL, ErrorKind::Invalid),
+            (libc::EIO, ErrorKind::Failed),
+        ] {
+            assert_eq!(OsError::new(Operation::Wait, errno).kind(), kind, "{errno}");
+        }
+        assert_eq!(OsError::unsupported().kind(), ErrorKind::Unsupported);
+        assert_eq!(OsError::from(PollError::Full).kind(), ErrorKind::Exhausted);
+    }
+
+    #[test]
+    fn an_error_says_what_was_being_done() {
+        let text = OsError::new(Operation::RouteAdd, libc::EPERM).to_string();
+        assert!(text.starts_with("adding a route: "), "{text}");
+    }
+}

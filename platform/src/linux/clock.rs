@@ -1,0 +1,145 @@
+//! Reading the clocks, waiting in a way that counts suspend, and changing the machine's clock.
+
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+
+use bringup_core::platform::Adjust;
+use bringup_core::time::{Duration, Instant, Utc};
+
+use super::sys;
+use crate::error::{Operation, OsError, during};
+
+/// CLOCK_BOOTTIME: monotonic, counts suspend.
+pub(super) fn now() -> Instant {
+    let ns = u64::try_from(sys::clock_ns(libc::CLOCK_BOOTTIME)).unwrap_or(0);
+    Instant::from_micros(ns / 1_000)
+}
+
+/// CLOCK_REALTIME: the machine's idea of UTC.
+pub(super) fn utc() -> Utc {
+    Utc::from_unix_nanos(sys::clock_ns(libc::CLOCK_REALTIME))
+}
+
+/// The oldest a datagram is believed to be. An older timestamp means that somebody set the clock
+/// between arrival and reading.
+const MAX_AGE_NS: i64 = 2_000_000_000;
+
+/// When something arrived that the kernel has stamped by the wall clock.
+pub(super) fn arrival(stamp_ns: Option<i64>) -> Instant {
+    let now = now();
+    let Some(stamp) = stamp_ns else { return now };
+    backdate(now, utc().nanos_since(Utc::from_unix_nanos(stamp)))
+}
+
+fn backdate(now: Instant, age_ns: i64) -> Instant {
+    match u64::try_from(age_ns) {
+        Ok(ns) if age_ns <= MAX_AGE_NS => now - Duration::from_micros(ns / 1_000),
+        _ => now,
+    }
+}
+
+/// Deadlines further off than this wait on the clock descriptor: the timeout of poll(2) stands still
+/// while the machine is suspended.
+const SHORT: Duration = Duration::from_secs(1);
+
+/// A descriptor that becomes ready when CLOCK_BOOTTIME reaches a deadline.
+#[derive(Debug)]
+pub(super) struct ClockFd {
+    fd: OwnedFd,
+    armed_for: Option<Instant>,
+}
+
+impl ClockFd {
+    pub(super) fn new() -> Result<Self, OsError> {
+        let fd = sys::timerfd().map_err(during(Operation::Timer))?;
+        Ok(Self { fd, armed_for: None })
+    }
+
+    pub(super) fn raw(&self) -> i32 {
+        self.fd.as_raw_fd()
+    }
+
+    /// Gets ready for a wait that is to end at `deadline`; returns the timeout for the poller. The
+    /// loop leaves the descriptor's readiness to us: one that has fired is set anew here, which makes
+    /// it quiet again.
+    pub(super) fn prepare(
+        &mut self,
+        now: Instant,
+        deadline: Option<Instant>,
+    ) -> Result<Option<Duration>, OsError> {
+        let timeout = deadline.map(|at| at.since(now));
+        let far = timeout.is_none_or(|timeout| timeout > SHORT);
+        let fired = self.armed_for.is_some_and(|at| at <= now);
+        // A short wait may leave a far deadline armed: it will be wanted again.
+        if far && self.armed_for != deadline {
+            self.set(deadline)?;
+        } else if !far && fired {
+            self.set(None)?;
+        }
+        Ok(if far { None } else { timeout })
+    }
+
+    fn set(&mut self, at: Option<Instant>) -> Result<(), OsError> {
+        let us = at.map_or(0, Instant::as_micros);
+        sys::timerfd_set(self.fd.as_fd(), us).map_err(during(Operation::Timer))?;
+        self.armed_for = at;
+        Ok(())
+    }
+}
+
+/// Changes CLOCK_REALTIME. A slew is the kernel's adjtime: 500 microseconds a second, to the nearest
+/// microsecond; a new one replaces what is left of the last.
+pub(super) fn set(adjust: Adjust) -> Result<(), OsError> {
+    let done = match adjust {
+        Adjust::Step { offset_ns } => sys::clock_step(offset_ns),
+        Adjust::Slew { offset_ns } => sys::clock_slew(nearest_us(offset_ns)),
+    };
+    done.map_err(during(Operation::SetClock))
+}
+
+fn nearest_us(ns: i64) -> i64 {
+    ns.saturating_add(500).div_euclid(1_000)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_timestamp_is_believed_within_bounds() {
+        let now = Instant::from_micros(10_000_000);
+        for (age_ns, at_us) in [
+            (0, 10_000_000),
+            (1_500_000, 9_998_500),
+            (MAX_AGE_NS, 8_000_000),
+            (MAX_AGE_NS + 1, 10_000_000),
+            (-1, 10_000_000),
+            (i64::MIN, 10_000_000),
+        ] {
+            assert_eq!(backdate(now, age_ns).as_micros(), at_us, "{age_ns} ns old");
+        }
+    }
+
+    #[test]
+    fn slews_are_rounded_to_the_nearest_microsecond() {
+        for (ns, us) in [(0, 0), (499, 0), (500, 1), (-499, 0), (-501, -1), (1_500, 2)] {
+            assert_eq!(nearest_us(ns), us, "{ns}");
+        }
+    }
+
+    #[test]
+    fn far_deadlines_wait_on_the_clock_descriptor() {
+        let mut clock = ClockFd::new().expect("a timerfd");
+        let now = now();
+        let far = now + Duration::from_secs(3_600);
+        assert_eq!(clock.prepare(now, Some(far)), Ok(None));
+        assert_eq!(clock.armed_for, Some(far));
+        let near = now + Duration::from_millis(3);
+        assert_eq!(clock.prepare(now, Some(near)), Ok(Some(Duration::from_millis(3))));
+        assert_eq!(clock.armed_for, Some(far), "a short wait leaves it");
+        assert_eq!(clock.prepare(far, Some(far)), Ok(Some(Duration::ZERO)));
+        assert_eq!(clock.armed_for, None, "one that has fired is made quiet");
+        assert_eq!(clock.prepare(now, Some(far)), Ok(None));
+        assert_eq!(clock.prepare(now, None), Ok(None));
+        assert_eq!(clock.armed_for, None, "nothing to wait for");
+    }
+}

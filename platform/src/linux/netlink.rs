@@ -1,0 +1,217 @@
+//! rtnetlink: requests that are answered at once, and the watch for changes.
+//!
+//! The kernel works a request off inside the send(2) that brings it, so that the answer can be read
+//! without waiting: nothing here blocks.
+
+use std::collections::VecDeque;
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+
+use bringup_core::platform::InterfaceChange;
+use netlink_packet_core::{
+    NLM_F_ACK, NLM_F_DUMP, NLM_F_DUMP_INTR, NLM_F_REQUEST, NetlinkHeader, NetlinkMessage,
+    NetlinkPayload,
+};
+use netlink_packet_route::RouteNetlinkMessage;
+use netlink_packet_route::link::LinkMessage;
+
+use super::interface::change_of;
+use super::sys;
+use super::udp::is_nothing;
+use crate::error::{Operation, OsError, during};
+
+/// As large as any datagram that the kernel makes of a dump.
+const BUFFER: usize = 32 * 1024;
+
+/// How many datagrams are read for one answer. The answer to a request is one or two; what else is
+/// there answers a request that was given up.
+const MAX_DATAGRAMS: usize = 64;
+
+/// The groups that a watch joins, a bit each: RTNLGRP_LINK (1) and RTNLGRP_IPV4_IFADDR (5).
+const WATCH_GROUPS: u32 = 1 << 0 | 1 << 4;
+
+type RouteMessage = NetlinkMessage<RouteNetlinkMessage>;
+
+/// The bytes of a request.
+fn encode(message: RouteNetlinkMessage, flags: u16, sequence: u32) -> Vec<u8> {
+    let mut header = NetlinkHeader::default();
+    header.flags = NLM_F_REQUEST | flags;
+    header.sequence_number = sequence;
+    let mut message = RouteMessage::new(header, NetlinkPayload::InnerMessage(message));
+    message.finalize();
+    let mut bytes = vec![0; message.buffer_len()];
+    message.serialize(&mut bytes);
+    bytes
+}
+
+/// The messages in one datagram; `None` for one that cannot be read.
+struct Datagram<'a>(&'a [u8]);
+
+impl Iterator for Datagram<'_> {
+    type Item = Option<RouteMessage>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.0.is_empty() {
+            return None;
+        }
+        // `nlmsg_len`, the first field, counts its own header of 16 bytes; messages are padded to 4.
+        let length = self.0.first_chunk().map(|length| u32::from_ne_bytes(*length));
+        let length = length.and_then(|length| usize::try_from(length).ok()).unwrap_or(0);
+        let message = self.0.get(..length).filter(|message| message.len() >= 16);
+        let Some(message) = message else {
+            self.0 = &[];
+            return Some(None);
+        };
+        self.0 = self.0.get(length.next_multiple_of(4)..).unwrap_or(&[]);
+        Some(RouteMessage::deserialize(message).ok())
+    }
+}
+
+/// A socket for requests.
+#[derive(Debug)]
+pub(super) struct Requests {
+    fd: OwnedFd,
+    sequence: u32,
+    buffer: Vec<u8>,
+}
+
+impl Requests {
+    pub(super) fn open() -> Result<Self, OsError> {
+        let fd = sys::netlink_socket().map_err(during(Operation::NetlinkOpen))?;
+        sys::netlink_bind(fd.as_fd(), 0).map_err(during(Operation::NetlinkOpen))?;
+        Ok(Self { fd, sequence: 0, buffer: vec![0; BUFFER] })
+    }
+
+    /// Sends a request and reads until it is acknowledged. Returns the first message that came
+    /// before the acknowledgement.
+    pub(super) fn request(
+        &mut self,
+        operation: Operation,
+        message: RouteNetlinkMessage,
+        flags: u16,
+    ) -> Result<Option<RouteNetlinkMessage>, OsError> {
+        let failed = during(operation);
+        self.sequence = self.sequence.wrapping_add(1);
+        let bytes = encode(message, flags | NLM_F_ACK, self.sequence);
+        sys::send(self.fd.as_fd(), &bytes).map_err(&failed)?;
+        let mut answer = None;
+        for _ in 0..MAX_DATAGRAMS {
+            let mut control = sys::Control::new();
+            let received = sys::receive(self.fd.as_fd(), &mut self.buffer, &mut control);
+            let received = received.map_err(&failed)?;
+            if received.netlink_sender() != Some(0) {
+                continue;
+            }
+            let datagram = self.buffer.get(..received.length).unwrap_or(&[]);
+            for message in Datagram(datagram).flatten() {
+                if message.header.sequence_number != self.sequence {
+                    continue;
+                }
+                match message.payload {
+                    NetlinkPayload::Error(error) => {
+                        return match error.code {
+                            None => Ok(answer),
+                            Some(code) => Err(OsError::new(operation, -code.get())),
+                        };
+                    }
+                    NetlinkPayload::InnerMessage(message) => answer = answer.or(Some(message)),
+                    _ => {}
+                }
+            }
+        }
+        Err(OsError::new(operation, libc::EPROTO))
+    }
+}
+
+/// A socket that hears of changes, and first of all links that are there.
+#[derive(Debug)]
+pub(super) struct Watch {
+    fd: OwnedFd,
+    buffer: Vec<u8>,
+    /// The rest of the last datagram; bounded by what fits into one.
+    changes: VecDeque<InterfaceChange>,
+}
+
+impl Watch {
+    pub(super) fn open() -> Result<Self, OsError> {
+        let failed = during(Operation::NetlinkOpen);
+        let fd = sys::netlink_socket().map_err(&failed)?;
+        sys::netlink_bind(fd.as_fd(), WATCH_GROUPS).map_err(&failed)?;
+        // Asked for after joining, so that no change falls between.
+        let dump = RouteNetlinkMessage::GetLink(LinkMessage::default());
+        sys::send(fd.as_fd(), &encode(dump, NLM_F_DUMP, 1)).map_err(&failed)?;
+        Ok(Self { fd, buffer: vec![0; BUFFER], changes: VecDeque::new() })
+    }
+
+    pub(super) fn raw(&self) -> i32 {
+        self.fd.as_raw_fd()
+    }
+
+    /// The next change. A datagram may hold several: ask until there is none, or the descriptor will
+    /// not become readable for the rest.
+    pub(super) fn receive(&mut self) -> Result<Option<InterfaceChange>, OsError> {
+        for _ in 0..MAX_DATAGRAMS {
+            if let Some(change) = self.changes.pop_front() {
+                return Ok(Some(change));
+            }
+            let mut control = sys::Control::new();
+            match sys::receive(self.fd.as_fd(), &mut self.buffer, &mut control) {
+                Ok(received) if received.netlink_sender() == Some(0) => {
+                    let length = received.length;
+                    self.read(length);
+                }
+                // Only the kernel knows.
+                Ok(_) => {}
+                Err(error) if is_nothing(&error) => return Ok(None),
+                Err(error) if error.raw_os_error() == Some(libc::ENOBUFS) => {
+                    return Ok(Some(InterfaceChange::Overrun));
+                }
+                Err(error) => return Err(OsError::from_io(Operation::WatchReceive, &error)),
+            }
+        }
+        Ok(None)
+    }
+
+    fn read(&mut self, length: usize) {
+        let Some(datagram) = self.buffer.get(..length) else {
+            // Longer than any that the kernel makes.
+            self.changes.push_back(InterfaceChange::Overrun);
+            return;
+        };
+        for message in Datagram(datagram) {
+            let change = match message {
+                // What cannot be read may be a change.
+                None => Some(InterfaceChange::Overrun),
+                Some(message) if message.header.flags & NLM_F_DUMP_INTR != 0 => {
+                    Some(InterfaceChange::Overrun)
+                }
+                Some(message) => match message.payload {
+                    NetlinkPayload::InnerMessage(message) => change_of(&message),
+                    NetlinkPayload::Overrun(_) | NetlinkPayload::Error(_) => {
+                        Some(InterfaceChange::Overrun)
+                    }
+                    _ => None,
+                },
+            };
+            self.changes.extend(change);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn unreadable_datagrams_end() {
+        let good = encode(RouteNetlinkMessage::GetLink(LinkMessage::default()), 0, 9);
+        assert_eq!(Datagram(&good).flatten().count(), 1);
+        for end in 1..good.len() {
+            assert!(Datagram(&good[..end]).next().is_some_and(|m| m.is_none()), "cut at {end}");
+        }
+        for length in [0_u32, 1, 15, 17, u32::MAX] {
+            let mut lying = [good.clone(), good.clone()].concat();
+            lying[..4].copy_from_slice(&length.to_ne_bytes());
+            assert!(Datagram(&lying).count() <= 4, "length {length}");
+        }
+    }
+}

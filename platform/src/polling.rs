@@ -1,0 +1,187 @@
+//! [`Polling`]: core's [`Poll`] on the `polling` crate (epoll, kqueue, …), whose cost does not grow
+//! with the number of descriptors. For loops with more than some 64 of them.
+
+use core::num::NonZeroUsize;
+use std::os::fd::BorrowedFd;
+
+use ::polling::{Event, Events, PollMode, Poller};
+use bringup_core::poll::{Interest, Poll, Readiness, Token};
+use bringup_core::time::Duration;
+
+use crate::error::{Operation, OsError, during};
+
+/// How many results one wait hands on; the rest comes with the next one, as level-triggered polling
+/// reports again what is still ready.
+const RESULTS: NonZeroUsize = NonZeroUsize::new(256).unwrap();
+
+/// A poller on the `polling` crate, in level mode.
+pub struct Polling {
+    poller: Poller,
+    events: Events,
+    /// The results of the last wait, taken from the front.
+    ready: Vec<(Token, Readiness)>,
+    cursor: usize,
+}
+
+impl core::fmt::Debug for Polling {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("Polling").field("poller", &self.poller).finish_non_exhaustive()
+    }
+}
+
+/// The crate keeps the key `usize::MAX` for itself, which on 32-bit machines is [`Token::WAKE`].
+/// Moving all tokens up by two leaves that key to a token that the loop never gives out.
+fn key_of(token: Token) -> usize {
+    token.0.wrapping_add(2) as usize
+}
+
+fn token_of(key: usize) -> Token {
+    // Keys came from `key_of`: 32 bits.
+    Token(u32::try_from(key).unwrap_or(u32::MAX).wrapping_sub(2))
+}
+
+fn event_of(token: Token, interest: Interest) -> Event {
+    Event::new(key_of(token), interest.readable, interest.writable)
+}
+
+impl Polling {
+    /// A poller that watches nothing yet.
+    pub fn new() -> Result<Self, OsError> {
+        let poller = Poller::new().map_err(during(Operation::Watch))?;
+        if !poller.supports_level() {
+            return Err(OsError::new(Operation::Watch, libc::ENOSYS));
+        }
+        let events = Events::with_capacity(RESULTS);
+        Ok(Self { poller, events, ready: Vec::with_capacity(RESULTS.get()), cursor: 0 })
+    }
+}
+
+impl Poll for Polling {
+    type Handle = i32;
+    type Error = OsError;
+
+    fn add(&mut self, fd: i32, token: Token, interest: Interest) -> Result<(), OsError> {
+        if fd < 0 {
+            return Err(OsError::new(Operation::Watch, libc::EBADF));
+        }
+        // SAFETY: the crate asks that the descriptor be deleted before it is closed. To the kernel
+        // it is a number: one that was closed without that is dropped from the set or refused, and
+        // no memory is touched through it. The contract of `close` is that the loop removes first.
+        let added =
+            unsafe { self.poller.add_with_mode(fd, event_of(token, interest), PollMode::Level) };
+        added.map_err(during(Operation::Watch))
+    }
+
+    fn modify(&mut self, fd: i32, token: Token, interest: Interest) -> Result<(), OsError> {
+        if fd < 0 {
+            return Err(OsError::new(Operation::Watch, libc::EBADF));
+        }
+        // SAFETY: as in `add`; it is not -1, and borrowed for one system call.
+        let fd = unsafe { BorrowedFd::borrow_raw(fd) };
+        self.poller
+            .modify_with_mode(fd, event_of(token, interest), PollMode::Level)
+            .map_err(during(Operation::Watch))
+    }
+
+    fn remove(&mut self, fd: i32, token: Token) {
+        if fd >= 0 {
+            // SAFETY: as in `modify`.
+            let fd = unsafe { BorrowedFd::borrow_raw(fd) };
+            // One that is closed, or never was added, is not watched: that is all that was asked.
+            let _ = self.poller.delete(fd);
+        }
+        // What of this turn's results is still to be read must not name it any more.
+        let mut at = 0;
+        let cursor = self.cursor;
+        self.ready.retain(|(of, _)| {
+            at += 1;
+            at <= cursor || *of != token
+        });
+    }
+
+    fn wait(&mut self, timeout: Option<Duration>) -> Result<(), OsError> {
+        self.ready.clear();
+        self.cursor = 0;
+        self.events.clear();
+        // A signal ends the wait inside the crate only when the time is up; it waits on otherwise.
+        // That is within the contract: nothing became ready.
+        self.poller
+            .wait(&mut self.events, timeout.map(core::time::Duration::from))
+            .map_err(during(Operation::Wait))?;
+        self.ready.extend(self.events.iter().map(|event| {
+            let readiness = Readiness {
+                readable: event.readable,
+                writable: event.writable,
+                error: event.is_err().unwrap_or(false),
+                hangup: event.is_interrupt(),
+                invalid: false,
+            };
+            (token_of(event.key), readiness)
+        }));
+        Ok(())
+    }
+
+    fn next_ready(&mut self) -> Option<(Token, Readiness)> {
+        let next = self.ready.get(self.cursor).copied();
+        self.cursor += usize::from(next.is_some());
+        next
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Write;
+    use std::os::fd::AsRawFd;
+    use std::os::unix::net::UnixStream;
+
+    const NOW: Option<Duration> = Some(Duration::ZERO);
+
+    #[test]
+    fn tokens_survive_the_way_through_the_crate() {
+        for token in [Token(0), Token(1), Token(0xFFFD_FFFF), Token::CLOCK, Token::WAKE] {
+            assert_eq!(token_of(key_of(token)), token);
+            assert_ne!(key_of(token), u32::MAX as usize, "reserved on 32-bit machines");
+        }
+    }
+
+    #[test]
+    fn a_descriptor_that_stays_ready_is_reported_again() {
+        let mut poll = Polling::new().expect("a poller");
+        let (mut near, far) = UnixStream::pair().expect("a pair");
+        poll.add(far.as_raw_fd(), Token(7), Interest::READ).expect("added");
+        poll.wait(NOW).expect("waited");
+        assert_eq!(poll.next_ready(), None, "nothing was written yet");
+        near.write_all(b"x").expect("written");
+        for round in 0..2 {
+            poll.wait(NOW).expect("waited");
+            let (token, readiness) = poll.next_ready().expect("ready");
+            assert_eq!((token, readiness.readable), (Token(7), true), "round {round}");
+            assert_eq!(poll.next_ready(), None);
+        }
+        poll.modify(far.as_raw_fd(), Token(7), Interest::NONE).expect("modified");
+        poll.wait(NOW).expect("waited");
+        assert_eq!(poll.next_ready(), None, "nobody is interested");
+        drop(near);
+        poll.wait(NOW).expect("waited");
+        let hangup = poll.next_ready().is_some_and(|(_, readiness)| readiness.hangup);
+        assert!(hangup, "a hang-up is always reported");
+    }
+
+    #[test]
+    fn results_of_a_removed_descriptor_are_forgotten() {
+        let mut poll = Polling::new().expect("a poller");
+        let (near, far) = UnixStream::pair().expect("a pair");
+        poll.add(near.as_raw_fd(), Token(1), Interest::WRITE).expect("added");
+        poll.add(far.as_raw_fd(), Token(2), Interest::WRITE).expect("added");
+        poll.wait(NOW).expect("waited");
+        let (first, _) = poll.next_ready().expect("both are ready");
+        let (other, fd) = if first == Token(1) {
+            (Token(2), far.as_raw_fd())
+        } else {
+            (Token(1), near.as_raw_fd())
+        };
+        poll.remove(fd, other);
+        assert_eq!(poll.next_ready(), None);
+    }
+}

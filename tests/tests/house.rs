@@ -1,0 +1,136 @@
+//! The rules of the house: who may depend on whom, and that the documents name what exists.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use serde_json::Value;
+
+fn root() -> PathBuf {
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    here.parent().expect("tests/ is in the workspace").to_owned()
+}
+
+fn metadata() -> Value {
+    let output = Command::new(env!("CARGO"))
+        .args(["metadata", "--format-version", "1", "--manifest-path"])
+        .arg(root().join("Cargo.toml"))
+        .output()
+        .expect("cargo runs");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    serde_json::from_slice(&output.stdout).expect("cargo metadata is JSON")
+}
+
+/// All that a crate's manifest names, whatever the kind (normal, dev, build), target or feature.
+fn dependencies(metadata: &Value, name: &str) -> Vec<String> {
+    let packages = metadata["packages"].as_array().expect("packages");
+    let package =
+        packages.iter().find(|package| package["name"] == name && package["source"].is_null());
+    let package = package.unwrap_or_else(|| panic!("{name} is no package of the workspace"));
+    let dependencies = package["dependencies"].as_array().expect("dependencies");
+    dependencies
+        .iter()
+        .map(|dependency| dependency["name"].as_str().expect("a name").to_owned())
+        .collect()
+}
+
+#[test]
+fn nothing_points_up() {
+    let helpers: &[&str] = &["bringup-core", "bringup-dns", "bringup-ntp", "bringup-dhcp"];
+    let core = &helpers[..1];
+    let metadata = metadata();
+    let rules: [(&str, &[&str]); 5] = [
+        ("bringup-core", &[]),
+        ("bringup-dns", core),
+        ("bringup-ntp", core),
+        ("bringup-dhcp", core),
+        ("bringup-system", helpers),
+    ];
+    for (name, allowed) in rules {
+        for dependency in dependencies(&metadata, name) {
+            assert!(
+                allowed.contains(&&*dependency),
+                "{name} depends on {dependency}; it may on {allowed:?}"
+            );
+        }
+    }
+}
+
+/// The check above sees what there is to see.
+#[test]
+fn dependencies_of_each_kind_are_seen() {
+    let metadata = metadata();
+    assert!(
+        dependencies(&metadata, "bringup-tests").contains(&"serde_json".to_owned()),
+        "a dependency"
+    );
+    assert!(
+        dependencies(&metadata, "bringup-tests").contains(&"libc".to_owned()),
+        "one of a target"
+    );
+}
+
+/// What a document names between backticks that must be a path from the root, with `{a,b}` spelled
+/// out.
+fn paths(document: &str) -> Vec<String> {
+    let mut inside_fence = false;
+    let mut found = Vec::new();
+    for line in document.lines() {
+        if line.trim_start().starts_with("```") {
+            inside_fence = !inside_fence;
+        } else if !inside_fence {
+            found.extend(
+                line.split('`')
+                    .skip(1)
+                    .step_by(2)
+                    .filter(|text| is_path(text))
+                    .flat_map(spelled_out),
+            );
+        }
+    }
+    found
+}
+
+fn is_path(text: &str) -> bool {
+    let plain = text.chars().all(|c| c.is_ascii_alphanumeric() || "_-./{,}".contains(c));
+    let named = text.contains('/') || [".rs", ".md", ".toml"].iter().any(|end| text.ends_with(end));
+    // `/etc/hosts` is the machine's, `10.0.0.5/24` is an address, `A/AAAA` are types, `target/…` is
+    // built.
+    let own = !text.starts_with(['/', '-']) && !text.starts_with("target/");
+    let number = text.starts_with(|c: char| c.is_ascii_digit());
+    plain && named && own && !number && text.contains(|c: char| c.is_ascii_lowercase())
+}
+
+/// `helpers/{dns,ntp}` is two paths.
+fn spelled_out(text: &str) -> Vec<String> {
+    let parts =
+        text.split_once('{').and_then(|(before, rest)| Some((before, rest.split_once('}')?)));
+    match parts {
+        Some((before, (choices, after))) => choices
+            .split(',')
+            .flat_map(|choice| spelled_out(&[before, choice, after].concat()))
+            .collect(),
+        None => vec![text.to_owned()],
+    }
+}
+
+#[test]
+fn paths_are_told_from_other_words() {
+    let document = "`core/`, `helpers/{dns,ntp}/src` and `README.md`, not `/etc/hosts`, `10.0.0.5/24`, `A/AAAA`,\n\
+                    `cargo run --release`, `https://example.com/a`, `target/debug`, `poll(2)`\n```\n`x/y`\n```\n`Cargo.toml`";
+    let expected = ["core/", "helpers/dns/src", "helpers/ntp/src", "README.md", "Cargo.toml"];
+    assert_eq!(paths(document), expected);
+}
+
+#[test]
+fn documents_name_what_exists() {
+    for document in ["ARCHITECTURE.md", "README.md"] {
+        let text = fs::read_to_string(root().join(document))
+            .unwrap_or_else(|why| panic!("{document}: {why}"));
+        let paths = paths(&text);
+        assert!(!paths.is_empty(), "{document} names no path");
+        let missing: Vec<&String> =
+            paths.iter().filter(|path| !root().join(path).exists()).collect();
+        assert!(missing.is_empty(), "{document} names what is not there: {missing:?}");
+    }
+}
