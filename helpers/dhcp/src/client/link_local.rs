@@ -98,3 +98,23 @@ impl DhcpClient<'_> {
         true
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Edge(u8);
+    impl Rng for Edge {
+        fn fill(&mut self, buffer: &mut [u8]) {
+            buffer.fill(self.0);
+        }
+    }
+
+    #[test]
+    fn rule_36_the_ends_of_the_prefix_are_reserved() {
+        for (bits, expected) in [(0, [169, 254, 1, 0]), (0xFF, [169, 254, 254, 255])] {
+            let it = LinkLocal::new(Instant::ZERO, &mut Edge(bits), 0).unwrap();
+            assert_eq!(it.claim.address, Ipv4Addr::from(expected));
+        }
+    }
+}

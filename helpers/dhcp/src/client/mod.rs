@@ -13,6 +13,11 @@
 //!   closes the difference.
 //! - **A reply is an answer only to a question that went out.** Its xid, hardware address, server
 //!   and address are bound to the exchange before anything in it is believed.
+//!
+//! Read `state` first, then `answer` (what a reply does) and `progress` (what time does); `send` and
+//! `reply` are the two ends of the wire. `claim`, `router` and `link_local` are what is done by ARP,
+//! brought together in `neighbour`; `memory` is what outlives a link or a process, `force` the one
+//! message that a server may begin with.
 
 mod answer;
 mod claim;
@@ -69,8 +74,9 @@ pub const TRANSMIT_LEN: usize = 1472;
 
 /// A DHCPv4 client of one interface.
 ///
-/// Its verbs are [`start`](Self::start), [`stop`](Self::stop) and [`release`](Self::release), and
-/// those of [`Client`]; after any of them, drive it.
+/// Its verbs are [`start`](Self::start), [`link_up`](Self::link_up), [`stop`](Self::stop),
+/// [`release`](Self::release) and [`inform`](Self::inform), and those of [`Client`]; after any of
+/// them, drive it.
 pub struct DhcpClient<'m> {
     config: Config<'m>,
     state: State,

@@ -217,6 +217,17 @@ fn a_refused_socket_is_tried_again_at_the_next_deadline() {
 }
 
 #[test]
+fn a_refused_socket_is_tried_again_when_the_link_comes_back() {
+    let mut rig = Rig::new(1, standard());
+    rig.world.refuse_open = [true; 3];
+    rig.call(DhcpClient::start);
+    rig.call(DhcpClient::stop);
+    rig.world.refuse_open = [false; 3];
+    rig.call(DhcpClient::start);
+    assert_eq!(rig.log(), [(Discover, 0)]);
+}
+
+#[test]
 fn a_buffer_that_is_too_small_is_counted_and_does_not_spin() {
     let mut rig = Rig::new(1, standard());
     rig.client.start(&mut rig.world.cx());

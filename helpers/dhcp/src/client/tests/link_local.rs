@@ -115,6 +115,11 @@ fn rule_41_the_administrator_decides() {
     says(&mut rig, 0);
     rig.run_until(at(100_000));
     assert!(rig.world.arps.is_empty() && rig.client.link_local().is_none());
+    // Another link, another administrator.
+    rig.call(DhcpClient::stop);
+    rig.call(DhcpClient::start);
+    rig.run_until(at(130_000));
+    assert!(rig.client.link_local().is_some());
     // 1: at once, without waiting for silence.
     let mut rig = Rig::started(falling_back());
     says(&mut rig, 1);
