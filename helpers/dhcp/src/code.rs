@@ -46,6 +46,8 @@ pub const REBINDING_TIME: u8 = 59;
 pub const VENDOR_CLASS: u8 = 60;
 /// Client identifier. RFC 2132 §9.14.
 pub const CLIENT_IDENTIFIER: u8 = 61;
+/// User classes. RFC 3004.
+pub const USER_CLASS: u8 = 77;
 /// Rapid commit. RFC 4039.
 pub const RAPID_COMMIT: u8 = 80;
 /// Client FQDN. RFC 4702.
@@ -68,6 +70,10 @@ pub const AUTO_CONFIGURE: u8 = 116;
 pub const DOMAIN_SEARCH: u8 = 119;
 /// Classless static routes. RFC 3442.
 pub const CLASSLESS_ROUTE: u8 = 121;
+/// Vendor classes by enterprise. RFC 3925.
+pub const ENTERPRISE_CLASS: u8 = 124;
+/// Vendor information by enterprise. RFC 3925.
+pub const ENTERPRISE_INFORMATION: u8 = 125;
 /// FORCERENEW nonce capability. RFC 6704.
 pub const FORCERENEW_NONCE: u8 = 145;
 /// Encrypted DNS servers (DNR). RFC 9463.
@@ -115,6 +121,24 @@ pub const fn is_per_message(code: u8) -> bool {
                 | IPV6_ONLY
                 | AUTO_CONFIGURE
                 | FORCERENEW_NONCE
+    )
+}
+
+/// Whether the client itself decides whether it sends an option, and with what: such a one is not
+/// taken from a list of further options. RFC 2131 Table 5.
+pub const fn is_clients_own(code: u8) -> bool {
+    matches!(
+        code,
+        PAD | HOST_NAME | REQUESTED_ADDRESS
+            ..=CLIENT_IDENTIFIER
+                | RAPID_COMMIT
+                | CLIENT_FQDN
+                | RELAY_AGENT
+                | AUTHENTICATION
+                | IPV6_ONLY
+                | AUTO_CONFIGURE
+                | FORCERENEW_NONCE
+                | END
     )
 }
 

@@ -5,8 +5,12 @@ use bringup_core::time::Duration;
 use bringup_core::wire::Full;
 
 use crate::code;
+use crate::fqdn::Fqdn;
 use crate::message::{ETHERNET, Header, MessageWriter};
+use crate::offer::{self, OfferPolicy};
 use crate::retry::Profile;
+use crate::route::RoutePolicy;
+use crate::snapshot;
 
 /// The smallest maximum message size that may be announced, octets. RFC 2132 §9.10.
 const MESSAGE_SIZE_MIN: u16 = 576;
@@ -98,6 +102,20 @@ pub enum BroadcastFlag {
     Always,
 }
 
+/// Whether somebody else may have the address that we got. RFC 5227.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ConflictDetection {
+    /// The server is believed.
+    Off,
+    /// The address is used at once, and three probes in half a second look behind it. The lease is
+    /// lost if somebody answers. Not what RFC 5227 asks for, and not on the critical path.
+    #[default]
+    Short,
+    /// By the book: the address is used after three probes and 4 to 7 s, and is watched and
+    /// defended from then on.
+    Strict,
+}
+
 /// What a client is made with.
 #[derive(Clone, Copy, Debug)]
 pub struct Config<'m> {
@@ -107,8 +125,14 @@ pub struct Config<'m> {
     pub client_identifier: ClientIdentifier<'m>,
     /// Option 12, 1 to 255 octets; not sent otherwise.
     pub hostname: Option<&'m [u8]>,
+    /// Option 81. Goes out in place of option 12, which MUST NOT be sent beside it (RFC 4702 §3.1).
+    pub fqdn: Option<Fqdn<'m>>,
     /// Option 60, 1 to 255 octets; not sent otherwise.
     pub vendor_class: Option<&'m [u8]>,
+    /// Further options to send in DISCOVER, REQUEST and INFORM, as they are: 43, 77, 93, 124, 125 ..
+    /// One that the client itself has to decide about (see
+    /// [`is_clients_own`](code::is_clients_own)) is not sent, nor one that doesn't fit.
+    pub further_options: &'m [(u8, &'m [u8])],
     /// How often to resend.
     pub profile: Profile,
     /// Whether to offer the two-message exchange (option 80, RFC 4039).
@@ -122,6 +146,36 @@ pub struct Config<'m> {
     /// The first DISCOVER or REQUEST is put off by a random time up to this. 0 by default; fleets
     /// that are switched on together want a second, RFC 2131 §4.4.1 up to ten.
     pub initial_delay_max: Duration,
+    /// How long offers are collected before the best is taken. 0 by default: the first wins, as
+    /// with everybody else, and nobody is left to ask when its server changes its mind.
+    pub offer_window: Duration,
+    /// How offers are judged; it sees every one.
+    pub offer_policy: OfferPolicy,
+    /// Whether to look for others with our address.
+    pub conflict_detection: ConflictDetection,
+    /// Whether a lease's router is asked by ARP for its link address, and by that, after the link
+    /// was gone, whether this is still the same network (DNAv4, RFC 4436).
+    pub detect_attachment: bool,
+    /// Which of the server's routes are taken.
+    pub routes: RoutePolicy,
+    /// Whether this host can do without IPv4: asks for option 108 and obeys it (RFC 8925). A host
+    /// that needs IPv4 MUST NOT ask.
+    pub ipv6_only_capable: bool,
+    /// Whether DISCOVERs ask if a link-local address is wanted here (option 116, RFC 2563); for
+    /// hosts that would take one. The answer is [`Event::LinkLocal`](crate::Event::LinkLocal).
+    pub ask_auto_configure: bool,
+    /// Whether a link-local address is taken where no server answers (RFC 3927), while DHCP goes on.
+    /// Asks for option 116, and obeys it. Not under anonymity.
+    pub link_local: bool,
+    /// Whether a server may make us renew by a FORCERENEW that is signed with the nonce of its ACK
+    /// (RFC 6704). While BOUND with a nonce, the UDP socket on our address stays open. Off, every
+    /// FORCERENEW is ignored.
+    pub force_renew: bool,
+    /// Says nothing that tells this host from others (RFC 7844): the identifier is 01 and the MAC,
+    /// which the platform should have made at random; options 12, 57, 60, 80, 81, 116, 145 and further
+    /// ones are left out, 55 is short, options and codes come in random order, no address from
+    /// before is asked for, nothing starts by INIT-REBOOT.
+    pub anonymous: bool,
 }
 
 impl<'m> Config<'m> {
@@ -131,25 +185,73 @@ impl<'m> Config<'m> {
             mac,
             client_identifier: ClientIdentifier::Mac,
             hostname: None,
+            fqdn: None,
             vendor_class: None,
+            further_options: &[],
             profile: Profile::Fast,
             rapid_commit: true,
             parameter_request: &[],
             mtu: 1500,
             broadcast_flag: BroadcastFlag::AfterSilence,
             initial_delay_max: Duration::ZERO,
+            offer_window: Duration::ZERO,
+            offer_policy: offer::score,
+            conflict_detection: ConflictDetection::Short,
+            detect_attachment: true,
+            routes: RoutePolicy::Accept,
+            ipv6_only_capable: false,
+            ask_auto_configure: false,
+            link_local: false,
+            force_renew: false,
+            anonymous: false,
         }
+    }
+
+    /// Hardware type 1 and the MAC address.
+    pub(crate) const fn mac_identifier(&self) -> [u8; 7] {
+        let [a, b, c, d, e, f] = self.mac.0;
+        [ETHERNET, a, b, c, d, e, f]
+    }
+
+    /// Option 61 as it goes out. RFC 7844 §3.5: without a name of our own, it is the MAC's.
+    fn effective_identifier(&self) -> ClientIdentifier<'m> {
+        if self.anonymous { ClientIdentifier::Mac } else { self.client_identifier }
     }
 
     /// Option 61.
     pub(crate) fn write_identity(&self, message: &mut MessageWriter<'_>) -> Result<(), Full> {
-        self.client_identifier.write(self.mac, message)
+        self.effective_identifier().write(self.mac, message)
     }
 
-    /// Options 57, 12, 60 and 55: the same in DISCOVER and every REQUEST (RFC 2131 §3.5).
+    /// Whether an echoed option 61 is ours. RFC 6842 §3.
+    pub(crate) fn is_our_identifier(&self, echoed: &[u8]) -> bool {
+        self.effective_identifier().is(self.mac, echoed)
+    }
+
+    /// Whether option 116 goes out: RFC 2563 §2.2 wants it of hosts with link-local addresses.
+    pub(crate) const fn asks_auto_configure(&self) -> bool {
+        (self.ask_auto_configure || self.link_local) && !self.anonymous
+    }
+
+    /// A mark of option 61, by which a snapshot is known to be ours.
+    pub(crate) fn identity(&self) -> u32 {
+        let mut buffer = [0; 7];
+        let identifier = self.effective_identifier();
+        let (head, tail) = identifier.parts(self.mac, &mut buffer).unwrap_or_default();
+        snapshot::crc32(head).rotate_left(1) ^ snapshot::crc32(tail)
+    }
+
+    /// Options 57, 81 or 12, 60 and 55: the same in DISCOVER and every REQUEST (RFC 2131 §3.5).
     pub(crate) fn write_wishes(&self, message: &mut MessageWriter<'_>) -> Result<(), Full> {
         message.u16(code::MAX_MESSAGE_SIZE, self.mtu.max(MESSAGE_SIZE_MIN))?;
-        let texts = [(code::HOST_NAME, self.hostname), (code::VENDOR_CLASS, self.vendor_class)];
+        let mut buffer = Fqdn::BUFFER;
+        let fqdn = self.fqdn.and_then(|fqdn| fqdn.write(&mut buffer));
+        let hostname = self.hostname.filter(|_| fqdn.is_none());
+        let texts = [
+            (code::CLIENT_FQDN, fqdn),
+            (code::HOST_NAME, hostname),
+            (code::VENDOR_CLASS, self.vendor_class),
+        ];
         for (code, text) in texts {
             match text {
                 Some(text) if (1..=255).contains(&text.len()) => message.option(code, text)?,
@@ -158,14 +260,25 @@ impl<'m> Config<'m> {
         }
         let mut codes = [0; 255];
         let mut w = bringup_core::wire::Writer::new(&mut codes);
-        for &code in PARAMETERS.iter().chain(self.parameter_request) {
-            // RFC 4039 §4: 80 MUST NOT be asked for.
-            let unfit = matches!(code, code::PAD | code::END | code::RAPID_COMMIT);
+        let ipv6_only = self.ipv6_only_capable.then_some(&code::IPV6_ONLY);
+        for &code in PARAMETERS.iter().chain(ipv6_only).chain(self.parameter_request) {
+            // RFC 4039 §4: 80 MUST NOT be asked for; 108 by nobody who needs IPv4 (RFC 8925 §3.2).
+            let unfit = matches!(code, code::PAD | code::END | code::RAPID_COMMIT)
+                || code == code::IPV6_ONLY && !self.ipv6_only_capable;
             if !unfit && !w.written().contains(&code) {
                 w.u8(code)?;
             }
         }
         message.option(code::PARAMETER_REQUEST, w.written())
+    }
+
+    /// What the user adds, as far as there is room.
+    pub(crate) fn write_further(&self, message: &mut MessageWriter<'_>) {
+        for (code, bytes) in self.further_options {
+            if !code::is_clients_own(*code) {
+                let _ = message.option(*code, bytes);
+            }
+        }
     }
 
     /// The fixed fields of a message of this client.
@@ -227,6 +340,10 @@ mod tests {
         assert!(position(80).is_none(), "rule 30");
         let all: Vec<u8> = (0..=255).collect();
         let config = Config { parameter_request: &all, ..Config::new(MAC) };
+        let list = written(&config, 55).unwrap();
+        assert_eq!(list.len(), 252);
+        assert!(!list.contains(&108), "rule 31: a host that needs IPv4 MUST NOT ask");
+        let config = Config { ipv6_only_capable: true, ..config };
         assert_eq!(written(&config, 55).unwrap().len(), 253);
     }
 

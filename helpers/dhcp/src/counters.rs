@@ -1,5 +1,6 @@
 //! What was counted: why inputs were ignored, and what went out and came in.
 
+use crate::arp::ArpFault;
 use crate::frame::Fault;
 use crate::message::Malformed;
 
@@ -8,6 +9,8 @@ use crate::message::Malformed;
 pub enum Discard {
     /// The frame carries no datagram for us.
     Frame(Fault),
+    /// The frame is no ARP packet that we can use.
+    Arp(ArpFault),
     /// The datagram is no DHCP message.
     Malformed(Malformed),
     /// The message is well-formed, but not what we wait for.
@@ -19,6 +22,7 @@ impl Discard {
     pub const fn name(self) -> &'static str {
         match self {
             Self::Frame(why) => why.name(),
+            Self::Arp(why) => why.name(),
             Self::Malformed(why) => why.name(),
             Self::Mismatch(why) => why.name(),
         }
@@ -34,6 +38,12 @@ impl core::fmt::Display for Discard {
 impl From<Fault> for Discard {
     fn from(why: Fault) -> Self {
         Self::Frame(why)
+    }
+}
+
+impl From<ArpFault> for Discard {
+    fn from(why: ArpFault) -> Self {
+        Self::Arp(why)
     }
 }
 
@@ -82,6 +92,12 @@ named! {
         LeaseTooShort = "lease-too-short",
         /// Option 61 is not ours (RFC 6842 §3).
         WrongClientIdentifier = "wrong-client-identifier",
+        /// The application's policy gave the offer no point.
+        OfferRefused = "offer-refused",
+        /// A FORCERENEW that is not signed with our nonce, or is repeated.
+        NotAuthentic = "not-authentic",
+        /// An ARP packet that says nothing about an address of ours.
+        ArpUnrelated = "arp-unrelated",
     }
 }
 
@@ -94,10 +110,24 @@ named! {
         SentRequest = "sent-request",
         /// RELEASEs handed out.
         SentRelease = "sent-release",
+        /// DECLINEs handed out.
+        SentDecline = "sent-decline",
+        /// INFORMs handed out.
+        SentInform = "sent-inform",
+        /// ARP packets handed out.
+        SentArp = "sent-arp",
+        /// Stations that had, or wanted, our address.
+        Conflict = "conflict",
         /// OFFERs taken.
         ReceivedOffer = "received-offer",
+        /// OFFERs that said there is no address (option 116).
+        ReceivedNoAddress = "received-no-address",
         /// ACKs taken.
         ReceivedAck = "received-ack",
+        /// FORCERENEWs obeyed.
+        ReceivedForceRenew = "received-forcerenew",
+        /// ACKs without the nonce that the OFFER promised (RFC 6704 §3.1.4).
+        AckWithoutNonce = "ack-without-nonce",
         /// NAKs taken.
         ReceivedNak = "received-nak",
         /// Sends put off by the limit of four at once and two a second.
@@ -117,6 +147,7 @@ named! {
 #[derive(Clone, Debug)]
 pub struct Counters {
     frame: [u32; Fault::ALL.len()],
+    arp: [u32; ArpFault::ALL.len()],
     malformed: [u32; Malformed::ALL.len()],
     mismatch: [u32; Mismatch::ALL.len()],
     tally: [u32; Tally::ALL.len()],
@@ -126,6 +157,7 @@ impl Counters {
     pub(crate) const fn new() -> Self {
         Self {
             frame: [0; Fault::ALL.len()],
+            arp: [0; ArpFault::ALL.len()],
             malformed: [0; Malformed::ALL.len()],
             mismatch: [0; Mismatch::ALL.len()],
             tally: [0; Tally::ALL.len()],
@@ -135,6 +167,7 @@ impl Counters {
     pub(crate) fn discard(&mut self, why: Discard) {
         let slot = match why {
             Discard::Frame(why) => self.frame.get_mut(why as usize),
+            Discard::Arp(why) => self.arp.get_mut(why as usize),
             Discard::Malformed(why) => self.malformed.get_mut(why as usize),
             Discard::Mismatch(why) => self.mismatch.get_mut(why as usize),
         };
@@ -153,6 +186,7 @@ impl Counters {
     pub fn discarded(&self, why: Discard) -> u32 {
         let count = match why {
             Discard::Frame(why) => self.frame.get(why as usize),
+            Discard::Arp(why) => self.arp.get(why as usize),
             Discard::Malformed(why) => self.malformed.get(why as usize),
             Discard::Mismatch(why) => self.mismatch.get(why as usize),
         };
@@ -168,9 +202,10 @@ impl Counters {
     pub fn iter(&self) -> impl Iterator<Item = (&'static str, u32)> + '_ {
         let tallies = Tally::ALL.iter().map(|t| t.name()).zip(self.tally);
         let frames = Fault::ALL.iter().map(|f| f.name()).zip(self.frame);
+        let arp = ArpFault::ALL.iter().map(|a| a.name()).zip(self.arp);
         let malformed = Malformed::ALL.iter().map(|m| m.name()).zip(self.malformed);
         let mismatches = Mismatch::ALL.iter().map(|m| m.name()).zip(self.mismatch);
-        tallies.chain(frames).chain(malformed).chain(mismatches)
+        tallies.chain(frames).chain(arp).chain(malformed).chain(mismatches)
     }
 }
 

@@ -2,6 +2,8 @@
 
 use core::net::Ipv4Addr;
 
+use bringup_core::client::Mac;
+
 /// Something that the application should act upon. The details are in
 /// [`DhcpClient::lease`](crate::client::DhcpClient::lease).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,6 +25,40 @@ pub enum Event {
         /// The server.
         server: Ipv4Addr,
     },
+    /// Another station uses our address, or wants it. If that costs us the lease,
+    /// [`Lost`](Self::Lost) follows; otherwise it was defended, once. RFC 5227 §2.4.
+    Conflict {
+        /// The address.
+        address: Ipv4Addr,
+        /// The other station.
+        by: Mac,
+    },
+    /// The network can do without IPv4, and so can this host: no address is asked for until then, or
+    /// until the link comes up again. Option 108, RFC 8925.
+    Ipv6Only {
+        /// For how long, seconds, at least 300.
+        seconds: u32,
+    },
+    /// There is no address to be had here, and this is whether the administrator wants hosts to take
+    /// a link-local one; why, is in
+    /// [`DhcpClient::server_text`](crate::client::DhcpClient::server_text). Option 116, RFC 2563.
+    LinkLocal {
+        /// Whether one may be taken.
+        allowed: bool,
+    },
+    /// Nobody gives us an address, and the link-local one of
+    /// [`DhcpClient::link_local`](crate::client::DhcpClient::link_local) is ours, /16, for this link
+    /// only. RFC 3927.
+    LinkLocalBound,
+    /// The link-local address must not be used any more. After [`Bound`](Self::Bound), connections
+    /// that run over it may be let go on for a while.
+    LinkLocalLost {
+        /// The address.
+        address: Ipv4Addr,
+    },
+    /// The answer to an INFORM is there:
+    /// [`DhcpClient::informed`](crate::client::DhcpClient::informed).
+    Informed,
     /// Nobody answers, or nobody stands by his offer. The client goes on trying.
     NoServer,
 }
@@ -38,6 +74,10 @@ pub enum LostReason {
     AddressChanged,
     /// We gave it back.
     Released,
+    /// Another station has the address.
+    Conflict,
+    /// The network wants hosts that can to do without IPv4.
+    Ipv6Only,
 }
 
 impl LostReason {
@@ -48,6 +88,8 @@ impl LostReason {
             Self::Nak => "nak",
             Self::AddressChanged => "address-changed",
             Self::Released => "released",
+            Self::Conflict => "conflict",
+            Self::Ipv6Only => "ipv6-only",
         }
     }
 }
@@ -57,19 +99,62 @@ impl LostReason {
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Outbox {
     nak: Option<Ipv4Addr>,
+    conflict: Option<(Ipv4Addr, Mac)>,
     lost: Option<LostReason>,
     /// [`Event::Bound`] or [`Event::Renewed`].
     gained: Option<Event>,
     no_server: bool,
+    informed: bool,
+    ipv6_only: Option<u32>,
+    link_local: Option<bool>,
+    link_local_lost: Option<Ipv4Addr>,
+    link_local_bound: bool,
 }
 
 impl Outbox {
     pub(crate) const fn new() -> Self {
-        Self { nak: None, lost: None, gained: None, no_server: false }
+        Self {
+            nak: None,
+            conflict: None,
+            lost: None,
+            gained: None,
+            no_server: false,
+            informed: false,
+            ipv6_only: None,
+            link_local: None,
+            link_local_lost: None,
+            link_local_bound: false,
+        }
     }
 
     pub(crate) fn nak(&mut self, server: Ipv4Addr) {
         self.nak = Some(server);
+    }
+
+    pub(crate) fn conflict(&mut self, address: Ipv4Addr, by: Mac) {
+        self.conflict = Some((address, by));
+    }
+
+    pub(crate) fn ipv6_only(&mut self, seconds: u32) {
+        self.ipv6_only = Some(seconds);
+    }
+
+    pub(crate) fn link_local(&mut self, allowed: bool) {
+        self.link_local = Some(allowed);
+    }
+
+    pub(crate) fn link_local_bound(&mut self) {
+        self.link_local_bound = true;
+    }
+
+    pub(crate) fn link_local_lost(&mut self, address: Ipv4Addr) {
+        if !core::mem::take(&mut self.link_local_bound) {
+            self.link_local_lost = Some(address);
+        }
+    }
+
+    pub(crate) fn informed(&mut self) {
+        self.informed = true;
     }
 
     pub(crate) fn no_server(&mut self) {
@@ -99,8 +184,17 @@ impl Outbox {
 
     pub(crate) fn next(&mut self) -> Option<Event> {
         let nak = self.nak.take().map(|server| Event::Nak { server });
-        nak.or_else(|| self.lost.take().map(|why| Event::Lost { why }))
+        let conflict = || self.conflict.take().map(|(address, by)| Event::Conflict { address, by });
+        nak.or_else(conflict)
+            .or_else(|| self.lost.take().map(|why| Event::Lost { why }))
             .or_else(|| self.gained.take())
+            .or_else(|| self.ipv6_only.take().map(|seconds| Event::Ipv6Only { seconds }))
+            .or_else(|| self.link_local.take().map(|allowed| Event::LinkLocal { allowed }))
+            .or_else(|| self.link_local_lost.take().map(|address| Event::LinkLocalLost { address }))
+            .or_else(|| {
+                core::mem::take(&mut self.link_local_bound).then_some(Event::LinkLocalBound)
+            })
+            .or_else(|| core::mem::take(&mut self.informed).then_some(Event::Informed))
             .or_else(|| core::mem::take(&mut self.no_server).then_some(Event::NoServer))
     }
 }

@@ -3,13 +3,16 @@
 use core::net::Ipv4Addr;
 
 use bringup_core::client::Rng;
-use bringup_core::time::{Duration, Instant};
+use bringup_core::time::{Duration, Instant, Utc};
 
 use crate::code;
+use crate::fqdn::ClientFqdn;
 use crate::name::{DomainName, SearchNames};
 use crate::options::{Addresses, DhcpOption, Value};
-use crate::route::{self, Route, RouteSource};
+use crate::route::{self, Route, RoutePolicy, RouteSource};
+use crate::snapshot::{Snapshot, WallTimes};
 use crate::vault::OptionSet;
+use crate::vendor::{EncryptedResolvers, EnterpriseItems};
 
 /// Storage for the options of a lease that does for any message of 1,500 octets, in octets.
 ///
@@ -35,6 +38,39 @@ pub struct Times {
     pub rebind_at: Instant,
     /// The address must not be used from here on.
     pub expires_at: Instant,
+}
+
+impl Times {
+    /// Of a lease without end that is renewed because the server wants it so.
+    pub(crate) const NEVER: Self = {
+        let never = Instant::from_micros(u64::MAX);
+        Self { renew_at: never, rebind_at: never, expires_at: never }
+    };
+
+    /// The same by the wall clock, which reads `utc` now.
+    pub(crate) fn on_the_wall(self, now: Instant, utc: Utc) -> WallTimes {
+        let wall = |at: Instant| {
+            let (ahead, behind) = (at.since(now), now.since(at));
+            let ns = |d: Duration| i64::try_from(d.as_micros()).map_or(i64::MAX, to_nanos);
+            utc.offset_by(ns(ahead)).offset_by(-ns(behind))
+        };
+        let (renew_at, rebind_at) = (wall(self.renew_at), wall(self.rebind_at));
+        WallTimes { renew_at, rebind_at, expires_at: wall(self.expires_at) }
+    }
+
+    /// The times of a snapshot by our clock, which reads `now` when the wall clock reads `utc`.
+    fn from_the_wall(times: WallTimes, now: Instant, utc: Utc) -> Self {
+        let at = |wall: Utc| {
+            let ns = u64::try_from(wall.nanos_since(utc)).unwrap_or(0);
+            now + Duration::from_micros(ns / 1_000)
+        };
+        let (renew_at, rebind_at) = (at(times.renew_at), at(times.rebind_at));
+        Self { renew_at, rebind_at, expires_at: at(times.expires_at) }
+    }
+}
+
+const fn to_nanos(us: i64) -> i64 {
+    us.saturating_mul(1_000)
 }
 
 /// What options 51, 58 and 59 of an ACK said, seconds.
@@ -100,6 +136,16 @@ pub(crate) struct Grant {
 }
 
 impl Grant {
+    /// The lease of a snapshot.
+    pub(crate) fn remembered(snapshot: &Snapshot<'_>, now: Instant, utc: Utc) -> Self {
+        Self {
+            address: snapshot.address,
+            server_identifier: snapshot.server,
+            requested_at: now,
+            times: snapshot.times.map(|times| Times::from_the_wall(times, now, utc)),
+        }
+    }
+
     /// Whether the address may not be used any more.
     pub(crate) fn is_over(&self, now: Instant) -> bool {
         self.times.is_some_and(|t| t.expires_at <= now)
@@ -111,6 +157,7 @@ impl Grant {
 pub struct Lease<'a> {
     pub(crate) grant: Grant,
     pub(crate) options: OptionSet<'a>,
+    pub(crate) policy: RoutePolicy,
 }
 
 impl<'a> Lease<'a> {
@@ -181,6 +228,11 @@ impl<'a> Lease<'a> {
         self.option(code::INTERFACE_MTU).and_then(Value::u16).filter(|&mtu| mtu >= MTU_MIN)
     }
 
+    /// The host's name as the server knows it in the DNS. Option 81; wins over 12 (RFC 4702 §3.1).
+    pub fn fqdn(&self) -> Option<ClientFqdn<'a>> {
+        self.option(code::CLIENT_FQDN).and_then(|v| ClientFqdn::parse(v.bytes()))
+    }
+
     /// The host's name. Option 12.
     pub fn host_name(&self) -> Option<DomainName<'a>> {
         self.option(code::HOST_NAME).and_then(Value::domain_name)
@@ -206,20 +258,42 @@ impl<'a> Lease<'a> {
         self.option(code::POSIX_TIMEZONE).map(Value::text)
     }
 
+    /// What vendors say to their own. Option 125, RFC 3925.
+    pub fn enterprise_information(&self) -> EnterpriseItems<'a> {
+        self.option(code::ENTERPRISE_INFORMATION).unwrap_or(Value(&[])).enterprise_items()
+    }
+
+    /// DNS servers to be asked in secret. Option 162, RFC 9463.
+    pub fn encrypted_resolvers(&self) -> EncryptedResolvers<'a> {
+        self.option(code::DNR).unwrap_or(Value(&[])).encrypted_resolvers()
+    }
+
+    /// The time zone's name in the tz database, if it can be one: letters, digits, `_`, `-`, `+`
+    /// and single slashes within, so that it names a file below that database and no other. Option
+    /// 101, RFC 4833; wins over 100 if the host knows it, and MUST be ignored otherwise.
+    pub fn timezone_name(&self) -> Option<&'a str> {
+        let name = core::str::from_utf8(self.tzdb_timezone()?).ok()?;
+        let good = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'+');
+        let fits = name.split('/').all(|part| !part.is_empty() && part.bytes().all(good));
+        Some(name).filter(|_| fits)
+    }
+
     /// The time zone's name in the tz database. Option 101, RFC 4833: bytes; wins over 100.
     pub fn tzdb_timezone(&self) -> Option<&'a [u8]> {
         self.option(code::TZDB_TIMEZONE).map(Value::text)
     }
 
     /// The routes to set: those of option 121; without that, of 249; without that, of 33 and the
-    /// first router of 3 (RFC 3442: with 121, options 3 and 33 MUST be ignored).
+    /// first router of 3 (RFC 3442: with 121, options 3 and 33 MUST be ignored). What
+    /// [`Config::routes`](crate::Config::routes) doesn't let pass is left out.
     pub fn routes(&self) -> impl Iterator<Item = Route> + use<'a> {
         let of = |code, source| {
             let routes = self.option(code)?.classless_routes()?;
             Some(routes.map(move |route| Route { source, ..route }))
         };
         let classless = of(code::CLASSLESS_ROUTE, RouteSource::Classless)
-            .or_else(|| of(code::CLASSLESS_ROUTE_MS, RouteSource::ClasslessMs));
+            .or_else(|| of(code::CLASSLESS_ROUTE_MS, RouteSource::ClasslessMs))
+            .filter(|_| self.policy != RoutePolicy::IgnoreClassless);
         let classful = classless.is_none().then(|| {
             let default = self.routers().next().map(|router| Route {
                 destination: Ipv4Addr::UNSPECIFIED,
@@ -229,7 +303,15 @@ impl<'a> Lease<'a> {
             });
             self.static_routes().chain(default)
         });
-        classless.into_iter().flatten().chain(classful.into_iter().flatten())
+        let policy = self.policy;
+        let all = classless.into_iter().flatten().chain(classful.into_iter().flatten());
+        all.filter(move |route| policy.lets_pass(route))
+    }
+
+    /// The router of the default route.
+    pub fn default_router(&self) -> Option<Ipv4Addr> {
+        let default = self.routes().find(|route| route.prefix_len == 0);
+        default.map(|route| route.router).filter(|router| !router.is_unspecified())
     }
 
     /// Option 33: pairs of destination and router. A destination with host bits is a host.
@@ -304,13 +386,51 @@ mod tests {
             requested_at: s(0),
             times: None,
         };
-        Lease { grant, options: OptionSet::for_tests(options) }
+        Lease { grant, options: OptionSet::for_tests(options), policy: RoutePolicy::Accept }
     }
 
     fn routes(options: &[u8]) -> Vec<String> {
+        routes_by(RoutePolicy::Accept, options)
+    }
+
+    fn routes_by(policy: RoutePolicy, options: &[u8]) -> Vec<String> {
         let show =
             |r: Route| format!("{}/{} {} {:?}", r.destination, r.prefix_len, r.router, r.source);
-        lease(options).routes().map(show).collect()
+        Lease { policy, ..lease(options) }.routes().map(show).collect()
+    }
+
+    #[test]
+    fn cve_2024_3661_routes_that_beat_a_vpn_are_subject_to_a_policy() {
+        let three = [3, 0, 4, 10, 0, 0, 1];
+        // 0/1 and 128/1, a host (the VPN's server), and the default.
+        let halves = [1, 0, 10, 0, 0, 9, 1, 128, 10, 0, 0, 9];
+        let rest = [32, 192, 0, 2, 1, 10, 0, 0, 9, 0, 10, 0, 0, 9];
+        let tunnel = [&three[..], &[121, 0, 26], &halves, &rest].concat();
+        assert_eq!(routes_by(RoutePolicy::Accept, &tunnel).len(), 4);
+        let default = ["0.0.0.0/0 10.0.0.9 Classless"];
+        assert_eq!(routes_by(RoutePolicy::DefaultOnly, &tunnel), default);
+        let router = ["0.0.0.0/0 10.0.0.1 Router"];
+        assert_eq!(routes_by(RoutePolicy::IgnoreClassless, &tunnel), router);
+        let ms = [&three[..], &[249, 0, 5, 0, 10, 0, 0, 4]].concat();
+        assert_eq!(routes_by(RoutePolicy::IgnoreClassless, &ms), router);
+        let static_ = [&three[..], &[33, 0, 8, 10, 1, 1, 1, 10, 0, 0, 6]].concat();
+        assert_eq!(routes_by(RoutePolicy::DefaultOnly, &static_), router);
+    }
+
+    #[test]
+    fn rule_39_timezone_names() {
+        let name = |bytes: &[u8]| {
+            let mut options = std::vec![101, 0, u8::try_from(bytes.len()).unwrap()];
+            options.extend(bytes);
+            lease(&options).timezone_name().map(str::to_string)
+        };
+        for good in ["Europe/Vienna", "UTC", "Etc/GMT+3", "America/Port-au-Prince"] {
+            assert_eq!(name(good.as_bytes()).as_deref(), Some(good));
+        }
+        assert_eq!(name(b"UTC\0").as_deref(), Some("UTC"), "a NUL is tolerated");
+        for bad in [&b"/etc/passwd"[..], b"../x", b"a//b", b"a/", b"", b"$(x)", b"a b", b"\xFF"] {
+            assert_eq!(name(bad), None, "{bad:?}");
+        }
     }
 
     #[test]

@@ -9,11 +9,12 @@
 //! |---|---|
 //! | [`code`] | option codes and message types, as the RFCs number them |
 //! | [`options`] | the walk over the options (overload, PAD, END), and typed readings of one [`options::Value`] |
-//! | [`route`], [`name`] | the two options with an inner grammar: classless routes and search names |
+//! | [`route`], [`name`], [`fqdn`], [`vendor`] | the options with an inner grammar |
 //! | [`message`] | the BOOTP message: parse, and [`message::MessageWriter`] for client and server |
 //! | [`frame`] | IPv4 and UDP around it, checked strictly |
-//! | [`config`], [`retry`] | what the user sets |
-//! | [`lease`] | what the server granted |
+//! | [`arp`] | ARP, with which an address is claimed |
+//! | [`config`], [`offer`], [`retry`] | what the user sets |
+//! | [`lease`], [`snapshot`] | what the server granted, and how it is kept over a restart |
 //! | [`client`] | the state machine |
 //! | [`event`], [`counters`] | what the application hears, and why something was ignored |
 //!
@@ -25,24 +26,35 @@
 #[macro_use]
 mod named;
 
+mod anonymous;
+pub mod arp;
 mod bucket;
 pub mod client;
 pub mod code;
 pub mod config;
 pub mod counters;
 pub mod event;
+pub mod fqdn;
 pub mod frame;
 pub mod lease;
+mod md5;
 pub mod message;
 pub mod name;
+pub mod offer;
 pub mod options;
 pub mod retry;
 pub mod route;
+pub mod snapshot;
+mod text;
 mod vault;
+pub mod vendor;
 
 pub use client::{DhcpClient, StateName};
-pub use config::{BroadcastFlag, ClientIdentifier, Config};
+pub use config::{BroadcastFlag, ClientIdentifier, Config, ConflictDetection};
 pub use counters::{Counters, Discard};
 pub use event::{Event, LostReason};
+pub use fqdn::{DnsUpdate, Fqdn};
 pub use lease::Lease;
 pub use retry::Profile;
+pub use route::RoutePolicy;
+pub use snapshot::{Snapshot, SnapshotError};

@@ -105,6 +105,17 @@ impl<'a> Labels<'a> {
 pub struct SearchName<'a>(Labels<'a>);
 
 impl<'a> SearchName<'a> {
+    /// A name without a root, which ends with the bytes: RFC 4702 §2.3.1.
+    pub(crate) fn partial(bytes: &'a [u8]) -> Option<Self> {
+        let labels = Labels::new(bytes, 0);
+        let mut walk = labels.clone();
+        let mut fit = !bytes.is_empty();
+        while !walk.at.is_empty() {
+            fit &= walk.next_label().ok().flatten().is_some_and(is_host_label);
+        }
+        Some(Self(labels)).filter(|_| fit)
+    }
+
     /// Its labels, from left to right.
     pub fn labels(&self) -> impl Iterator<Item = &'a [u8]> + use<'a> {
         let mut walk = self.0.clone();

@@ -11,6 +11,7 @@ use bringup_core::wire::Reader;
 use crate::code;
 use crate::name::{DomainName, SearchNames};
 use crate::route::ClasslessRoutes;
+use crate::vendor::{EncryptedResolvers, EnterpriseItems, UserClasses};
 
 /// One option as it stands in the message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -168,6 +169,21 @@ impl<'a> Value<'a> {
     /// The options inside option 43, where the vendor follows RFC 2132 §8.4 (PAD and END count).
     pub fn vendor_options(self) -> Suboptions<'a> {
         Suboptions { area: Reader::new(self.0), plain: false }
+    }
+
+    /// What each enterprise says. Options 124 and 125, RFC 3925.
+    pub const fn enterprise_items(self) -> EnterpriseItems<'a> {
+        EnterpriseItems(Reader::new(self.0))
+    }
+
+    /// User classes. Option 77, RFC 3004.
+    pub const fn user_classes(self) -> UserClasses<'a> {
+        UserClasses(Reader::new(self.0))
+    }
+
+    /// Encrypted DNS servers. Option 162, RFC 9463.
+    pub const fn encrypted_resolvers(self) -> EncryptedResolvers<'a> {
+        EncryptedResolvers(Reader::new(self.0))
     }
 
     /// The sub-options of option 82, where 0 and 255 are codes like any other. RFC 3046 §2.0.

@@ -78,6 +78,32 @@ pub(crate) const fn nak_backoff(naks: u8) -> Duration {
     Duration::from_secs(1 << (if doublings < 6 { doublings } else { 6 }))
 }
 
+/// How many INFORMs go unanswered before the application is told. RFC 2131 §4.4.3.
+pub(crate) const INFORMS: u8 = 4;
+
+/// How long a host that needs no IPv4 asks for none, at least. RFC 8925 §3.4 MIN_V6ONLY_WAIT.
+const V6ONLY_WAIT_MIN: Duration = Duration::from_secs(300);
+
+/// How long no address is asked for after option 108 said `seconds`.
+pub(crate) fn v6only_wait(seconds: u32) -> Duration {
+    Duration::from_secs(u64::from(seconds)).max(V6ONLY_WAIT_MIN)
+}
+
+/// How many conflicts in a row there may be before addresses are tried once a minute only.
+/// RFC 5227 §1.1 MAX_CONFLICTS.
+const MAX_CONFLICTS: u8 = 10;
+
+/// Whether addresses are to be tried once a minute only.
+pub(crate) const fn too_many(conflicts: u8) -> bool {
+    conflicts >= MAX_CONFLICTS
+}
+
+/// How long nothing is asked for after a DECLINE: at least 10 s (RFC 2131 §3.1 step 5), a minute
+/// after many (RFC 5227 §2.1.1 RATE_LIMIT_INTERVAL).
+pub(crate) const fn quiet(conflicts: u8) -> Duration {
+    Duration::from_secs(if too_many(conflicts) { 60 } else { 10 })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -31,6 +31,31 @@ pub struct Route {
     pub source: RouteSource,
 }
 
+/// Whether a host can have this address: no network 0, loopback, multicast, class E or broadcast.
+pub(crate) fn is_host_address(address: Ipv4Addr) -> bool {
+    !matches!(address.octets()[0], 0 | 127 | 224..=255)
+}
+
+/// Which of the server's routes are taken. Any host on a link can answer as a DHCP server, and a
+/// more specific route takes traffic out of a VPN (TunnelVision, CVE-2024-3661).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum RoutePolicy {
+    /// All of them.
+    #[default]
+    Accept,
+    /// The default route only, whichever option it stands in.
+    DefaultOnly,
+    /// As if there were no options 121 and 249: a departure from RFC 3442.
+    IgnoreClassless,
+}
+
+impl RoutePolicy {
+    /// Whether a route of an option that is looked at may be used.
+    pub(crate) fn lets_pass(self, route: &Route) -> bool {
+        self != Self::DefaultOnly || route.prefix_len == 0
+    }
+}
+
 /// A destination with its host bits cleared. `prefix_len` above 32 counts as 32.
 pub(crate) fn network(address: Ipv4Addr, prefix_len: u8) -> Ipv4Addr {
     let host_bits = 32u32.saturating_sub(u32::from(prefix_len));

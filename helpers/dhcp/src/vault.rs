@@ -31,6 +31,9 @@ impl Codes {
     }
 }
 
+/// Octets before the bytes of a stored option.
+const HEAD_LEN: usize = 3;
+
 /// Options whose pieces have been joined: code, 16 bits of length, bytes.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct OptionSet<'a>(&'a [u8]);
@@ -39,6 +42,18 @@ impl<'a> OptionSet<'a> {
     #[cfg(test)]
     pub(crate) const fn for_tests(bytes: &'a [u8]) -> Self {
         Self(bytes)
+    }
+
+    /// What a snapshot holds: all of it well-formed, or nothing.
+    pub(crate) fn checked(bytes: &'a [u8]) -> Option<Self> {
+        let set = Self(bytes);
+        let whole: usize = set.iter().map(|o| HEAD_LEN + o.value.0.len()).sum();
+        let good = set.iter().all(|o| is_well_formed(o.code, o.value.0));
+        (whole == bytes.len() && good).then_some(set)
+    }
+
+    pub(crate) const fn bytes(self) -> &'a [u8] {
+        self.0
     }
 
     pub(crate) fn iter(self) -> impl Iterator<Item = DhcpOption<'a>> + use<'a> {
@@ -173,10 +188,20 @@ impl<'m> Vault<'m> {
         self.current.used = 0;
     }
 
-    /// Takes the options of an ACK. What it doesn't mention stays as it was, unless
-    /// [`clear`](Self::clear) came before: a server that renews without options 1, 3 and 6 has not
-    /// taken the network away (rule 24).
-    pub(crate) fn store(&mut self, message: &Message<'_>) -> Stored {
+    /// Takes options from a snapshot; how many did not fit.
+    pub(crate) fn load(&mut self, options: OptionSet<'_>) -> u32 {
+        let mut w = Writer::new(self.current.bytes);
+        let mut dropped = 0;
+        for o in options.iter() {
+            dropped += u32::from(put(&mut w, o.code, core::iter::once(o.value.0)).is_err());
+        }
+        self.current.used = w.position();
+        dropped
+    }
+
+    /// Takes the options of an ACK. What it doesn't mention goes, or with `keep` stays as it was: a
+    /// server that renews without options 1, 3 and 6 has not taken the network away (rule 24).
+    pub(crate) fn store(&mut self, message: &Message<'_>, keep: bool) -> Stored {
         let split = split_codes(message);
         let (mut done, mut kept) = (Codes::default(), Codes::default());
         let mut stored = Stored::default();
@@ -199,7 +224,7 @@ impl<'m> Vault<'m> {
         let new_routes = kept.has_routes();
         for o in self.current.options().iter() {
             let replaced = kept.contains(o.code) || code::is_route(o.code) && new_routes;
-            if !replaced && !code::is_per_message(o.code) {
+            if keep && !replaced && !code::is_per_message(o.code) {
                 let put = put(&mut w, o.code, core::iter::once(o.value.0));
                 stored.dropped += u32::from(put.is_err());
             }
@@ -226,7 +251,7 @@ mod tests {
     }
 
     fn store(vault: &mut Vault<'_>, options: &[u8]) -> Stored {
-        vault.store(&Message::parse(&message(options)).unwrap())
+        vault.store(&Message::parse(&message(options)).unwrap(), true)
     }
 
     fn get(vault: &Vault<'_>, code: u8) -> Option<Vec<u8>> {

@@ -13,8 +13,22 @@
 //!   closes the difference.
 //! - **A reply is an answer only to a question that went out.** Its xid, hardware address, server
 //!   and address are bound to the exchange before anything in it is believed.
+//!
+//! Read `state` first, then `answer` (what a reply does) and `progress` (what time does); `send` and
+//! `reply` are the two ends of the wire. `claim`, `router` and `link_local` are what is done by ARP,
+//! brought together in `neighbour`; `memory` is what outlives a link or a process, `force` the one
+//! message that a server may begin with.
 
+mod answer;
+mod claim;
+mod exchange;
+mod force;
+mod link_local;
+mod memory;
+mod neighbour;
+mod progress;
 mod reply;
+mod router;
 mod send;
 mod sockets;
 mod state;
@@ -26,25 +40,29 @@ use core::net::Ipv4Addr;
 use bringup_core::client::{Client, Cx, Input, Transmit};
 use bringup_core::time::{Duration, Instant};
 
-use self::reply::Reply;
+use self::claim::Claim;
+use self::exchange::Exchange;
+use self::force::Nonce;
+use self::link_local::LinkLocal;
+use self::router::Inquiry;
 use self::send::Draft;
-use self::sockets::Sockets;
-use self::state::{
-    Exchange, Offer, Rebinding, Rebooting, Releasing, Renewing, Requesting, Selecting, State,
-    renewal_wait,
-};
+use self::sockets::{Sockets, Wanted};
+use self::state::{Informing, Rebooting, Releasing, Selecting, State, Then};
+use crate::arp::ETHERTYPE_ARP;
 use crate::bucket::Bucket;
-use crate::code::MessageType;
 use crate::config::Config;
 use crate::counters::{Counters, Discard, Mismatch, Tally};
 use crate::event::{Event, LostReason, Outbox};
 use crate::frame;
 use crate::lease::{Grant, Lease};
 use crate::message::CLIENT_PORT;
-use crate::retry;
+use crate::offer::Offers;
+use crate::route::is_host_address;
+use crate::snapshot::KnownRouter;
+use crate::text::Text;
 use crate::vault::Vault;
 
-pub use self::sockets::{LINK, UNICAST};
+pub use self::sockets::{ARP, LINK, UNICAST};
 pub use self::state::StateName;
 
 /// The most steps that one call of `handle_timeout` takes: after a suspend, T1 and T2 and expiry
@@ -56,18 +74,40 @@ pub const TRANSMIT_LEN: usize = 1472;
 
 /// A DHCPv4 client of one interface.
 ///
-/// Its verbs are [`start`](Self::start), [`stop`](Self::stop) and [`release`](Self::release), and
-/// those of [`Client`]; after any of them, drive it.
+/// Its verbs are [`start`](Self::start), [`link_up`](Self::link_up), [`stop`](Self::stop),
+/// [`release`](Self::release) and [`inform`](Self::inform), and those of [`Client`]; after any of
+/// them, drive it.
 pub struct DhcpClient<'m> {
     config: Config<'m>,
     state: State,
     /// The address that may be used, in whatever state.
     lease: Option<Grant>,
     vault: Vault<'m>,
+    /// What an INFORM brought. The vault holds its options then; there is no lease beside it.
+    informed: Option<Grant>,
     /// An address from before that DISCOVERs ask for.
     hint: Option<Ipv4Addr>,
+    /// Offers that were not taken, or not yet.
+    offers: Offers,
+    /// The address that is being looked after.
+    claim: Option<Claim>,
+    /// The router of the lease, once its link address is known, and the question that is put to it.
+    router: Option<KnownRouter>,
+    inquiry: Option<Inquiry>,
+    /// A lease from a snapshot, which nobody has confirmed yet. The vault holds its options.
+    remembered: Option<Grant>,
+    /// The key of the lease's server for FORCERENEW.
+    nonce: Option<Nonce>,
+    /// The address that stands in for a lease, and whether one may be taken on this link.
+    link_local: Option<LinkLocal>,
+    may_fall_back: bool,
+    /// Conflicts in a row, and until when the last DECLINE wants quiet.
+    conflicts: u8,
+    quiet_until: Option<Instant>,
     /// NAKs since the last lease, for the backoff.
     naks: u8,
+    /// What the last server that refused had to say.
+    text: Text,
     sockets: Sockets,
     bucket: Bucket,
     /// When the bucket that refused a send will have a token.
@@ -86,8 +126,20 @@ impl<'m> DhcpClient<'m> {
             state: State::Stopped,
             lease: None,
             vault: Vault::new(storage),
+            informed: None,
             hint: None,
+            offers: Offers::new(),
+            claim: None,
+            router: None,
+            inquiry: None,
+            remembered: None,
+            nonce: None,
+            link_local: None,
+            may_fall_back: true,
+            conflicts: 0,
+            quiet_until: None,
             naks: 0,
+            text: Text::new(),
             sockets: Sockets::new(),
             bucket: Bucket::new(),
             blocked_until: None,
@@ -99,7 +151,7 @@ impl<'m> DhcpClient<'m> {
     /// The link is up: begin. With a lease that still holds, by asking for its confirmation
     /// (INIT-REBOOT, RFC 2131 §3.7). Does nothing if the client is running.
     pub fn start(&mut self, cx: &mut Cx<'_>) {
-        self.start_from(cx, None);
+        self.start_as(cx, None);
     }
 
     /// Like [`start`](Self::start), with an address that an earlier run of the program had and
@@ -107,21 +159,34 @@ impl<'m> DhcpClient<'m> {
     /// messages. An address that no host can have, and one given beside a lease that holds, are
     /// ignored.
     pub fn start_with(&mut self, cx: &mut Cx<'_>, address: Ipv4Addr) {
-        self.start_from(cx, Some(address).filter(|&a| reply::is_host_address(a)));
+        self.start_as(cx, Some(address).filter(|&a| is_host_address(a)));
     }
 
-    fn start_from(&mut self, cx: &mut Cx<'_>, remembered: Option<Ipv4Addr>) {
+    fn start_as(&mut self, cx: &mut Cx<'_>, remembered: Option<Ipv4Addr>) {
         if !matches!(self.state, State::Stopped) {
             return;
         }
         self.expire(cx.now);
+        self.informed = None;
+        if self.lease.is_none() {
+            self.vault.clear();
+        }
         let reboot = self.lease.map(|lease| lease.address).or(remembered);
+        self.begin_after_delay(cx, reboot.map_or(Then::Discover, Then::Reboot));
+    }
+
+    fn begin_after_delay(&mut self, cx: &mut Cx<'_>, then: Then) {
+        // RFC 7844 §3.3: a REQUEST for an old address tells where we come from.
+        let then = if self.config.anonymous { Then::Discover } else { then };
         let range = self.config.initial_delay_max.as_micros();
-        if range == 0 {
-            self.begin(cx, reboot);
+        let delay = if range == 0 { 0 } else { cx.rng.below(range).saturating_add(1) };
+        let wanted = cx.now + Duration::from_micros(delay);
+        // The quiet after a DECLINE outlasts a flap of the link.
+        let until = self.quiet_until.map_or(wanted, |quiet| quiet.max(wanted));
+        if until > cx.now {
+            self.enter(State::Init { until, then });
         } else {
-            let until = cx.now + Duration::from_micros(cx.rng.below(range).saturating_add(1));
-            self.enter(State::Init { until, reboot });
+            self.begin(cx, then);
         }
     }
 
@@ -134,7 +199,30 @@ impl<'m> DhcpClient<'m> {
         if matches!(self.state, State::Releasing(_)) {
             self.lose(LostReason::Released);
         }
+        if let State::Probing(probing) = self.state {
+            self.hint = Some(probing.grant.address);
+        }
+        self.drop_link_local();
+        self.may_fall_back = true;
+        (self.claim, self.inquiry, self.remembered) = (None, None, None);
         self.enter(State::Stopped);
+    }
+
+    /// Asks for configuration only (INFORM, RFC 2131 §4.4.3): `address` is on the interface
+    /// already, from elsewhere. From `server` if one is known, otherwise from everybody. Then
+    /// [`Event::Informed`] or, after four tries, [`Event::NoServer`]; the client is stopped in
+    /// either case. Does nothing unless it is stopped and has no lease.
+    pub fn inform(&mut self, cx: &mut Cx<'_>, address: Ipv4Addr, server: Option<Ipv4Addr>) {
+        if !matches!(self.state, State::Stopped) || self.lease.is_some() {
+            return;
+        }
+        let exchange = Exchange::new(cx.rng, None);
+        self.enter(State::Informing(Informing { exchange, address, server }));
+    }
+
+    /// What the last INFORM brought: options, the address that it was asked for, and no times.
+    pub fn informed(&self) -> Option<Lease<'_>> {
+        self.informed.map(|grant| self.lend(grant))
     }
 
     /// Gives the lease back: one RELEASE, then [`Event::Lost`], and the client is stopped. The
@@ -149,14 +237,37 @@ impl<'m> DhcpClient<'m> {
             }),
             None => State::Stopped,
         };
+        self.drop_link_local();
         // Only an address that we still want is worth asking for again.
         self.hint = None;
+        (self.claim, self.inquiry, self.remembered) = (None, None, None);
         self.enter(next);
     }
 
     /// The lease that holds, if there is one.
     pub fn lease(&self) -> Option<Lease<'_>> {
-        self.lease.map(|grant| Lease { grant, options: self.vault.options() })
+        self.lease.map(|grant| self.lend(grant))
+    }
+
+    /// The link-local address that may be used, if there is one.
+    pub fn link_local(&self) -> Option<Ipv4Addr> {
+        self.link_local.and_then(|it| it.held())
+    }
+
+    /// Our address, while a FORCERENEW could come to it.
+    fn listening(&self) -> Option<Ipv4Addr> {
+        let is_bound = matches!(self.state, State::Bound { .. });
+        self.lease.filter(|_| is_bound && self.nonce.is_some()).map(|lease| lease.address)
+    }
+
+    fn lend(&self, grant: Grant) -> Lease<'_> {
+        Lease { grant, options: self.vault.options(), policy: self.config.routes }
+    }
+
+    /// What the last NAK, or the last refusal with [`Event::LinkLocal`], gave as its reason (option
+    /// 56, the first 96 octets): for an administrator; not fit for a terminal as it is.
+    pub fn server_text(&self) -> &[u8] {
+        self.text.get()
     }
 
     /// Where the client stands.
@@ -176,260 +287,40 @@ impl<'m> DhcpClient<'m> {
         self.state = next;
     }
 
-    /// INIT or INIT-REBOOT, without further waiting.
-    fn begin(&mut self, cx: &mut Cx<'_>, reboot: Option<Ipv4Addr>) {
-        match reboot {
-            Some(address) => {
+    /// What INIT leads to, without further waiting.
+    fn begin(&mut self, cx: &mut Cx<'_>, then: Then) {
+        match then {
+            Then::Reboot(address) => {
                 let exchange = Exchange::new(cx.rng, None);
-                self.enter(State::Rebooting(Rebooting { exchange, address }));
+                // RFC 4436 §2.2: beside the REQUEST, not before it.
+                let may_check = self.lease.is_some() || self.remembered.is_some();
+                let router = self.router.filter(|_| may_check && self.config.detect_attachment);
+                self.inquiry = router.map(|router| Inquiry::check(router, address));
+                let is_confirmed = false;
+                self.enter(State::Rebooting(Rebooting { exchange, address, is_confirmed }));
             }
-            None => self.discover(cx, None),
+            Then::Offer => self.request_best(cx, None),
+            Then::Discover | Then::Ipv4Again => self.discover(cx, None),
         }
     }
 
     /// A new DISCOVER; `began` if it goes on with an acquisition that was begun before.
     fn discover(&mut self, cx: &mut Cx<'_>, began: Option<Instant>) {
+        self.offers.clear();
+        (self.inquiry, self.remembered) = (None, None);
         let exchange = Exchange::new(cx.rng, began);
-        self.enter(State::Selecting(Selecting { exchange, secs: 0, broadcast: false }));
+        let (secs, broadcast, decide_at) = (0, false, None);
+        self.enter(State::Selecting(Selecting { exchange, secs, broadcast, decide_at }));
     }
 
     /// The lease ends.
     fn lose(&mut self, why: LostReason) {
+        (self.claim, self.inquiry, self.router) = (None, None, None);
+        self.nonce = None;
         if self.lease.take().is_some() {
             self.vault.clear();
             self.outbox.lost(why);
         }
-    }
-
-    /// RFC 2131 §4.4.5: at expiry the client MUST stop using the address. Whether that happened.
-    fn expire(&mut self, now: Instant) -> bool {
-        let Some(over) = self.lease.filter(|lease| lease.is_over(now)) else { return false };
-        self.hint = Some(over.address);
-        self.lose(LostReason::Expired);
-        true
-    }
-
-    /// The lease expired while the state went by it.
-    fn restart_if_bound(&mut self, cx: &mut Cx<'_>) {
-        match self.state {
-            State::Bound { .. } | State::Renewing(_) | State::Rebinding(_) => {
-                self.discover(cx, None);
-            }
-            State::Releasing(_) => self.enter(State::Stopped),
-            _ => {}
-        }
-    }
-
-    /// The deadline of the state has come.
-    fn step(&mut self, cx: &mut Cx<'_>) {
-        let profile = self.config.profile;
-        match self.state {
-            State::Stopped | State::Releasing(_) => {}
-            State::Init { reboot, .. } => self.begin(cx, reboot),
-            State::Selecting(s) => {
-                if s.exchange.sends == profile.silent_sends() {
-                    self.outbox.no_server();
-                }
-                self.send_again();
-            }
-            State::Requesting(r) if r.exchange.sends >= profile.requests() => {
-                // RFC 2131 §3.1 step 5: INIT, and the user SHOULD be told.
-                self.outbox.no_server();
-                self.discover(cx, r.exchange.began);
-            }
-            State::Rebooting(r) if r.exchange.sends >= profile.reboots() => {
-                // Silence is no refusal: the server may just not know us (§4.3.2).
-                self.hint = Some(r.address);
-                self.discover(cx, r.exchange.began);
-            }
-            State::Requesting(_) | State::Rebooting(_) | State::Rebinding(_) => self.send_again(),
-            State::Bound { times } => match (times, self.lease) {
-                (Some(times), Some(lease)) => {
-                    let (address, server) = (lease.address, lease.server_identifier);
-                    let exchange = Exchange::new(cx.rng, None);
-                    self.enter(State::Renewing(Renewing { exchange, address, server, times }));
-                }
-                _ => self.discover(cx, None),
-            },
-            State::Renewing(r) if r.times.rebind_at <= cx.now => {
-                let exchange = Exchange::new(cx.rng, r.exchange.began);
-                let (address, times) = (r.address, r.times);
-                self.enter(State::Rebinding(Rebinding { exchange, address, times }));
-            }
-            State::Renewing(_) => self.send_again(),
-        }
-    }
-
-    fn send_again(&mut self) {
-        if let Some(exchange) = self.state.exchange_mut() {
-            exchange.send_again();
-        }
-    }
-
-    /// A message has gone out, or could not: arms the next deadline.
-    fn sent(&mut self, cx: &mut Cx<'_>, draft: &Draft, went_out: bool) {
-        let (profile, now) = (self.config.profile, cx.now);
-        match &mut self.state {
-            State::Selecting(s) => {
-                s.secs = draft.header.secs;
-                s.broadcast = draft.header.flags != 0;
-                s.exchange.sent(now, profile.wait(s.exchange.sends, cx.rng), went_out);
-            }
-            State::Requesting(r) => {
-                let is_last = r.exchange.sends.saturating_add(1) >= profile.requests();
-                let wait = if is_last {
-                    profile.last_wait(cx.rng)
-                } else {
-                    profile.wait(r.exchange.sends, cx.rng)
-                };
-                r.exchange.sent(now, wait, went_out);
-            }
-            State::Rebooting(r) => {
-                r.exchange.sent(now, profile.wait(r.exchange.sends, cx.rng), went_out);
-            }
-            State::Renewing(r) => {
-                r.exchange.sent(now, renewal_wait(now, r.times.rebind_at), went_out);
-            }
-            State::Rebinding(r) => {
-                r.exchange.sent(now, renewal_wait(now, r.times.expires_at), went_out);
-            }
-            State::Releasing(_) => {
-                self.lose(LostReason::Released);
-                self.enter(State::Stopped);
-            }
-            State::Stopped | State::Init { .. } | State::Bound { .. } => {}
-        }
-        if went_out {
-            let tally = match draft.kind {
-                MessageType::Discover => Tally::SentDiscover,
-                MessageType::Release => Tally::SentRelease,
-                _ => Tally::SentRequest,
-            };
-            self.counters.add(tally, 1);
-        }
-    }
-
-    /// Whether the message that is due may go out now.
-    fn may_send(&mut self, cx: &mut Cx<'_>, draft: &Draft) -> bool {
-        if !self.sockets.is_open(draft.socket()) {
-            self.sent(cx, draft, false);
-            return false;
-        }
-        if let Err(until) = self.bucket.take(cx.now) {
-            self.blocked_until = Some(until);
-            self.counters.add(Tally::Throttled, 1);
-            return false;
-        }
-        true
-    }
-
-    fn receive(&mut self, cx: &mut Cx<'_>, bytes: &[u8]) -> Result<(), Discard> {
-        // An answer that comes in the very moment of expiry is too late: the timeout that takes the
-        // address away is due.
-        let is_late = self.lease.is_some_and(|lease| lease.is_over(cx.now));
-        let asked = self.state.exchange().filter(|e| e.first_sent.is_some() && !is_late);
-        let reply = Reply::check(bytes, &self.config, asked.map(|e| e.xid))?;
-        let requested_at = asked.and_then(|e| e.first_sent).unwrap_or(cx.now);
-        self.take(cx, &reply, requested_at).map_err(Discard::from)
-    }
-
-    /// A reply to our exchange: whether this state waits for it, from this server.
-    fn take(
-        &mut self,
-        cx: &mut Cx<'_>,
-        reply: &Reply<'_>,
-        requested_at: Instant,
-    ) -> Result<(), Mismatch> {
-        use MessageType::{Ack, Nak, Offer as Offered};
-        let from = |server: Ipv4Addr| {
-            if reply.server == server { Ok(()) } else { Err(Mismatch::WrongServer) }
-        };
-        match (self.state, reply.kind) {
-            (State::Selecting(s), Offered) => self.take_offer(s, reply),
-            // RFC 4039 §3.1: only if we asked for it, and it says that it is that.
-            (State::Selecting(_), Ack) if self.config.rapid_commit && reply.rapid_commit => {
-                self.take_ack(cx, reply, requested_at, None)
-            }
-            (State::Requesting(r), Ack) => {
-                from(r.offer.server)?;
-                self.take_ack(cx, reply, requested_at, Some(r.offer.address))
-            }
-            (State::Requesting(r), Nak) => {
-                from(r.offer.server)?;
-                self.take_nak(cx, reply)
-            }
-            // §4.4.2: any server may answer here, and so may refuse.
-            (State::Rebooting(r), Ack) => self.take_ack(cx, reply, requested_at, Some(r.address)),
-            (State::Renewing(r), Ack) => {
-                from(r.server)?;
-                self.take_ack(cx, reply, requested_at, None)
-            }
-            (State::Renewing(r), Nak) => {
-                from(r.server)?;
-                self.take_nak(cx, reply)
-            }
-            (State::Rebinding(_), Ack) => self.take_ack(cx, reply, requested_at, None),
-            (State::Rebooting(_) | State::Rebinding(_), Nak) => self.take_nak(cx, reply),
-            _ => Err(Mismatch::WrongMessageType),
-        }
-    }
-
-    fn take_offer(&mut self, s: Selecting, reply: &Reply<'_>) -> Result<(), Mismatch> {
-        let (address, _) = reply.terms()?;
-        let offer = Offer { address, server: reply.server };
-        self.counters.add(Tally::ReceivedOffer, 1);
-        // Table 5: the REQUEST has the OFFER's xid.
-        let exchange = Exchange::with_xid(s.exchange.xid, s.exchange.began);
-        let (secs, broadcast) = (s.secs, s.broadcast);
-        self.enter(State::Requesting(Requesting { exchange, offer, secs, broadcast }));
-        Ok(())
-    }
-
-    /// An ACK from a server that may give one; `expected` is the address that it must be for.
-    fn take_ack(
-        &mut self,
-        cx: &mut Cx<'_>,
-        reply: &Reply<'_>,
-        requested_at: Instant,
-        expected: Option<Ipv4Addr>,
-    ) -> Result<(), Mismatch> {
-        let (address, terms) = reply.terms()?;
-        if expected.is_some_and(|expected| expected != address) {
-            return Err(Mismatch::WrongYiaddr);
-        }
-        let times =
-            terms.times(requested_at, cx.now, cx.rng).map_err(|_| Mismatch::LeaseTooShort)?;
-        self.counters.add(Tally::ReceivedAck, 1);
-        // §4.4.5 says nothing about another address in a renewal: it is a new lease, not that one.
-        let is_same = self.lease.is_some_and(|lease| lease.address == address);
-        if !is_same {
-            self.lose(LostReason::AddressChanged);
-        }
-        let stored = self.vault.store(&reply.message);
-        self.counters.add(Tally::OptionsDropped, stored.dropped);
-        self.counters.add(Tally::OptionsMalformed, stored.malformed);
-        self.lease = Some(Grant { address, server_identifier: reply.server, requested_at, times });
-        if is_same {
-            self.outbox.renewed(stored.changed);
-        } else {
-            self.outbox.bound();
-        }
-        self.hint = None;
-        self.naks = 0;
-        self.enter(State::Bound { times });
-        Ok(())
-    }
-
-    /// A NAK from a server that may refuse: INIT, after a while (rule 12).
-    fn take_nak(&mut self, cx: &mut Cx<'_>, reply: &Reply<'_>) -> Result<(), Mismatch> {
-        self.counters.add(Tally::ReceivedNak, 1);
-        self.outbox.nak(reply.server);
-        self.lose(LostReason::Nak);
-        self.hint = None;
-        self.naks = self.naks.saturating_add(1);
-        let until = cx.now + retry::nak_backoff(self.naks);
-        self.enter(State::Init { until, reboot: None });
-        Ok(())
     }
 }
 
@@ -449,6 +340,12 @@ impl Client for DhcpClient<'_> {
                 Ok(datagram) => self.receive(cx, datagram.bytes),
                 Err(why) => Err(why.into()),
             },
+            Input::Frame { socket: ARP, ethertype: ETHERTYPE_ARP, payload, .. } => {
+                self.hear_arp(cx, payload)
+            }
+            Input::Datagram { socket: UNICAST, bytes, .. } if self.listening().is_some() => {
+                self.force_renew(cx, bytes)
+            }
             Input::Datagram { socket: UNICAST, bytes, .. } => self.receive(cx, bytes),
             Input::SendFailed { socket, .. } => {
                 self.sockets.refused(socket);
@@ -470,6 +367,8 @@ impl Client for DhcpClient<'_> {
         if self.expire(cx.now) {
             self.restart_if_bound(cx);
         }
+        self.advance_neighbours(cx);
+        self.advance_link_local(cx.now);
         for _ in 0..STEPS_MAX {
             match self.state.deadline() {
                 Some(at) if at <= cx.now => {
@@ -482,23 +381,25 @@ impl Client for DhcpClient<'_> {
     }
 
     fn poll_transmit<'b>(&mut self, cx: &mut Cx<'_>, buffer: &'b mut [u8]) -> Option<Transmit<'b>> {
-        let (link, unicast) = (self.state.needs_link(), self.state.needs_unicast());
-        if let Some(change) = self.sockets.step(link, unicast) {
+        let claims = [self.claim, self.link_local.map(|it| it.claim)];
+        let arp = self.inquiry.is_some() || claims.into_iter().flatten().any(|c| c.needs_arp());
+        let link = self.state.needs_link();
+        let unicast = self.state.needs_unicast().or_else(|| self.listening());
+        if let Some(change) = self.sockets.step(Wanted { link, unicast, arp }) {
             return Some(change);
         }
-        if !self.state.is_due() {
-            return None;
+        if self.state.is_due() {
+            let draft = Draft::of(&self.state, &self.config, self.hint, cx.now)?;
+            if self.may_send(cx, &draft) {
+                let written = draft.write(&self.config, buffer);
+                if written.is_err() {
+                    self.counters.add(Tally::BufferTooSmall, 1);
+                }
+                self.sent(cx, &draft, written.is_ok());
+                return written.ok();
+            }
         }
-        let draft = Draft::of(&self.state, &self.config, self.hint, cx.now)?;
-        if !self.may_send(cx, &draft) {
-            return None;
-        }
-        let written = draft.write(&self.config, buffer);
-        if written.is_err() {
-            self.counters.add(Tally::BufferTooSmall, 1);
-        }
-        self.sent(cx, &draft, written.is_ok());
-        written.ok()
+        self.transmit_arp(cx, buffer)
     }
 
     fn poll_event(&mut self) -> Option<Event> {
@@ -507,6 +408,12 @@ impl Client for DhcpClient<'_> {
 
     fn poll_timeout(&self) -> Option<Instant> {
         let expiry = self.lease.and_then(|lease| lease.times).map(|times| times.expires_at);
-        [self.state.deadline(), self.blocked_until, expiry].into_iter().flatten().min()
+        let claim = self.claim.and_then(|claim| claim.deadline());
+        let inquiry = self.inquiry.and_then(|inquiry| inquiry.deadline());
+        let link_local = self.link_local.and_then(|it| it.claim.deadline());
+        [self.state.deadline(), self.blocked_until, expiry, claim, inquiry, link_local]
+            .into_iter()
+            .flatten()
+            .min()
     }
 }

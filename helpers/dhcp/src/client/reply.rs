@@ -9,6 +9,7 @@ use crate::counters::{Discard, Mismatch};
 use crate::lease::{LEASE_TIME_MIN_S, Terms};
 use crate::message::{BOOTREPLY, ETHERNET, Message, chaddr_of};
 use crate::options::Value;
+use crate::route::is_host_address;
 
 /// A reply that belongs to our exchange.
 #[derive(Clone, Copy, Debug)]
@@ -19,14 +20,15 @@ pub(super) struct Reply<'a> {
     pub(super) server: Ipv4Addr,
     /// Option 80 is there.
     pub(super) rapid_commit: bool,
+    /// Option 108, seconds, if we asked for it (RFC 8925 §3.2).
+    pub(super) ipv6_only: Option<u32>,
+    /// Option 116: whether a link-local address may be taken.
+    pub(super) auto_configure: Option<bool>,
+    /// Option 56.
+    pub(super) text: &'a [u8],
     lease_time: Option<u32>,
     t1: Option<u32>,
     t2: Option<u32>,
-}
-
-/// Whether a host can have this address: no network 0, loopback, multicast, class E or broadcast.
-pub(super) fn is_host_address(address: Ipv4Addr) -> bool {
-    !matches!(address.octets()[0], 0 | 127 | 224..=255)
 }
 
 /// The options that decide about a reply, gathered in one walk: the first instance of each.
@@ -38,6 +40,9 @@ struct Deciding<'a> {
     t1: Option<Value<'a>>,
     t2: Option<Value<'a>>,
     rapid_commit: Option<Value<'a>>,
+    ipv6_only: Option<Value<'a>>,
+    auto_configure: Option<Value<'a>>,
+    text: Option<Value<'a>>,
     client_identifiers: usize,
     client_identifier: Option<Value<'a>>,
 }
@@ -53,6 +58,9 @@ impl<'a> Deciding<'a> {
                 code::RENEWAL_TIME => &mut found.t1,
                 code::REBINDING_TIME => &mut found.t2,
                 code::RAPID_COMMIT => &mut found.rapid_commit,
+                code::IPV6_ONLY => &mut found.ipv6_only,
+                code::AUTO_CONFIGURE => &mut found.auto_configure,
+                code::MESSAGE => &mut found.text,
                 code::CLIENT_IDENTIFIER => {
                     found.client_identifiers += 1;
                     &mut found.client_identifier
@@ -66,7 +74,7 @@ impl<'a> Deciding<'a> {
 
     /// RFC 6842 §3: an echoed identifier that is not ours MUST be discarded; none is fine.
     fn echoes(&self, message: &Message<'_>, config: &Config<'_>) -> bool {
-        let is_ours = |bytes: &[u8]| config.client_identifier.is(config.mac, bytes);
+        let is_ours = |bytes: &[u8]| config.is_our_identifier(bytes);
         match (self.client_identifiers, self.client_identifier) {
             (0, _) => true,
             (1, Some(value)) => is_ours(value.0),
@@ -111,10 +119,24 @@ impl<'a> Reply<'a> {
             kind: kind.ok_or(Mismatch::MissingMessageType)?,
             server: server.ok_or(Mismatch::MissingServerIdentifier)?,
             rapid_commit: found.rapid_commit.is_some_and(|v| v.0.is_empty()),
+            ipv6_only: found.ipv6_only.and_then(Value::u32).filter(|_| config.ipv6_only_capable),
+            auto_configure: found.auto_configure.and_then(Value::u8).and_then(
+                |value| match value {
+                    0 => Some(false),
+                    1 => Some(true),
+                    _ => None,
+                },
+            ),
+            text: found.text.map_or(&[], Value::text),
             lease_time: found.lease_time.and_then(Value::u32),
             t1: found.t1.and_then(Value::u32),
             t2: found.t2.and_then(Value::u32),
         })
+    }
+
+    /// Whether the server has no address to give.
+    pub(super) fn is_without_address(&self) -> bool {
+        self.message.header.yiaddr.is_unspecified()
     }
 
     /// The address and the terms that an OFFER or an ACK names.

@@ -8,6 +8,7 @@ use bringup_core::wire::Full;
 
 use super::sockets::{LINK, UNICAST};
 use super::state::State;
+use crate::anonymous::{self, Shuffle};
 use crate::code::{self, MessageType};
 use crate::config::{BroadcastFlag, Config};
 use crate::frame;
@@ -36,12 +37,29 @@ pub(super) struct Draft {
     server: Option<Ipv4Addr>,
     /// Option 80.
     rapid_commit: bool,
+    /// Option 116 = 1.
+    auto_configure: bool,
+    /// The order of options under anonymity.
+    shuffle: Shuffle,
+    /// Option 56, for whoever reads the server's log. Table 5: SHOULD in DECLINE and RELEASE,
+    /// SHOULD NOT elsewhere.
+    text: Option<&'static [u8]>,
     route: Route,
 }
 
 impl Draft {
-    fn new(kind: MessageType, header: Header, route: Route) -> Self {
-        Self { kind, header, requested: None, server: None, rapid_commit: false, route }
+    const fn new(kind: MessageType, header: Header, route: Route) -> Self {
+        Self {
+            kind,
+            header,
+            requested: None,
+            server: None,
+            rapid_commit: false,
+            auto_configure: false,
+            shuffle: Shuffle(0),
+            text: None,
+            route,
+        }
     }
 
     /// What `state` has to send now; `hint` is an address that we had before.
@@ -53,14 +71,18 @@ impl Draft {
     ) -> Option<Self> {
         let anywhere = Route::Broadcast(Ipv4Addr::UNSPECIFIED);
         let request = |header, route| Self::new(MessageType::Request, header, route);
-        let draft = match state {
+        let shuffle = state.exchange().map_or(Shuffle(0), |exchange| exchange.shuffle);
+        let mut draft = match state {
             State::Selecting(s) => {
                 let mut header = config.header(s.exchange.xid);
                 header.secs = s.exchange.secs(now);
                 header.flags = flags(wants_broadcast(config, s.exchange.sends));
                 Self {
-                    requested: hint,
-                    rapid_commit: config.rapid_commit,
+                    // RFC 7844 §3.3.
+                    requested: hint.filter(|_| !config.anonymous),
+                    rapid_commit: config.rapid_commit && !config.anonymous,
+                    // RFC 2563 §2.2: in the first DISCOVER MUST; the same in resends.
+                    auto_configure: config.asks_auto_configure(),
                     ..Self::new(MessageType::Discover, header, anywhere)
                 }
             }
@@ -93,10 +115,28 @@ impl Draft {
                 let mut header = config.header(r.xid);
                 header.ciaddr = r.address;
                 let route = Route::Unicast(r.server);
-                Self { server: Some(r.server), ..Self::new(MessageType::Release, header, route) }
+                let text = Some(&b"no longer needed"[..]);
+                let release = Self::new(MessageType::Release, header, route);
+                Self { server: Some(r.server), text, ..release }
             }
-            State::Stopped | State::Init { .. } | State::Bound { .. } => return None,
+            State::Declining(d) => Self {
+                // Table 5: ciaddr, secs and flags are 0; 50 and 54 MUST be there.
+                requested: Some(d.address),
+                server: Some(d.server),
+                text: Some(b"address in use"),
+                ..Self::new(MessageType::Decline, config.header(d.xid), anywhere)
+            },
+            State::Informing(i) => {
+                let mut header = config.header(i.exchange.xid);
+                (header.secs, header.ciaddr) = (i.exchange.secs(now), i.address);
+                let route = i.server.map_or(Route::Broadcast(i.address), Route::Unicast);
+                Self::new(MessageType::Inform, header, route)
+            }
+            State::Stopped | State::Init { .. } | State::Probing(_) | State::Bound { .. } => {
+                return None;
+            }
         };
+        draft.shuffle = shuffle;
         Some(draft)
     }
 
@@ -110,6 +150,13 @@ impl Draft {
 
     fn encode(&self, config: &Config<'_>, buffer: &mut [u8]) -> Result<usize, Full> {
         let mut message = MessageWriter::new(buffer, &self.header, self.kind)?;
+        // Table 5: 12, 55, 57 and 60 are not for DECLINE and RELEASE.
+        let wishes =
+            matches!(self.kind, MessageType::Discover | MessageType::Request | MessageType::Inform);
+        if config.anonymous && wishes {
+            self.encode_anonymously(config, &mut message)?;
+            return message.finish().map(|bytes| bytes.len());
+        }
         config.write_identity(&mut message)?;
         if let Some(address) = self.requested {
             message.address(code::REQUESTED_ADDRESS, address)?;
@@ -117,14 +164,42 @@ impl Draft {
         if let Some(server) = self.server {
             message.address(code::SERVER_IDENTIFIER, server)?;
         }
-        // Table 5: 12, 55, 57 and 60 are for DISCOVER and REQUEST only.
-        if matches!(self.kind, MessageType::Discover | MessageType::Request) {
+        if wishes {
             config.write_wishes(&mut message)?;
+        }
+        if let Some(text) = self.text.filter(|_| !config.anonymous) {
+            message.option(code::MESSAGE, text)?;
+        }
+        // RFC 6704 §3.1.4: in every DISCOVER and REQUEST; algorithm 1 is HMAC-MD5.
+        if config.force_renew && wishes && self.kind != MessageType::Inform {
+            message.option(code::FORCERENEW_NONCE, &[1])?;
         }
         if self.rapid_commit {
             message.option(code::RAPID_COMMIT, &[])?;
         }
+        if self.auto_configure {
+            message.option(code::AUTO_CONFIGURE, &[1])?;
+        }
+        if wishes {
+            config.write_further(&mut message);
+        }
         message.finish().map(|bytes| bytes.len())
+    }
+
+    fn encode_anonymously(
+        &self,
+        config: &Config<'_>,
+        message: &mut MessageWriter<'_>,
+    ) -> Result<(), Full> {
+        let identity = config.mac_identifier();
+        let requested = self.requested.map(|address| address.octets());
+        let server = self.server.map(|address| address.octets());
+        let others = [
+            Some((code::CLIENT_IDENTIFIER, &identity[..])),
+            requested.as_ref().map(|octets| (code::REQUESTED_ADDRESS, &octets[..])),
+            server.as_ref().map(|octets| (code::SERVER_IDENTIFIER, &octets[..])),
+        ];
+        anonymous::write_shuffled(message, self.shuffle, others)
     }
 
     /// Writes the message and says how it goes out.

@@ -1,4 +1,4 @@
-//! The two sockets of the client, opened and closed to fit the state.
+//! The three sockets of the client, opened and closed to fit what is going on.
 
 use core::net::{IpAddr, Ipv4Addr, SocketAddr};
 
@@ -8,14 +8,40 @@ use crate::message::CLIENT_PORT;
 
 /// The client's index of the link socket: frames to and from any server.
 pub const LINK: u8 = 0;
-/// The client's index of the UDP socket on our own address: renewals and RELEASE.
+/// The client's index of the UDP socket on our own address: renewals, RELEASE and INFORM.
 pub const UNICAST: u8 = 1;
+/// The client's index of the link socket for ARP: probes, announcements, the known router.
+pub const ARP: u8 = 2;
+
+/// How many indices there are.
+const SOCKETS: usize = 3;
+
+/// What should be open.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Wanted {
+    pub(super) link: bool,
+    pub(super) unicast: Option<Ipv4Addr>,
+    pub(super) arp: bool,
+}
+
+impl Wanted {
+    /// What each index is to be, in their order.
+    fn endpoints(self) -> [(u8, Option<Endpoint>); SOCKETS] {
+        let link = Endpoint::Link { filter: LinkFilter::DhcpClient };
+        let unicast = self.unicast.map(|address| Endpoint::Udp {
+            local: SocketAddr::new(IpAddr::V4(address), CLIENT_PORT),
+            peer: None,
+        });
+        let arp = Endpoint::Link { filter: LinkFilter::Arp };
+        [(LINK, self.link.then_some(link)), (UNICAST, unicast), (ARP, self.arp.then_some(arp))]
+    }
+}
 
 /// One socket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Slot<T> {
+enum Slot {
     Closed,
-    Open(T),
+    Open(Endpoint),
     /// The platform would not open it; to be tried again at the next deadline.
     Refused,
 }
@@ -23,81 +49,55 @@ enum Slot<T> {
 /// What is open, as far as the client knows.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Sockets {
-    link: Slot<()>,
-    unicast: Slot<Ipv4Addr>,
+    slots: [Slot; SOCKETS],
     /// The socket that the last transmit was to open: a refusal now is about that.
     opening: Option<u8>,
 }
 
 impl Sockets {
     pub(super) const fn new() -> Self {
-        Self { link: Slot::Closed, unicast: Slot::Closed, opening: None }
+        Self { slots: [Slot::Closed; SOCKETS], opening: None }
     }
 
     /// The next step from what is open to what is needed.
-    pub(super) fn step(
-        &mut self,
-        link: bool,
-        unicast: Option<Ipv4Addr>,
-    ) -> Option<Transmit<'static>> {
+    pub(super) fn step(&mut self, wanted: Wanted) -> Option<Transmit<'static>> {
         self.opening = None;
-        match (self.link, link) {
-            (Slot::Open(()), false) => {
-                self.link = Slot::Closed;
-                return Some(Transmit::Close { socket: LINK });
+        for (slot, (socket, wanted)) in self.slots.iter_mut().zip(wanted.endpoints()) {
+            match (*slot, wanted) {
+                (Slot::Open(endpoint), wanted) if wanted != Some(endpoint) => {
+                    *slot = Slot::Closed;
+                    return Some(Transmit::Close { socket });
+                }
+                (Slot::Refused, None) => *slot = Slot::Closed,
+                (Slot::Closed, Some(endpoint)) => {
+                    (*slot, self.opening) = (Slot::Open(endpoint), Some(socket));
+                    return Some(Transmit::Open { socket, endpoint });
+                }
+                _ => {}
             }
-            (Slot::Refused, false) => self.link = Slot::Closed,
-            (Slot::Closed, true) => {
-                (self.link, self.opening) = (Slot::Open(()), Some(LINK));
-                let endpoint = Endpoint::Link { filter: LinkFilter::DhcpClient };
-                return Some(Transmit::Open { socket: LINK, endpoint });
-            }
-            _ => {}
         }
-        match (self.unicast, unicast) {
-            (Slot::Open(address), wanted) if wanted != Some(address) => {
-                self.unicast = Slot::Closed;
-                Some(Transmit::Close { socket: UNICAST })
-            }
-            (Slot::Refused, None) => {
-                self.unicast = Slot::Closed;
-                None
-            }
-            (Slot::Closed, Some(address)) => {
-                (self.unicast, self.opening) = (Slot::Open(address), Some(UNICAST));
-                let local = SocketAddr::new(IpAddr::V4(address), CLIENT_PORT);
-                let endpoint = Endpoint::Udp { local, peer: None };
-                Some(Transmit::Open { socket: UNICAST, endpoint })
-            }
-            _ => None,
-        }
+        None
     }
 
     /// A transmit was refused.
     pub(super) fn refused(&mut self, socket: u8) {
         if self.opening.take() == Some(socket) {
-            match socket {
-                LINK => self.link = Slot::Refused,
-                _ => self.unicast = Slot::Refused,
+            if let Some(slot) = self.slots.get_mut(usize::from(socket)) {
+                *slot = Slot::Refused;
             }
         }
     }
 
     /// Lets refused sockets be tried again.
     pub(super) fn retry(&mut self) {
-        if self.link == Slot::Refused {
-            self.link = Slot::Closed;
-        }
-        if self.unicast == Slot::Refused {
-            self.unicast = Slot::Closed;
+        for slot in &mut self.slots {
+            if *slot == Slot::Refused {
+                *slot = Slot::Closed;
+            }
         }
     }
 
-    pub(super) const fn is_open(&self, socket: u8) -> bool {
-        match socket {
-            LINK => matches!(self.link, Slot::Open(())),
-            UNICAST => matches!(self.unicast, Slot::Open(_)),
-            _ => false,
-        }
+    pub(super) fn is_open(&self, socket: u8) -> bool {
+        matches!(self.slots.get(usize::from(socket)), Some(Slot::Open(_)))
     }
 }

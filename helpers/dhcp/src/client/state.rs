@@ -2,89 +2,11 @@
 
 use core::net::Ipv4Addr;
 
-use bringup_core::client::Rng;
-use bringup_core::time::{Duration, Instant};
+use bringup_core::time::Instant;
 
-use crate::lease::Times;
-
-/// The least time between two REQUESTs while renewing or rebinding. RFC 2131 §4.4.5.
-const RENEW_FLOOR: Duration = Duration::from_secs(60);
-
-/// When a message of an exchange goes out.
-#[derive(Clone, Copy, Debug)]
-enum Next {
-    /// As soon as there is a socket and a token.
-    Due,
-    /// Then, if there is no answer before.
-    At(Instant),
-}
-
-/// A message that is sent until somebody answers, under one xid.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Exchange {
-    pub(super) xid: u32,
-    /// When the acquisition or renewal began, for `secs`; `None` until the first send.
-    pub(super) began: Option<Instant>,
-    /// When this message was first sent. Nothing is an answer before that; leases count from it.
-    pub(super) first_sent: Option<Instant>,
-    /// How often it was sent.
-    pub(super) sends: u8,
-    next: Next,
-}
-
-impl Exchange {
-    /// A new exchange that sends at once.
-    pub(super) fn new(rng: &mut dyn Rng, began: Option<Instant>) -> Self {
-        Self::with_xid(rng.u32(), began)
-    }
-
-    pub(super) const fn with_xid(xid: u32, began: Option<Instant>) -> Self {
-        Self { xid, began, first_sent: None, sends: 0, next: Next::Due }
-    }
-
-    pub(super) const fn is_due(&self) -> bool {
-        matches!(self.next, Next::Due)
-    }
-
-    pub(super) const fn deadline(&self) -> Option<Instant> {
-        match self.next {
-            Next::Due => None,
-            Next::At(at) => Some(at),
-        }
-    }
-
-    pub(super) const fn send_again(&mut self) {
-        self.next = Next::Due;
-    }
-
-    /// `secs` of a message that goes out now: 0 in the first, saturating (RFC 2131 Table 1).
-    pub(super) fn secs(&self, now: Instant) -> u16 {
-        let elapsed = now.since(self.began.unwrap_or(now)).as_secs();
-        u16::try_from(elapsed).unwrap_or(u16::MAX)
-    }
-
-    /// A message went out, or could not: either way the next one waits.
-    pub(super) fn sent(&mut self, now: Instant, wait: Duration, went_out: bool) {
-        if went_out {
-            self.began = self.began.or(Some(now));
-            self.first_sent = self.first_sent.or(Some(now));
-        }
-        self.sends = self.sends.saturating_add(1);
-        self.next = Next::At(now + wait);
-    }
-}
-
-/// Half of the time that is left, at least a minute. RFC 2131 §4.4.5.
-pub(super) fn renewal_wait(now: Instant, until: Instant) -> Duration {
-    (until.since(now) / 2).max(RENEW_FLOOR)
-}
-
-/// An OFFER, as far as it is needed to ask for it. Configuration comes from the ACK (§4.3.2).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Offer {
-    pub(super) address: Ipv4Addr,
-    pub(super) server: Ipv4Addr,
-}
+use super::exchange::Exchange;
+use crate::lease::{Grant, Times};
+use crate::offer::{Asked, Offer};
 
 /// DISCOVERs go out; waiting for an OFFER.
 #[derive(Clone, Copy, Debug)]
@@ -93,6 +15,16 @@ pub(super) struct Selecting {
     /// `secs` and BROADCAST of the last DISCOVER, which the REQUEST repeats (§3.1 step 3).
     pub(super) secs: u16,
     pub(super) broadcast: bool,
+    /// When the offer window closes; set by the first offer in it.
+    pub(super) decide_at: Option<Instant>,
+}
+
+impl Selecting {
+    /// What a REQUEST for an offer to this DISCOVER repeats.
+    pub(super) const fn asked(&self) -> Asked {
+        let (xid, began) = (self.exchange.xid, self.exchange.began);
+        Asked { xid, secs: self.secs, broadcast: self.broadcast, began }
+    }
 }
 
 /// A REQUEST for an OFFER; waiting for its ACK.
@@ -109,6 +41,8 @@ pub(super) struct Requesting {
 pub(super) struct Rebooting {
     pub(super) exchange: Exchange,
     pub(super) address: Ipv4Addr,
+    /// The router that we know is there: the lease needs no DISCOVER if all servers are silent.
+    pub(super) is_confirmed: bool,
 }
 
 /// Asking the server of the lease for more time.
@@ -136,21 +70,58 @@ pub(super) struct Releasing {
     pub(super) server: Ipv4Addr,
 }
 
+/// An ACK has come; waiting whether somebody else has the address (RFC 5227 §2.1).
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Probing {
+    pub(super) grant: Grant,
+}
+
+/// One DECLINE to send.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Declining {
+    pub(super) xid: u32,
+    pub(super) address: Ipv4Addr,
+    pub(super) server: Ipv4Addr,
+}
+
+/// Asking for configuration only; the address is from elsewhere.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Informing {
+    pub(super) exchange: Exchange,
+    pub(super) address: Ipv4Addr,
+    /// The server to ask; all of them if none is known.
+    pub(super) server: Option<Ipv4Addr>,
+}
+
+/// What INIT leads to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Then {
+    /// A DISCOVER.
+    Discover,
+    /// The best offer that was not taken, if one stands; otherwise a DISCOVER.
+    Offer,
+    /// A REQUEST for this address from before (INIT-REBOOT).
+    Reboot(Ipv4Addr),
+    /// A DISCOVER, sooner if the link comes up again: no IPv4 was wanted here (RFC 8925).
+    Ipv4Again,
+}
+
 /// Where the client stands.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum State {
     /// Not started, or the link is down. A lease may still hold.
     Stopped,
-    /// Waiting before the first message, or after a NAK.
+    /// Waiting before the first message, after a NAK or after a DECLINE.
     Init {
         /// Until when.
         until: Instant,
-        /// What to ask for then: this address from before (INIT-REBOOT), or any.
-        reboot: Option<Ipv4Addr>,
+        /// What to do then.
+        then: Then,
     },
     Selecting(Selecting),
     Requesting(Requesting),
     Rebooting(Rebooting),
+    Probing(Probing),
     /// All is well until T1.
     Bound {
         times: Option<Times>,
@@ -158,6 +129,8 @@ pub(super) enum State {
     Renewing(Renewing),
     Rebinding(Rebinding),
     Releasing(Releasing),
+    Declining(Declining),
+    Informing(Informing),
 }
 
 impl State {
@@ -168,8 +141,14 @@ impl State {
             | Self::Requesting(Requesting { exchange, .. })
             | Self::Rebooting(Rebooting { exchange, .. })
             | Self::Renewing(Renewing { exchange, .. })
-            | Self::Rebinding(Rebinding { exchange, .. }) => Some(exchange),
-            Self::Stopped | Self::Init { .. } | Self::Bound { .. } | Self::Releasing(_) => None,
+            | Self::Rebinding(Rebinding { exchange, .. })
+            | Self::Informing(Informing { exchange, .. }) => Some(exchange),
+            Self::Stopped
+            | Self::Init { .. }
+            | Self::Probing(_)
+            | Self::Bound { .. }
+            | Self::Releasing(_)
+            | Self::Declining(_) => None,
         }
     }
 
@@ -180,15 +159,21 @@ impl State {
             | Self::Requesting(Requesting { exchange, .. })
             | Self::Rebooting(Rebooting { exchange, .. })
             | Self::Renewing(Renewing { exchange, .. })
-            | Self::Rebinding(Rebinding { exchange, .. }) => Some(exchange),
-            Self::Stopped | Self::Init { .. } | Self::Bound { .. } | Self::Releasing(_) => None,
+            | Self::Rebinding(Rebinding { exchange, .. })
+            | Self::Informing(Informing { exchange, .. }) => Some(exchange),
+            Self::Stopped
+            | Self::Init { .. }
+            | Self::Probing(_)
+            | Self::Bound { .. }
+            | Self::Releasing(_)
+            | Self::Declining(_) => None,
         }
     }
 
     /// Whether a message waits to go out.
     pub(super) fn is_due(&self) -> bool {
         match self {
-            Self::Releasing(_) => true,
+            Self::Releasing(_) | Self::Declining(_) => true,
             state => state.exchange().is_some_and(Exchange::is_due),
         }
     }
@@ -196,8 +181,10 @@ impl State {
     /// When this state has something to do by itself.
     pub(super) fn deadline(&self) -> Option<Instant> {
         match self {
-            Self::Stopped | Self::Releasing(_) => None,
+            Self::Stopped | Self::Probing(_) | Self::Releasing(_) | Self::Declining(_) => None,
             Self::Init { until, .. } => Some(*until),
+            // With an offer in hand, nobody needs another DISCOVER.
+            Self::Selecting(s) => s.decide_at.or(s.exchange.deadline()),
             Self::Bound { times } => times.map(|t| t.renew_at),
             Self::Renewing(r) => {
                 let t2 = r.times.rebind_at;
@@ -210,7 +197,7 @@ impl State {
     /// Whether frames of the link are to be heard: whenever an answer may come by broadcast. A NAK
     /// is broadcast even to a client that renews by unicast (§4.1).
     pub(super) const fn needs_link(&self) -> bool {
-        self.exchange().is_some()
+        self.exchange().is_some() || matches!(self, Self::Declining(_))
     }
 
     /// Our address, if a UDP socket on it is needed: so that the kernel answers ARP for us and
@@ -219,7 +206,8 @@ impl State {
         match self {
             Self::Renewing(Renewing { address, .. })
             | Self::Rebinding(Rebinding { address, .. })
-            | Self::Releasing(Releasing { address, .. }) => Some(*address),
+            | Self::Releasing(Releasing { address, .. })
+            | Self::Informing(Informing { address, server: Some(_), .. }) => Some(*address),
             _ => None,
         }
     }
@@ -227,21 +215,24 @@ impl State {
     pub(super) const fn name(&self) -> StateName {
         match self {
             Self::Stopped => StateName::Stopped,
-            Self::Init { reboot: None, .. } => StateName::Init,
-            Self::Init { reboot: Some(_), .. } => StateName::InitReboot,
+            Self::Init { then: Then::Reboot(_), .. } => StateName::InitReboot,
+            Self::Init { .. } => StateName::Init,
             Self::Selecting(_) => StateName::Selecting,
             Self::Requesting(_) => StateName::Requesting,
             Self::Rebooting(_) => StateName::Rebooting,
+            Self::Probing(_) => StateName::Probing,
             Self::Bound { .. } => StateName::Bound,
             Self::Renewing(_) => StateName::Renewing,
             Self::Rebinding(_) => StateName::Rebinding,
             Self::Releasing(_) => StateName::Releasing,
+            Self::Declining(_) => StateName::Declining,
+            Self::Informing(_) => StateName::Informing,
         }
     }
 }
 
 named! {
-    /// The name of a state, as RFC 2131 Figure 5 prints it; the first and the last are ours.
+    /// The name of a state, as RFC 2131 Figure 5 prints it where it has one.
     pub enum StateName {
         /// Not started, or the link is down. A lease may still hold.
         Stopped = "STOPPED",
@@ -255,6 +246,8 @@ named! {
         Requesting = "REQUESTING",
         /// Waiting for the ACK to a REQUEST for an address from before.
         Rebooting = "REBOOTING",
+        /// An address is granted; waiting whether somebody else has it.
+        Probing = "PROBING",
         /// There is a lease.
         Bound = "BOUND",
         /// Past T1: asking the server of the lease.
@@ -263,5 +256,9 @@ named! {
         Rebinding = "REBINDING",
         /// A RELEASE is about to go out.
         Releasing = "RELEASING",
+        /// A DECLINE is about to go out.
+        Declining = "DECLINING",
+        /// Asking for configuration only (INFORM).
+        Informing = "INFORMING",
     }
 }

@@ -33,12 +33,12 @@ fn a_renewal_by_datagram_and_its_broadcast_copy_count_once() {
     let dns: &[u8] = &[10, 0, 0, 3];
     let mut rig = Rig::bound(600, &[(6, dns), (58, &100u32.to_be_bytes())]);
     rig.run_until(at(100_000));
-    assert_eq!(rig.world.open, [true, true], "rule 37: hears broadcasts too");
+    assert_eq!(rig.world.open, [true, true, false], "rule 37: hears broadcasts too");
     let ack = rig.last().ack(600);
     rig.hear_datagram(&ack).unwrap();
     assert_eq!(rig.events(), [Event::Renewed { changed: false }]);
     assert_eq!(rig.hear(&ack), Err(Mismatch::Unsolicited.into()));
-    assert_eq!(rig.world.open, [false, false]);
+    assert_eq!(rig.world.open, [false; 3]);
     let lease = rig.client.lease().unwrap();
     assert_eq!(lease.times().unwrap().expires_at, at(700_000));
     let dns: Vec<_> = lease.dns_servers().collect();
@@ -179,12 +179,12 @@ fn rule_14_release() {
     rig.call(DhcpClient::release);
     let release = rig.last();
     assert_eq!((release.kind(), rig.world.sent.len()), (Release, 1));
-    assert_eq!(release.codes(), [53, 61, 54]);
+    assert_eq!(release.codes(), [53, 61, 54, 56]);
     assert_eq!(release.to, Some(SocketAddr::V4(SocketAddrV4::new(SERVER, 67))));
     let header = release.header();
     assert_eq!((header.ciaddr, header.secs, header.flags), (OURS, 0, 0));
     assert_eq!(rig.events(), [Event::Lost { why: LostReason::Released }]);
-    assert_eq!((rig.client.state(), rig.world.open), (StateName::Stopped, [false, false]));
+    assert_eq!((rig.client.state(), rig.world.open), (StateName::Stopped, [false; 3]));
     assert_eq!(rig.timeout, None);
     rig.call(DhcpClient::release);
     assert_eq!((rig.events(), rig.world.sent.len()), (Vec::new(), 1), "twice is once");
@@ -194,7 +194,7 @@ fn rule_14_release() {
 fn release_goes_on_where_the_platform_refuses() {
     for (opens, sends) in [(true, false), (false, true)] {
         let mut rig = Rig::bound(600, &[]);
-        (rig.world.refuse_open, rig.world.refuse_sends) = ([opens; 2], sends);
+        (rig.world.refuse_open, rig.world.refuse_sends) = ([opens; 3], sends);
         rig.call(DhcpClient::release);
         assert_eq!(rig.events(), [Event::Lost { why: LostReason::Released }]);
         assert_eq!(rig.client.state(), StateName::Stopped);
@@ -205,15 +205,26 @@ fn release_goes_on_where_the_platform_refuses() {
 #[test]
 fn a_refused_socket_is_tried_again_at_the_next_deadline() {
     let mut rig = Rig::new(1, standard());
-    rig.world.refuse_open = [true; 2];
+    rig.world.refuse_open = [true; 3];
     rig.call(DhcpClient::start);
     assert_eq!(rig.client.counters().get(Tally::SendFailed), 1, "once, not in circles");
-    rig.world.refuse_open = [false; 2];
+    rig.world.refuse_open = [false; 3];
     rig.run_until(at(2_900));
     assert!(rig.world.sent.is_empty());
     rig.run_until(at(5_000));
     assert_eq!(rig.world.sent.len(), 1);
     assert_eq!(rig.last().header().secs, 0, "the first that went out");
+}
+
+#[test]
+fn a_refused_socket_is_tried_again_when_the_link_comes_back() {
+    let mut rig = Rig::new(1, standard());
+    rig.world.refuse_open = [true; 3];
+    rig.call(DhcpClient::start);
+    rig.call(DhcpClient::stop);
+    rig.world.refuse_open = [false; 3];
+    rig.call(DhcpClient::start);
+    assert_eq!(rig.log(), [(Discover, 0)]);
 }
 
 #[test]
@@ -244,7 +255,7 @@ fn start_while_running_and_stop_while_stopped_do_nothing() {
     assert_eq!(rig.world.sent.len(), 1);
     rig.call(DhcpClient::stop);
     rig.call(DhcpClient::stop);
-    assert_eq!((rig.timeout, rig.world.open), (None, [false, false]));
+    assert_eq!((rig.timeout, rig.world.open), (None, [false; 3]));
 }
 
 #[test]

@@ -3,17 +3,28 @@
 
 extern crate std;
 
+mod bugs;
+mod conflicts;
+mod force;
+mod inform;
 mod lifecycle;
+mod link_local;
+mod memory;
+mod offers;
 mod replies;
 mod simulation;
 mod timers;
+mod wishes;
 
 use super::*;
-use crate::code;
+use crate::arp::Arp;
+use crate::code::{self, MessageType};
+use crate::config::ConflictDetection;
 use crate::message::{Header, Message, MessageWriter};
 use bringup_core::client::{Checksum, Host, Mac, Rng, drive};
 use bringup_core::error::ErrorKind;
 use bringup_core::time::Utc;
+use bringup_core::wire::Full;
 use core::net::SocketAddr;
 use core::net::SocketAddrV4;
 use std::boxed::Box;
@@ -105,18 +116,20 @@ impl Sent {
 /// The world outside of the client.
 pub(super) struct World {
     pub(super) now: Instant,
+    pub(super) utc: Utc,
     pub(super) rng: Seeded,
     pub(super) sent: Vec<Sent>,
+    pub(super) arps: Vec<(Instant, Mac, Arp)>,
     pub(super) events: Vec<Event>,
-    pub(super) open: [bool; 2],
+    pub(super) open: [bool; 3],
     /// What the platform says to every open of these sockets.
-    pub(super) refuse_open: [bool; 2],
+    pub(super) refuse_open: [bool; 3],
     pub(super) refuse_sends: bool,
 }
 
 impl Host<Event> for World {
     fn cx(&mut self) -> Cx<'_> {
-        Cx { now: self.now, utc: Utc::UNIX_EPOCH, rng: &mut self.rng }
+        Cx { now: self.now, utc: self.utc, rng: &mut self.rng }
     }
 
     fn transmit(&mut self, transmit: Transmit<'_>) -> Result<usize, ErrorKind> {
@@ -131,6 +144,10 @@ impl Host<Event> for World {
                 self.open[index] = false;
             }
             _ if self.refuse_sends => return Err(ErrorKind::Unreachable),
+            Transmit::Frame { socket: ARP, to, ethertype: 0x0806, payload } => {
+                assert!(self.open[2], "sends on an open socket");
+                self.arps.push((self.now, to, Arp::parse(payload).unwrap()));
+            }
             Transmit::Frame { to, ethertype, payload, .. } => {
                 assert!(self.open[0], "sends on an open socket");
                 assert_eq!((to, ethertype), (Mac::BROADCAST, 0x0800));
@@ -170,11 +187,13 @@ impl Rig {
         let storage = Box::leak(Box::new([0; crate::lease::STORAGE_LEN]));
         let world = World {
             now: at(0),
+            utc: Utc::UNIX_EPOCH,
             rng: Seeded(seed),
             sent: Vec::new(),
+            arps: Vec::new(),
             events: Vec::new(),
-            open: [false; 2],
-            refuse_open: [false; 2],
+            open: [false; 3],
+            refuse_open: [false; 3],
             refuse_sends: false,
         };
         Self { client: DhcpClient::new(config, storage), world, timeout: None }
@@ -190,9 +209,20 @@ impl Rig {
     /// A client of the standard profile that is BOUND for `lease_time` with these further options
     /// in the ACK. The REQUEST went out at time 0.
     pub(super) fn bound(lease_time: u32, options: &[(u8, &[u8])]) -> Self {
-        let mut rig = Self::started(standard());
+        Self::bound_with(standard(), lease_time, options)
+    }
+
+    pub(super) fn bound_with(
+        config: Config<'static>,
+        lease_time: u32,
+        options: &[(u8, &[u8])],
+    ) -> Self {
+        let mut rig = Self::started(config);
         let offer = rig.last().offer(lease_time);
         rig.hear(&offer).unwrap();
+        if rig.client.state() == StateName::Selecting {
+            rig.run_until(rig.timeout.unwrap());
+        }
         let time = lease_time.to_be_bytes();
         let all: Vec<(u8, &[u8])> =
             [(51, &time[..])].into_iter().chain(options.iter().copied()).collect();
@@ -250,6 +280,21 @@ impl Rig {
         self.hear_input(input)
     }
 
+    /// An ARP packet arrives.
+    pub(super) fn hear_arp(&mut self, arp: Arp) -> Result<(), Discard> {
+        let mut buffer = [0; 28];
+        let received_at = self.world.now;
+        let input = Input::Frame {
+            socket: ARP,
+            from: arp.sender_mac,
+            ethertype: 0x0806,
+            payload: arp.write(&mut buffer).unwrap(),
+            checksum: Checksum::Complete,
+            received_at,
+        };
+        self.hear_input(input)
+    }
+
     /// A DHCP message arrives on the UDP socket.
     pub(super) fn hear_datagram(&mut self, bytes: &[u8]) -> Result<(), Discard> {
         let from = SocketAddr::V4(SocketAddrV4::new(SERVER, 67));
@@ -259,11 +304,12 @@ impl Rig {
 
     /// Every input goes through here, which checks what holds for all of them.
     pub(super) fn hear_input(&mut self, input: Input<'_>) -> Result<(), Discard> {
-        let before = (self.client.state(), self.client.poll_timeout(), self.world.sent.len());
+        let sent = |world: &World| world.sent.len() + world.arps.len();
+        let before = (self.client.state(), self.client.poll_timeout(), sent(&self.world));
         let result = self.client.handle_input(&mut self.world.cx(), input);
         self.drive();
         if let Err(why) = result {
-            let after = (self.client.state(), self.client.poll_timeout(), self.world.sent.len());
+            let after = (self.client.state(), self.client.poll_timeout(), sent(&self.world));
             assert_eq!(before, after, "a discarded input changes nothing: {why}");
             assert!(self.client.counters().discarded(why) > 0, "{why} is counted");
         }
@@ -286,7 +332,9 @@ impl Rig {
 }
 
 pub(super) fn standard() -> Config<'static> {
-    Config { profile: crate::Profile::Standard, ..Config::new(MAC) }
+    let conflict_detection = ConflictDetection::Off;
+    let profile = crate::Profile::Standard;
+    Config { profile, conflict_detection, detect_attachment: false, ..Config::new(MAC) }
 }
 
 pub(super) fn fast() -> Config<'static> {

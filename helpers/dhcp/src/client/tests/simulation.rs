@@ -33,7 +33,17 @@ struct Net {
 
 impl Net {
     fn new(seed: u64, temper: Temper, lease_time: u32, loss_percent: u64) -> Self {
-        let rig = Rig::new(seed, fast());
+        Self::with(fast(), seed, temper, lease_time, loss_percent)
+    }
+
+    fn with(
+        config: Config<'static>,
+        seed: u64,
+        temper: Temper,
+        lease_time: u32,
+        loss_percent: u64,
+    ) -> Self {
+        let rig = Rig::new(seed, config);
         let (wire, dice) = (BTreeMap::new(), Seeded(seed ^ 0xABCD));
         Self {
             rig,
@@ -99,13 +109,15 @@ impl Net {
             match event {
                 Event::Bound => {
                     assert_eq!(self.believes, None, "Lost comes before Bound");
-                    self.believes = self.rig.client.lease().map(|l| l.address());
+                    // It may be lost already, in the next event of these.
+                    let address = self.rig.client.lease().map(|l| l.address());
+                    self.believes = Some(address.unwrap_or(Ipv4Addr::UNSPECIFIED));
                 }
                 Event::Lost { .. } => {
                     assert!(self.believes.take().is_some(), "had something to lose")
                 }
                 Event::Renewed { .. } => assert!(self.believes.is_some()),
-                Event::Nak { .. } | Event::NoServer => {}
+                _ => {}
             }
         }
         let lease = self.rig.client.lease();
@@ -135,7 +147,9 @@ impl Net {
 
     /// In any span of time, four messages and two for each second of it.
     fn assert_bucket(&self, name: &str) {
-        let times: Vec<_> = self.rig.world.sent.iter().map(|s| s.at).collect();
+        let sent = self.rig.world.sent.iter().map(|s| s.at);
+        let mut times: Vec<_> = sent.chain(self.rig.world.arps.iter().map(|a| a.0)).collect();
+        times.sort_unstable();
         for (i, &first) in times.iter().enumerate() {
             for (n, &last) in times.iter().enumerate().skip(i).take(400) {
                 let allowed = 4 + last.since(first).as_millis() / 500;
@@ -215,29 +229,101 @@ fn junk_moves_nothing() {
     assert_eq!(quiet, noisy);
 }
 
+/// One of the many ways to set a client up.
+fn any_config(dice: &mut Seeded) -> Config<'static> {
+    use ConflictDetection::{Off, Short, Strict};
+    let mut coin = || dice.below(2) == 0;
+    let profile = if coin() { crate::Profile::Fast } else { crate::Profile::Standard };
+    let config = Config {
+        profile,
+        rapid_commit: coin(),
+        detect_attachment: coin(),
+        ipv6_only_capable: coin(),
+        ask_auto_configure: coin(),
+        anonymous: coin() && coin(),
+        link_local: coin(),
+        force_renew: coin(),
+        ..fast()
+    };
+    let conflict_detection = [Off, Short, Strict][usize::try_from(dice.below(3)).unwrap()];
+    let offer_window = Duration::from_millis([0, 0, 700][usize::try_from(dice.below(3)).unwrap()]);
+    let initial_delay_max = Duration::from_millis(dice.below(2) * 900);
+    Config { conflict_detection, offer_window, initial_delay_max, ..config }
+}
+
 #[test]
 fn random_bytes_and_times_hold_the_invariants() {
-    for seed in 0..60 {
-        let mut net = Net::new(seed, Temper::Good, 30, 10);
+    let mut reached = std::collections::BTreeSet::new();
+    let mut sent = [0; 4];
+    for seed in 0..40 {
         let mut dice = Seeded(seed);
+        let config = any_config(&mut dice);
+        let mut net = Net::with(config, seed, Temper::Good, 30, 10);
         net.rig.call(DhcpClient::start);
         for _ in 0..2_000 {
             net.serve();
             net.believe();
-            match dice.below(20) {
-                0 => net.rig.call(DhcpClient::stop),
-                1 => net.rig.call(DhcpClient::start),
-                2 if dice.below(20) == 0 => net.rig.call(DhcpClient::release),
-                3..=9 => {
-                    let step = Duration::from_millis(dice.below(9_000));
-                    net.rig.run_until(net.rig.world.now + step);
-                }
-                _ => mutated(&mut net, &mut dice),
-            }
+            random_step(&mut net, &mut dice);
             net.believe();
+            reached.insert(net.rig.client.state().name());
         }
         net.assert_bucket("random");
+        let counters = net.rig.client.counters();
+        let kinds = [Tally::SentRelease, Tally::SentDecline, Tally::SentInform, Tally::SentArp];
+        for (sum, kind) in sent.iter_mut().zip(kinds) {
+            *sum += counters.get(kind);
+        }
     }
+    let missing: Vec<_> =
+        StateName::ALL.iter().map(|s| s.name()).filter(|s| !reached.contains(s)).collect();
+    // These end within the call that begins them, as long as the bucket has a token.
+    let fleeting = |name: &&str| matches!(*name, "RELEASING" | "DECLINING");
+    assert!(missing.iter().all(fleeting), "never reached: {missing:?}");
+    assert!(sent.into_iter().all(|n| n > 0), "RELEASE, DECLINE, INFORM and ARP: {sent:?}");
+}
+
+fn random_step(net: &mut Net, dice: &mut Seeded) {
+    match dice.below(40) {
+        0 | 1 => net.rig.call(DhcpClient::stop),
+        2 | 3 => net.rig.call(DhcpClient::start),
+        4 => net.rig.call(DhcpClient::link_up),
+        5 if dice.below(10) == 0 => net.rig.call(DhcpClient::release),
+        6 => {
+            net.rig.client.inform(&mut net.rig.world.cx(), OURS, None);
+            net.rig.drive();
+        }
+        7 => through_a_snapshot(net, dice),
+        8 if dice.below(20) == 0 => somebody_says(net, dice),
+        9..=20 => {
+            let step = Duration::from_millis(dice.below(9_000));
+            net.rig.run_until(net.rig.world.now + step);
+        }
+        _ => mutated(net, dice),
+    }
+}
+
+/// The client is told what it once was, a few octets changed or none.
+fn through_a_snapshot(net: &mut Net, dice: &mut Seeded) {
+    let mut buffer = [0; crate::snapshot::SNAPSHOT_LEN];
+    let taken = net.rig.client.snapshot(&net.rig.world.cx(), &mut buffer);
+    let mut bytes = taken.unwrap().map(<[u8]>::to_vec).unwrap_or_default();
+    if dice.below(2) == 0 {
+        net.rig.call(DhcpClient::release);
+        if let Some(at) = bytes.get_mut(usize::try_from(dice.below(100)).unwrap()) {
+            *at = dice.u16().to_be_bytes()[0];
+        }
+    }
+    let _ = net.rig.client.start_from_snapshot(&mut net.rig.world.cx(), &bytes);
+    net.rig.drive();
+}
+
+/// An ARP packet about us, from somebody.
+fn somebody_says(net: &mut Net, dice: &mut Seeded) {
+    let sender_mac = Mac([2, 0, 0, 0, 0, dice.u16().to_be_bytes()[0]]);
+    let someone = [Ipv4Addr::UNSPECIFIED, OURS, SERVER];
+    let mut pick = || someone[usize::try_from(dice.below(3)).unwrap()];
+    let (sender, target) = (pick(), pick());
+    let _ = net.rig.hear_arp(Arp::request(sender_mac, sender, target));
 }
 
 /// A reply from the wire arrives with a few octets changed, xid and chaddr left as they should be.

@@ -150,7 +150,7 @@ fn rule_7_the_lease_counts_from_the_first_request() {
 fn rule_9_the_vector_160_20_100() {
     let (t1, t2) = (20u32.to_be_bytes(), 100u32.to_be_bytes());
     let mut rig = Rig::bound(160, &[(58, &t1), (59, &t2)]);
-    assert_eq!(rig.world.open, [false, false], "nothing is open in BOUND");
+    assert_eq!(rig.world.open, [false; 3], "nothing is open in BOUND");
     rig.run_until(at(99_999));
     assert_eq!(rig.log(), [(Request, 20), (Request, 80)]);
     assert_eq!(rig.client.state(), StateName::Renewing);
