@@ -192,6 +192,13 @@ impl<P: Platform> System<'_, P> {
                 self.events.push(Event::Nak { interface, server });
             }
             bringup_dhcp::Event::NoServer => self.events.push(Event::NoDhcpServer { interface }),
+            // What the system has no answer to yet; a conflict that costs the lease comes as `Lost`.
+            bringup_dhcp::Event::Conflict { .. }
+            | bringup_dhcp::Event::Ipv6Only { .. }
+            | bringup_dhcp::Event::LinkLocal { .. }
+            | bringup_dhcp::Event::LinkLocalBound
+            | bringup_dhcp::Event::LinkLocalLost { .. }
+            | bringup_dhcp::Event::Informed => {}
         }
     }
 

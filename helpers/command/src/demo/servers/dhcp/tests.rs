@@ -6,7 +6,7 @@ use bringup_core::client::{Checksum, Client as _, Cx, Host, Input, Mac, Rng, Tra
 use bringup_core::error::ErrorKind;
 use bringup_core::time::Utc;
 use bringup_dhcp::route::RouteSource;
-use bringup_dhcp::{Config, DhcpClient, Event, frame, lease};
+use bringup_dhcp::{Config, ConflictDetection, DhcpClient, Event, frame, lease};
 
 const SERVER: Ipv4Addr = Ipv4Addr::new(10, 9, 0, 1);
 const FIRST: Ipv4Addr = Ipv4Addr::new(10, 9, 0, 10);
@@ -258,7 +258,10 @@ fn the_client_gets_a_lease_and_renews_it() {
     for rapid_commit in [false, true] {
         let mut server = DhcpServer::new(Network { rapid_commit, ..network() });
         let mut storage = [0; lease::STORAGE_LEN];
-        let mut client = DhcpClient::new(Config::new(MAC), &mut storage);
+        // No ARP: this wire has DHCP only.
+        let conflict_detection = ConflictDetection::Off;
+        let config = Config { conflict_detection, detect_attachment: false, ..Config::new(MAC) };
+        let mut client = DhcpClient::new(config, &mut storage);
         let mut world = World { now: s(100), seed: 1, wire: vec![], events: vec![] };
         client.start(&mut world.cx());
         let mut timer = settle(&mut client, &mut server, &mut world);
