@@ -1,8 +1,13 @@
 //! [`Resolver`], the caching stub resolver: the calls of the application.
 //!
 //! Read on in `steps` (how a query walks from name to name), `lookups` (how a question moves from
-//! server to server), `transmit` (what is sent), `input` (what is let in), `absorb` (what that says),
-//! `time` (what happens when nothing arrives).
+//! server to server), `transmit` (what is sent), `input` (what is let in), `streams` (connections),
+//! `absorb` (what a response says), `time` (what happens when nothing arrives).
+//!
+//! **TLS.** A connection is asked for with [`Transmit::Connect`], written with [`Transmit::Stream`],
+//! and heard of as [`StreamInput`](bringup_core::client::StreamInput): an ordered stream of bytes in
+//! any split, and nothing else. Whoever drives the resolver may lead that stream through TLS to
+//! port 853 (RFC 7858) and set [`Config::use_tcp`]; the resolver does not see a difference.
 
 use core::net::{IpAddr, SocketAddr};
 
@@ -17,35 +22,47 @@ use crate::query::{Leg, Lookup, Notice, Outcome, Query, QueryKey, QueryKind, Sou
 use crate::record::{RData, Record, RecordType};
 use crate::server::{ServerAddress, Servers};
 use crate::special::{self, Literal, Text};
+use crate::stream::Streams;
 
 mod absorb;
 mod input;
 mod lookups;
 mod steps;
+mod streams;
 mod time;
 mod transmit;
 
 /// Memory for a resolver: `QUERIES` callers' queries at once, `CACHE_ENTRIES` RRsets in
 /// `CACHE_BYTES` octets (an RRset of one address takes its name and some 12 octets).
+///
+/// `STREAM_BYTES` are two rooms in which messages that arrive over TCP in parts are put together: a
+/// longer message than half of it is refused. 65,535 octets is the longest that there is (RFC 1035
+/// §4.2.2); below 8,192 answers are lost that others can read.
 pub struct ResolverStorage<
     const QUERIES: usize,
     const CACHE_ENTRIES: usize,
     const CACHE_BYTES: usize,
+    const STREAM_BYTES: usize = 8_192,
 > {
     queries: [Query; QUERIES],
     lookups: [[Lookup; 2]; QUERIES],
     entries: [Entry; CACHE_ENTRIES],
     buckets: [u16; CACHE_ENTRIES],
     bytes: [u8; CACHE_BYTES],
+    streams: [u8; STREAM_BYTES],
 }
 
 /// Memory for a device: 8 queries at once, 64 RRsets in 8 KiB.
 pub type SmallStorage = ResolverStorage<8, 64, 8_192>;
 /// Memory for a server: 256 queries at once, 4,096 RRsets in 512 KiB.
-pub type LargeStorage = ResolverStorage<256, 4_096, 524_288>;
+pub type LargeStorage = ResolverStorage<256, 4_096, 524_288, 131_070>;
 
-impl<const QUERIES: usize, const CACHE_ENTRIES: usize, const CACHE_BYTES: usize>
-    ResolverStorage<QUERIES, CACHE_ENTRIES, CACHE_BYTES>
+impl<
+    const QUERIES: usize,
+    const CACHE_ENTRIES: usize,
+    const CACHE_BYTES: usize,
+    const STREAM_BYTES: usize,
+> ResolverStorage<QUERIES, CACHE_ENTRIES, CACHE_BYTES, STREAM_BYTES>
 {
     /// Fresh memory.
     pub const fn new() -> Self {
@@ -55,11 +72,14 @@ impl<const QUERIES: usize, const CACHE_ENTRIES: usize, const CACHE_BYTES: usize>
             entries: [Entry::EMPTY; CACHE_ENTRIES],
             buckets: [0; CACHE_ENTRIES],
             bytes: [0; CACHE_BYTES],
+            streams: [0; STREAM_BYTES],
         }
     }
 }
 
-impl<const Q: usize, const E: usize, const B: usize> Default for ResolverStorage<Q, E, B> {
+impl<const Q: usize, const E: usize, const B: usize, const S: usize> Default
+    for ResolverStorage<Q, E, B, S>
+{
     fn default() -> Self {
         Self::new()
     }
@@ -92,6 +112,8 @@ pub struct QueryOptions {
     /// When it ends with [`Failure::Timeout`](crate::query::Failure::Timeout) at the latest, whatever
     /// is going on; `None` is [`Config::timeout`] from now.
     pub deadline: Option<Instant>,
+    /// Ask over TCP only.
+    pub tcp: bool,
 }
 
 /// Why a query was not started.
@@ -135,6 +157,7 @@ pub struct Resolver<'m> {
     lookups: &'m mut [Lookup],
     cache: Cache<'m>,
     servers: Servers,
+    streams: Streams<'m>,
     counters: Counters,
     seeded: bool,
     /// Not later than the first deadline; exact after `handle_timeout`.
@@ -151,17 +174,18 @@ pub struct Resolver<'m> {
 
 impl<'m> Resolver<'m> {
     /// A resolver without servers. At most 32,767 queries of `storage` are used.
-    pub fn new<const Q: usize, const E: usize, const B: usize>(
+    pub fn new<const Q: usize, const E: usize, const B: usize, const S: usize>(
         config: Config,
-        storage: &'m mut ResolverStorage<Q, E, B>,
+        storage: &'m mut ResolverStorage<Q, E, B, S>,
     ) -> Self {
-        let ResolverStorage { queries, lookups, entries, buckets, bytes } = storage;
+        let ResolverStorage { queries, lookups, entries, buckets, bytes, streams } = storage;
         queries.fill(Query::FREE);
         let usable = Q.min(32_767);
         let lookups = lookups.as_flattened_mut();
         lookups.fill(Lookup::FREE);
         Self {
             servers: Servers::new(config.sockets_per_server),
+            streams: Streams::new(streams),
             config,
             queries: queries.get_mut(..usable).unwrap_or_default(),
             lookups: lookups.get_mut(..2 * usable).unwrap_or_default(),
@@ -230,6 +254,7 @@ impl<'m> Resolver<'m> {
             started_at: cx.now,
             answered_at: cx.now,
             deadline: options.deadline.unwrap_or(cx.now + self.config.timeout),
+            tcp: options.tcp || self.config.use_tcp,
             ..Query::FREE
         };
         self.counters.queries += 1;
@@ -323,7 +348,8 @@ impl Client for Resolver<'_> {
                 self.handle_datagram(cx, socket, from, bytes, received_at)
             }
             Input::SendFailed { socket, why } => self.handle_send_failed(cx, socket, why),
-            Input::Frame { .. } | Input::Stream { .. } => Err(Discard::UnknownSocket),
+            Input::Stream { conn, input } => self.handle_stream(cx, conn, input),
+            Input::Frame { .. } => Err(Discard::UnknownSocket),
         };
         result.inspect_err(|&why| self.counters.discard(why))
     }

@@ -13,6 +13,8 @@ pub struct Config {
     pub sockets_per_server: u8,
     /// The largest UDP payload asked for, octets. Default 1232, which no path fragments (RFC 9715).
     pub edns_udp_size: u16,
+    /// Ask over TCP only (`use-vc`). Default no.
+    pub use_tcp: bool,
     /// Ask servers for `.local`, which belongs to multicast DNS (RFC 6762 §22.1). Default no.
     pub local_to_servers: bool,
     /// Ask servers for single labels as they are. Default no.
@@ -25,6 +27,7 @@ impl Config {
         timeout: Duration::from_secs(10),
         sockets_per_server: 16,
         edns_udp_size: 1232,
+        use_tcp: false,
         local_to_servers: false,
         single_labels: false,
     };

@@ -26,6 +26,7 @@ pub mod record;
 mod response;
 pub mod server;
 mod special;
+mod stream;
 #[cfg(test)]
 mod testing;
 

@@ -217,6 +217,8 @@ pub(crate) struct Query {
     pub(crate) server: Option<SocketAddr>,
     /// The scope of an IPv6 literal.
     pub(crate) scope_id: u32,
+    /// Whether only TCP will do.
+    pub(crate) tcp: bool,
 }
 
 impl Query {
@@ -232,6 +234,7 @@ impl Query {
         source: Source::Cache,
         server: None,
         scope_id: 0,
+        tcp: false,
     };
 
     pub(crate) fn is_waiting(&self) -> bool {
@@ -289,14 +292,35 @@ pub(crate) struct Attempt {
     pub(crate) edns: bool,
     /// Whether a reply without OPT has made it leave OPT out.
     pub(crate) plain: bool,
+    /// Whether it goes over TCP from here on.
+    pub(crate) over_tcp: bool,
+    /// Whether the answer does not fit into a datagram: UDP is of no use.
+    pub(crate) truncated: bool,
+    /// Whether a lost connection has been made up for.
+    pub(crate) requeued: bool,
+    /// The id on the connection.
+    pub(crate) stream_id: u16,
+    pub(crate) on_stream: OnStream,
+}
+
+/// Whether an attempt is on the connection to its server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum OnStream {
+    No,
+    /// To be written when the connection takes it.
+    Queued,
+    /// Written, or being written: a reply counts.
+    Sent,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum AttemptState {
     /// Not asked yet: socket and id mean nothing.
     Idle,
-    /// Asked, or about to be: socket and id are its own.
+    /// Asked, or about to be, over UDP: socket and id are its own.
     Open,
+    /// Asked over UDP, and a reply there would not count any more.
+    Left,
     /// This server is of no use for this question.
     Failed,
 }
@@ -311,6 +335,11 @@ impl Attempt {
         sent_at: Instant::ZERO,
         edns: false,
         plain: false,
+        over_tcp: false,
+        truncated: false,
+        requeued: false,
+        stream_id: 0,
+        on_stream: OnStream::No,
     };
 }
 
@@ -333,6 +362,8 @@ pub(crate) struct Lookup {
     pub(crate) state: LookupState,
     pub(crate) name: Name,
     pub(crate) rtype: RecordType,
+    /// Whether only TCP will do.
+    pub(crate) tcp: bool,
     /// Legs that wait on it.
     pub(crate) waiters: u16,
     /// Nobody waits: when it is given up. A reply until then still fills the cache (RFC 8305 §5).
@@ -347,6 +378,7 @@ impl Lookup {
         state: LookupState::Free,
         name: Name::ROOT,
         rtype: RecordType(0),
+        tcp: false,
         waiters: 0,
         linger: None,
         attempts: [Attempt::IDLE; MAX_SERVERS],

@@ -27,6 +27,8 @@ const SHUNNED: Duration = Duration::from_secs(5);
 const SHUNNED_MAX: Duration = Duration::from_secs(60);
 /// How long a server that could not read EDNS is asked without (RFC 6891 §6.2.2: "brief").
 const PLAIN_FOR: Duration = Duration::from_secs(15 * 60);
+/// How long a server that took no connection is not asked for one without need.
+const NO_STREAM_FOR: Duration = Duration::from_secs(60);
 /// A socket that nobody waits on is given up after so many sends ...
 const SOCKET_USES: u8 = 64;
 /// ... or so long after it was opened ...
@@ -61,6 +63,16 @@ pub(crate) struct ServerId(u8);
 impl ServerId {
     pub(crate) fn index(self) -> usize {
         usize::from(self.0)
+    }
+
+    /// The server that a connection belongs to, whether or not there is one.
+    pub(crate) const fn of_conn(conn: u8) -> Self {
+        Self(conn)
+    }
+
+    /// The number of the connection to this server.
+    pub(crate) const fn conn(self) -> u8 {
+        self.0
     }
 
     /// The server that a socket belongs to, whether or not there is one.
@@ -108,6 +120,8 @@ pub(crate) struct Server {
     shunned_until: Option<Instant>,
     /// Until when it is asked without EDNS.
     plain_until: Option<Instant>,
+    /// Until when no connection is tried unless there is no other way: one could not be made.
+    no_stream_until: Option<Instant>,
     sockets: [Socket; MAX_SOCKETS_PER_SERVER],
 }
 
@@ -119,6 +133,7 @@ impl Server {
             failures: 0,
             shunned_until: None,
             plain_until: None,
+            no_stream_until: None,
             sockets: [Socket::CLOSED; MAX_SOCKETS_PER_SERVER],
         }
     }
@@ -155,6 +170,16 @@ impl Server {
 
     pub(crate) fn is_plain(&self, now: Instant) -> bool {
         self.plain_until.is_some_and(|until| now < until)
+    }
+
+    /// It does not take connections.
+    pub(crate) fn note_no_stream(&mut self, now: Instant) {
+        self.no_stream_until = Some(now + NO_STREAM_FOR);
+    }
+
+    /// Whether a connection may be tried where UDP is an alternative.
+    pub(crate) fn may_stream(&self, now: Instant) -> bool {
+        self.no_stream_until.is_none_or(|until| until <= now)
     }
 
     pub(crate) fn is_shunned(&self, now: Instant) -> bool {

@@ -5,7 +5,9 @@ use bringup_core::time::{Duration, Instant};
 
 use super::Resolver;
 use crate::name::Name;
-use crate::query::{Attempt, AttemptState, Failure, LegState, Lookup, LookupState, Outcome, Path};
+use crate::query::{
+    Attempt, AttemptState, Failure, LegState, Lookup, LookupState, OnStream, Outcome, Path,
+};
 use crate::record::RecordType;
 use crate::server::{MAX_SERVERS, ServerAddress, ServerId};
 
@@ -32,6 +34,7 @@ impl Resolver<'_> {
         cx: &mut Cx<'_>,
         name: Name,
         rtype: RecordType,
+        tcp: bool,
     ) -> Option<usize> {
         let free = self.lookups.iter().position(Lookup::is_free);
         let index = free.or_else(|| {
@@ -39,7 +42,7 @@ impl Resolver<'_> {
             self.end_lookup(cx.now, lingering);
             Some(lingering)
         })?;
-        *self.lookups.get_mut(index)? = Lookup { name, rtype, ..Lookup::FREE };
+        *self.lookups.get_mut(index)? = Lookup { name, rtype, tcp, ..Lookup::FREE };
         let server = self.choose(index, cx.now)?;
         self.enter(index, LookupState::Send(server));
         Some(index)
@@ -117,8 +120,13 @@ impl Resolver<'_> {
         let Some(lookup) = self.lookups.get_mut(index) else { return };
         let attempts = lookup.attempts;
         *lookup = Lookup::FREE;
-        for attempt in attempts.iter().filter(|a| a.state == AttemptState::Open) {
-            self.servers.leave_socket(attempt.socket, now);
+        for (server, attempt) in (0u8..).map(ServerId::of_conn).zip(&attempts) {
+            if attempt.state == AttemptState::Open {
+                self.servers.leave_socket(attempt.socket, now);
+            }
+            if attempt.on_stream != OnStream::No {
+                self.note_left_stream(now, index, server);
+            }
         }
         self.arm(Some(now + IDLE_LOOK));
     }
@@ -173,6 +181,9 @@ impl Resolver<'_> {
         }
         // What one set of servers said need not hold for another (split views).
         self.cache.flush();
+        for number in (0u8..8).filter(|number| gone >> number & 1 == 1) {
+            self.streams.close(ServerId::of_conn(number));
+        }
         for index in 0..self.lookups.len() {
             let Some(lookup) = self.lookups.get_mut(index).filter(|l| !l.is_free()) else {
                 continue;

@@ -72,7 +72,9 @@ impl Resolver<'_> {
     fn wait_for(&mut self, cx: &mut Cx<'_>, slot: usize, leg: usize, name: Name) {
         let Some(rtype) = self.leg(slot, leg).map(|leg| leg.rtype) else { return };
         self.counters.cache_misses += 1;
-        let same = |l: &Lookup| !l.is_free() && l.rtype == rtype && l.name == name;
+        let tcp = self.queries.get(slot).is_some_and(|query| query.tcp);
+        let same =
+            |l: &Lookup| !l.is_free() && l.rtype == rtype && l.name == name && (l.tcp || !tcp);
         let index = match self.lookups.iter().position(same) {
             Some(index) => {
                 self.counters.joined += 1;
@@ -81,7 +83,7 @@ impl Resolver<'_> {
             None if self.servers.is_empty() => {
                 return self.end_leg(slot, leg, Outcome::Failed(Failure::NoServers));
             }
-            None => self.start_lookup(cx, name, rtype),
+            None => self.start_lookup(cx, name, rtype, tcp),
         };
         // A leg waits on at most one lookup and there are two per query, so one is free or lingers.
         let Some((index, number)) = index.and_then(|i| Some((i, u16::try_from(i).ok()?))) else {

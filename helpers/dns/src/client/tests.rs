@@ -5,3 +5,4 @@ mod answers;
 mod failover;
 mod lifetime;
 mod simulation;
+mod tcp;

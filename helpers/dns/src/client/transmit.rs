@@ -5,12 +5,13 @@ use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use bringup_core::client::{Cx, Endpoint, Transmit};
 
 use super::Resolver;
+use super::streams::Loss;
 use crate::encode::{self, QueryFlags};
 use crate::query::{AttemptState, LookupState};
 use crate::server::ServerId;
 
-/// The most octets of a query: header, name, type and class, OPT.
-const MAX_QUERY: usize = 12 + 255 + 4 + 11;
+/// The most octets of a query: length, header, name, type and class, OPT.
+const MAX_QUERY: usize = 2 + 12 + 255 + 4 + 11;
 
 /// What was handed to the platform last: a refusal that follows is of this.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,17 +29,47 @@ impl Resolver<'_> {
         buffer: &'b mut [u8],
     ) -> Option<Transmit<'b>> {
         self.last_transmit = None;
+        // There are eight connections at most.
+        while let Some(server) = self.streams.next_broken() {
+            self.lose_stream(cx, server, Loss::Given);
+        }
         if let Some(socket) = self.servers.next_to_close() {
             return Some(Transmit::Close { socket });
         }
-        if !self.send_due || buffer.len() < MAX_QUERY {
+        if let Some(conn) = self.streams.next_to_close() {
+            return Some(Transmit::Disconnect { conn });
+        }
+        if buffer.len() < MAX_QUERY {
             return None;
         }
-        let Some((index, server)) = self.next_to_send() else {
-            self.send_due = false;
-            return None;
-        };
-        let address = self.servers.get(server)?.address;
+        // Each round moves one lookup onto a connection.
+        for _ in 0..self.lookups.len() {
+            if !self.send_due {
+                break;
+            }
+            let Some((index, server)) = self.next_to_send() else {
+                self.send_due = false;
+                break;
+            };
+            let address = self.servers.get(server)?.address;
+            if !self.goes_over_tcp(index, server, cx.now) {
+                return self.next_datagram(cx, index, server, address, buffer);
+            }
+            if self.queue_on_stream(cx, index, server) {
+                return Some(Transmit::Connect { conn: server.conn(), to: address });
+            }
+        }
+        self.next_write(cx, buffer)
+    }
+
+    fn next_datagram<'b>(
+        &mut self,
+        cx: &mut Cx<'_>,
+        index: usize,
+        server: ServerId,
+        address: SocketAddr,
+        buffer: &'b mut [u8],
+    ) -> Option<Transmit<'b>> {
         let socket = self.prepare(cx, index, server)?;
         if !self.servers.is_open(socket) {
             self.servers.set_open(socket, cx.now);

@@ -8,6 +8,7 @@ use crate::name::NameError;
 use crate::query::{Failure, Outcome, QueryKind, Source};
 use crate::record::{RData, RecordType};
 use crate::testing::{Bench, Storage, a, aaaa, ms, name};
+use bringup_core::client::StreamInput;
 use bringup_core::time::Utc;
 use std::format;
 use std::string::ToString;
@@ -320,14 +321,21 @@ fn cve_2020_8277_more_addresses_than_there_is_room_for() {
     for (count, expected) in
         [(200u16, Outcome::Answer), (1_000, Outcome::Failed(Failure::TooLarge))]
     {
-        let key = bench.query_a(&format!("n{count}.example"));
-        let sent = bench.one_sent();
+        bench.tcp = true;
+        let options = QueryOptions { tcp: true, ..QueryOptions::default() };
+        let kind = QueryKind::Type(RecordType::A);
+        let text = format!("n{count}.example");
+        let key = bench.with(|r, cx| r.query(cx, text.as_str(), kind, options)).unwrap();
+        if bench.connects.len() == 1 {
+            let _ = bench.stream(0, StreamInput::Connected);
+        }
+        let sent = bench.one_sent_tcp();
         let owner = sent.qname().to_string();
         let reply = (0..count).fold(sent.reply(), |reply, n| {
             let [high, low] = n.to_be_bytes();
             reply.answer(&owner, 60, &RData::A([10, 0, high, low].into()))
         });
-        bench.reply(&sent, &reply);
+        bench.reply_tcp(&sent, &reply);
         assert_eq!(bench.outcome(key), expected, "{count}");
         let found = bench.resolver.result(key).unwrap().addresses().count();
         assert_eq!(found, if expected == Outcome::Answer { count.into() } else { 0 });

@@ -60,7 +60,7 @@ fn run(seed: u64) -> (u64, u64) {
                 };
                 let deadline = (rng.below(4) == 0).then(|| bench.now + ms(rng.below(3_000)));
                 let text = format!("{prefix}{number}.example");
-                let options = QueryOptions { deadline };
+                let options = QueryOptions { deadline, ..QueryOptions::default() };
                 if let Ok(key) = bench.with(|r, cx| r.query(cx, text.as_str(), kind, options)) {
                     let caller = Caller { number, kind, heard: 0 };
                     let old = callers.insert((key.slot, key.generation), (key, caller));
