@@ -22,12 +22,12 @@ use crate::name::NameView;
 use crate::query::Failure;
 use crate::record::{RData, Record, RecordType};
 use arena::{Arena, MAX_BLOCK};
-use entry::{EntryRecords, RECORD_HEAD, contradicts, hash};
+use entry::{EntryRecords, contradicts, hash};
 
 mod arena;
 mod entry;
 
-pub(crate) use entry::{Entry, Kind, Known, New};
+pub(crate) use entry::{Entry, Kind, Known, New, RECORD_HEAD};
 
 /// No entry.
 pub(crate) const NONE: u16 = u16::MAX;
@@ -108,8 +108,15 @@ impl<'m> Cache<'m> {
         self.entries.iter().filter(|e| e.indexed).count()
     }
 
-    /// What is known of `rtype` at `name` (lower case, wire form), and still valid.
-    pub(crate) fn find(&mut self, name: &[u8], rtype: RecordType, now: Instant) -> Known {
+    /// What is known of `rtype` at `name` (lower case, wire form), and still valid. With `cut` a denied
+    /// name above it counts, too (RFC 8020 §2).
+    pub(crate) fn find(
+        &mut self,
+        name: &[u8],
+        rtype: RecordType,
+        now: Instant,
+        cut: bool,
+    ) -> Known {
         let hash = hash(self.seed, name);
         let mut best = (0, Known::Nothing);
         self.for_each_of(hash, name, |index, entry| {
@@ -129,7 +136,7 @@ impl<'m> Cache<'m> {
                 best = rank;
             }
         });
-        let known = if best.0 == 0 { self.find_cut(name, now) } else { best.1 };
+        let known = if best.0 == 0 && cut { self.find_cut(name, now) } else { best.1 };
         if let Known::Data(i) | Known::Alias(i) | Known::NoData(i) | Known::NxDomain(i) = known {
             self.touch(i);
         }
@@ -468,6 +475,17 @@ impl<'m> Cache<'m> {
     /// An entry's type.
     pub(crate) fn rtype(&self, index: u16) -> RecordType {
         self.entry(index).map_or(RecordType(0), |e| e.rtype)
+    }
+
+    /// Notes that the server called an entry authentic.
+    pub(crate) fn set_authentic(&mut self, index: u16) {
+        if let Some(entry) = self.entry_mut(index) {
+            entry.authentic = true;
+        }
+    }
+
+    pub(crate) fn is_authentic(&self, index: u16) -> bool {
+        self.entry(index).is_some_and(|e| e.authentic)
     }
 
     /// Whether an entry has records.

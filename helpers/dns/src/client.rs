@@ -1,6 +1,7 @@
 //! [`Resolver`], the caching stub resolver: the calls of the application.
 //!
-//! Read on in `steps` (how a query walks from name to name), `lookups` (how a question moves from
+//! Read on in `names` (which names a text may stand for), `steps` (how a query walks from alias to
+//! alias), `lookups` (how a question moves from
 //! server to server), `transmit` (what is sent), `input` (what is let in), `streams` (connections),
 //! `absorb` (what a response says), `time` (what happens when nothing arrives).
 //!
@@ -9,24 +10,27 @@
 //! any split, and nothing else. Whoever drives the resolver may lead that stream through TLS to
 //! port 853 (RFC 7858) and set [`Config::use_tcp`]; the resolver does not see a difference.
 
-use core::net::{IpAddr, SocketAddr};
+use core::net::{IpAddr, SocketAddr, SocketAddrV6};
 
 use bringup_core::client::{Client, Cx, Input, Transmit};
 use bringup_core::time::{Duration, Instant};
 
 use crate::cache::{Cache, Entry};
 use crate::config::Config;
+use crate::config::hosts::Hosts;
 use crate::counters::{Counters, Discard};
 use crate::name::{Name, NameError, NameView};
 use crate::query::{Leg, Lookup, Notice, Outcome, Query, QueryKey, QueryKind, Source, Stage};
 use crate::record::{RData, Record, RecordType};
-use crate::server::{ServerAddress, Servers};
+use crate::search::Search;
+use crate::server::{MAX_SERVERS, PORT, ServerAddress, Servers};
 use crate::special::{self, Literal, Text};
 use crate::stream::Streams;
 
 mod absorb;
 mod input;
 mod lookups;
+mod names;
 mod steps;
 mod streams;
 mod time;
@@ -114,6 +118,8 @@ pub struct QueryOptions {
     pub deadline: Option<Instant>,
     /// Ask over TCP only.
     pub tcp: bool,
+    /// Take the name as absolute: no search list (RFC 1123 §6.1.4.3).
+    pub no_search: bool,
 }
 
 /// Why a query was not started.
@@ -158,6 +164,12 @@ pub struct Resolver<'m> {
     cache: Cache<'m>,
     servers: Servers,
     streams: Streams<'m>,
+    search: Search,
+    hosts: Option<&'m (dyn Hosts + Sync)>,
+    /// Which server of the list was the first to be asked last.
+    rotation: u8,
+    /// Whether a query may have to go on to its next name.
+    walk_due: bool,
     counters: Counters,
     seeded: bool,
     /// Not later than the first deadline; exact after `handle_timeout`.
@@ -186,6 +198,10 @@ impl<'m> Resolver<'m> {
         Self {
             servers: Servers::new(config.sockets_per_server),
             streams: Streams::new(streams),
+            search: Search::EMPTY,
+            hosts: None,
+            rotation: 0,
+            walk_due: false,
             config,
             queries: queries.get_mut(..usable).unwrap_or_default(),
             lookups: lookups.get_mut(..2 * usable).unwrap_or_default(),
@@ -205,6 +221,70 @@ impl<'m> Resolver<'m> {
     /// the new servers where theirs are gone. A changed list empties the cache.
     pub fn set_servers(&mut self, cx: &mut Cx<'_>, servers: &[ServerAddress]) {
         self.replace_servers(cx, servers);
+        self.walk_on(cx);
+    }
+
+    /// Takes a new search list, first choice first; six names are used. Queries in flight end as
+    /// they began as far as the new list reaches.
+    pub fn set_search(&mut self, suffixes: impl IntoIterator<Item = Name>) {
+        self.search = Search::of(suffixes.into_iter());
+    }
+
+    /// The search list.
+    pub fn search(&self) -> impl Iterator<Item = &Name> {
+        self.search.suffixes()
+    }
+
+    /// Takes a hosts file, which is asked before any server; `None` for none.
+    pub fn set_hosts(&mut self, hosts: Option<&'m (dyn Hosts + Sync)>) {
+        self.hosts = hosts;
+    }
+
+    /// How the resolver behaves.
+    pub const fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// Changes how the resolver behaves, from the next query on. The number of sockets stays.
+    pub fn set_config(&mut self, config: Config) {
+        self.config = config;
+    }
+
+    /// Takes servers, search list and options from a resolv.conf, the options on top of `base`; queries
+    /// in flight go on. `interface` gives the index of an interface by its name.
+    pub fn load_resolv_conf(
+        &mut self,
+        cx: &mut Cx<'_>,
+        base: Config,
+        file: &[u8],
+        mut interface: impl FnMut(&str) -> Option<u32>,
+    ) {
+        use crate::config::resolv_conf::{Setting, search, settings};
+        let (mut servers, mut count, mut list) = ([None; MAX_SERVERS], 0, "");
+        self.config = base;
+        for setting in settings(file) {
+            self.config = self.config.with(&setting);
+            let address = match setting {
+                Setting::Server(address) => address,
+                Setting::ServerOn { address, interface: name } => match interface(name) {
+                    Some(scope) => SocketAddrV6::new(address, PORT, 0, scope).into(),
+                    None => continue,
+                },
+                Setting::Search(names) => {
+                    list = names;
+                    continue;
+                }
+                _ => continue,
+            };
+            if let Some(slot) = servers.get_mut(count) {
+                *slot = Some(ServerAddress::from(address));
+                count += 1;
+            }
+        }
+        self.search = Search::of(search(list));
+        // The first `count` are there.
+        let servers = servers.map(|s| s.unwrap_or(SocketAddr::from(([0; 4], 0)).into()));
+        self.set_servers(cx, servers.get(..count).unwrap_or(&[]));
     }
 
     /// The servers in use, in order.
@@ -224,8 +304,9 @@ impl<'m> Resolver<'m> {
 
     /// Asks for a name. The end is told by [`Event::Done`], also when the answer is known already.
     ///
-    /// A text is a name in master file form or an address; a single label without a final dot is not
-    /// sent to servers (it fails as [`SingleLabel`](crate::query::Failure::SingleLabel)).
+    /// A text is a name in master file form or an address. One without a final dot may stand for names
+    /// of the search list. A single label is not sent to servers as it is: without a search list it
+    /// fails as [`SingleLabel`](crate::query::Failure::SingleLabel).
     pub fn query<'n>(
         &mut self,
         cx: &mut Cx<'_>,
@@ -242,9 +323,8 @@ impl<'m> Resolver<'m> {
         let slot = free.ok_or(QueryError::Full)?;
         let legs = match kind {
             QueryKind::Addresses => [Leg::new(RecordType::A), Leg::new(RecordType::AAAA)],
-            QueryKind::Type(rtype) => [Leg::new(rtype), Leg::new(rtype)],
+            QueryKind::Type(rtype) => [Leg::new(rtype), Leg::UNUSED],
         };
-        let used = if kind == QueryKind::Addresses { 2 } else { 1 };
         let Some(query) = self.queries.get_mut(slot) else { return Err(QueryError::Full) };
         let generation = query.generation;
         *query = Query {
@@ -255,16 +335,12 @@ impl<'m> Resolver<'m> {
             answered_at: cx.now,
             deadline: options.deadline.unwrap_or(cx.now + self.config.timeout),
             tcp: options.tcp || self.config.use_tcp,
+            name,
             ..Query::FREE
         };
         self.counters.queries += 1;
-        let relative = !absolute && name.view().label_count() == 1;
-        for leg in 0..used {
-            match literal {
-                Some(literal) => self.answer_literal(cx, slot, leg, &name, literal),
-                None => self.start_leg(cx, slot, leg, &name, relative),
-            }
-        }
+        self.begin(cx, slot, literal, absolute || options.no_search);
+        self.walk_on(cx);
         self.settle(cx.now, slot);
         self.expire_if_late(cx.now, slot);
         Ok(QueryKey { slot: u16::try_from(slot).unwrap_or(u16::MAX), generation })
@@ -351,11 +427,13 @@ impl Client for Resolver<'_> {
             Input::Stream { conn, input } => self.handle_stream(cx, conn, input),
             Input::Frame { .. } => Err(Discard::UnknownSocket),
         };
+        self.walk_on(cx);
         result.inspect_err(|&why| self.counters.discard(why))
     }
 
     fn handle_timeout(&mut self, cx: &mut Cx<'_>) {
         self.run_timers(cx);
+        self.walk_on(cx);
     }
 
     fn poll_transmit<'b>(&mut self, cx: &mut Cx<'_>, buffer: &'b mut [u8]) -> Option<Transmit<'b>> {
@@ -439,6 +517,12 @@ impl<'r> Answer<'r> {
     /// Where it came from.
     pub fn source(&self) -> Source {
         self.query.source
+    }
+
+    /// Whether the servers called all of it authentic (RFC 4035 §3.2.3). Only ever true with
+    /// [`Config::trust_ad`].
+    pub fn is_authentic(self) -> bool {
+        self.entries().next().is_some() && self.entries().all(|e| self.cache.is_authentic(e))
     }
 
     /// The server that answered last, if one was asked.

@@ -24,6 +24,7 @@ pub mod name;
 pub mod query;
 pub mod record;
 mod response;
+pub mod search;
 pub mod server;
 mod special;
 mod stream;
@@ -34,6 +35,7 @@ pub use client::{
     Answer, Event, LargeStorage, QueryError, QueryOptions, Resolver, ResolverStorage, SmallStorage,
 };
 pub use config::Config;
+pub use config::hosts::{Hosts, HostsText};
 pub use counters::{Counters, Discard};
 pub use malformed::Malformed;
 pub use message::Message;

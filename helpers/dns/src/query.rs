@@ -12,6 +12,7 @@ use bringup_core::time::Instant;
 use crate::cache::NONE;
 use crate::name::Name;
 use crate::record::RecordType;
+use crate::search::Walk;
 use crate::server::{MAX_SERVERS, ServerId};
 
 /// The most aliases on the way to an answer. No RFC has a number (RFC 1034 §5.2.2).
@@ -165,7 +166,8 @@ pub(crate) struct Leg {
 }
 
 impl Leg {
-    const UNUSED: Self = Self { state: LegState::Unused, rtype: RecordType(0), path: Path::EMPTY };
+    pub(crate) const UNUSED: Self =
+        Self { state: LegState::Unused, rtype: RecordType(0), path: Path::EMPTY };
 
     pub(crate) const fn new(rtype: RecordType) -> Self {
         Self { rtype, ..Self::UNUSED }
@@ -219,6 +221,16 @@ pub(crate) struct Query {
     pub(crate) scope_id: u32,
     /// Whether only TCP will do.
     pub(crate) tcp: bool,
+    /// What was asked for, and which names it may stand for.
+    pub(crate) name: Name,
+    pub(crate) walk: Walk,
+    /// Whether the name that is being asked for has a suffix of the search list.
+    pub(crate) derived: bool,
+    /// What the names before it have come to.
+    pub(crate) had_no_data: bool,
+    pub(crate) had_failure: Option<Failure>,
+    /// It has to go on to the next name.
+    pub(crate) walk_due: bool,
 }
 
 impl Query {
@@ -235,6 +247,12 @@ impl Query {
         server: None,
         scope_id: 0,
         tcp: false,
+        name: Name::ROOT,
+        walk: Walk::BARE,
+        derived: false,
+        had_no_data: false,
+        had_failure: None,
+        walk_due: false,
     };
 
     pub(crate) fn is_waiting(&self) -> bool {
@@ -364,6 +382,10 @@ pub(crate) struct Lookup {
     pub(crate) rtype: RecordType,
     /// Whether only TCP will do.
     pub(crate) tcp: bool,
+    /// Whether a suffix of the search list made the name.
+    pub(crate) derived: bool,
+    /// Which server of the list counts as the first.
+    pub(crate) rotation: u8,
     /// Legs that wait on it.
     pub(crate) waiters: u16,
     /// Nobody waits: when it is given up. A reply until then still fills the cache (RFC 8305 §5).
@@ -379,6 +401,8 @@ impl Lookup {
         name: Name::ROOT,
         rtype: RecordType(0),
         tcp: false,
+        derived: false,
+        rotation: 0,
         waiters: 0,
         linger: None,
         attempts: [Attempt::IDLE; MAX_SERVERS],

@@ -41,6 +41,8 @@ pub(crate) struct Entry {
     pub(super) rtype: RecordType,
     pub(super) kind: Kind,
     pub(super) ttl_s: u32,
+    /// The server called it authentic.
+    pub(super) authentic: bool,
     pub(super) stored_at: Instant,
     /// How many results and steps of resolution refer to it.
     pub(super) pins: u16,
@@ -62,6 +64,7 @@ impl Entry {
         rtype: RecordType(0),
         kind: Kind::NoData,
         ttl_s: 0,
+        authentic: false,
         stored_at: Instant::ZERO,
         pins: 0,
         next: NONE,

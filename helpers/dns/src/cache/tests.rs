@@ -44,7 +44,7 @@ fn put_kind(cache: &mut Cache<'_>, owner: &str, kind: Kind, ttl_s: u32, now: Ins
 }
 
 fn find(cache: &mut Cache<'_>, owner: &str, rtype: RecordType, now: Instant) -> Known {
-    cache.find(name(owner).as_wire(), rtype, now)
+    cache.find(name(owner).as_wire(), rtype, now, true)
 }
 
 #[test]

@@ -220,10 +220,11 @@ impl Resolver<'_> {
         reply_has_opt: bool,
     ) -> bool {
         let no_edns = matches!(rcode, Rcode::FORMERR | Rcode::NOTIMP) && !reply_has_opt;
+        let most = self.max_sends();
         let Some(lookup) = self.lookups.get_mut(index) else { return false };
         let lingers = lookup.linger.is_some();
         let Some(attempt) = lookup.attempt_mut(server) else { return false };
-        let may = attempt.edns && attempt.sends < super::lookups::MAX_SENDS && !lingers;
+        let may = attempt.edns && attempt.sends < most && !lingers;
         if !may || !(no_edns || rcode == Rcode::BADVERS) {
             return false;
         }
@@ -339,7 +340,7 @@ impl Resolver<'_> {
         let Some(attempt) = lookup.attempt_mut(server) else { return };
         attempt.sends += u8::from(never_sent);
         let sends = attempt.sends;
-        let pause = self.servers.get(server).map(|s| s.timeout(sends)).unwrap_or_default();
+        let pause = self.patience(server, sends);
         match self.choose(index, cx.now) {
             Some(next) if self.sends_to(index, next) >= sends => {
                 self.enter(index, LookupState::Wait(server, cx.now + pause));

@@ -4,17 +4,17 @@ use bringup_core::client::Cx;
 use bringup_core::time::{Duration, Instant};
 
 use super::Resolver;
-use crate::name::Name;
 use crate::query::{
     Attempt, AttemptState, Failure, LegState, Lookup, LookupState, OnStream, Outcome, Path,
 };
-use crate::record::RecordType;
 use crate::server::{MAX_SERVERS, ServerAddress, ServerId};
 
 /// For how long a reply that nobody waits for any more still fills the cache (RFC 8305 §5).
 const LINGER: Duration = Duration::from_secs(1);
 /// RFC 9520 §3.1: no more than three sends per server and question.
-pub(super) const MAX_SENDS: u8 = 3;
+const MAX_SENDS: u8 = 3;
+/// No configuration makes a wait for an answer shorter than this.
+const PATIENCE_MIN: Duration = Duration::from_millis(50);
 /// After so long a socket that was left is looked at again.
 const IDLE_LOOK: Duration = Duration::from_secs(30);
 
@@ -29,20 +29,16 @@ pub(super) enum End {
 
 impl Resolver<'_> {
     /// Begins to ask for a name. There is room: a leg waits on at most one lookup.
-    pub(super) fn start_lookup(
-        &mut self,
-        cx: &mut Cx<'_>,
-        name: Name,
-        rtype: RecordType,
-        tcp: bool,
-    ) -> Option<usize> {
+    pub(super) fn start_lookup(&mut self, cx: &mut Cx<'_>, lookup: Lookup) -> Option<usize> {
         let free = self.lookups.iter().position(Lookup::is_free);
         let index = free.or_else(|| {
             let lingering = self.lookups.iter().position(|l| l.linger.is_some())?;
             self.end_lookup(cx.now, lingering);
             Some(lingering)
         })?;
-        *self.lookups.get_mut(index)? = Lookup { name, rtype, tcp, ..Lookup::FREE };
+        let count = u8::try_from(self.servers.in_order().count()).unwrap_or(1).max(1);
+        self.rotation = if self.config.rotate { (self.rotation + 1) % count } else { 0 };
+        *self.lookups.get_mut(index)? = Lookup { rotation: self.rotation, ..lookup };
         let server = self.choose(index, cx.now)?;
         self.enter(index, LookupState::Send(server));
         Some(index)
@@ -58,17 +54,33 @@ impl Resolver<'_> {
         }
     }
 
+    /// How often a server is asked one question.
+    pub(super) fn max_sends(&self) -> u8 {
+        self.config.attempts.clamp(1, MAX_SENDS)
+    }
+
+    /// How long the `sends`-th send to a server is waited for.
+    pub(super) fn patience(&self, server: ServerId, sends: u8) -> Duration {
+        let timeout = self.servers.get(server).map(|s| s.timeout(sends)).unwrap_or_default();
+        timeout.min(self.config.attempt_timeout.max(PATIENCE_MIN))
+    }
+
     /// The server to ask next: the one asked least, those that fail after those that work, then the
     /// order of the list. `None` when every server was asked three times or is of no use.
     pub(super) fn choose(&self, index: usize, now: Instant) -> Option<ServerId> {
         let lookup = self.lookups.get(index)?;
         let usable = self.servers.in_order().filter(|(id, _)| {
             let attempt = lookup.attempt(*id);
-            attempt.state != AttemptState::Failed && attempt.sends < MAX_SENDS
+            attempt.state != AttemptState::Failed && attempt.sends < self.max_sends()
         });
+        let count = self.servers.in_order().count();
+        let place = |id: ServerId| {
+            let position = self.servers.in_order().position(|(other, _)| other == id);
+            let turned = position.unwrap_or(0) + count - usize::from(lookup.rotation);
+            turned.checked_rem(count).unwrap_or(0)
+        };
         let ranked = usable.min_by_key(|(id, server)| {
-            // `min_by_key` takes the first of equals: the order of the list decides.
-            (lookup.attempt(*id).sends, server.is_shunned(now))
+            (lookup.attempt(*id).sends, server.is_shunned(now), place(*id))
         });
         ranked.map(|(id, _)| id)
     }

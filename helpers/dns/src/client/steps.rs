@@ -9,39 +9,23 @@ use crate::name::Name;
 use crate::query::{
     Failure, Leg, LegState, Lookup, MAX_ALIASES, Notice, Outcome, Path, Source, Stage,
 };
-use crate::record::{RData, RecordType};
+use crate::record::RData;
+use crate::search::Walk;
 use crate::special::{Fixed, Literal};
 
 /// How long a positive A waits for its AAAA (RFC 8305 §3, the recommended value).
 const GRACE: Duration = Duration::from_millis(50);
 
 impl Resolver<'_> {
-    /// Starts a leg at the name that was asked for.
-    pub(super) fn start_leg(
-        &mut self,
-        cx: &mut Cx<'_>,
-        slot: usize,
-        leg: usize,
-        name: &Name,
-        is_relative_label: bool,
-    ) {
-        let rtype = self.leg(slot, leg).map_or(RecordType(0), |leg| leg.rtype);
-        let is_fixed = special::fixed(name.view(), rtype, self.config.local_to_servers).is_some();
-        if is_relative_label && !is_fixed && !self.config.single_labels {
-            self.end_leg(slot, leg, Outcome::Failed(Failure::SingleLabel));
-        } else {
-            self.advance(cx, slot, leg, name.clone());
-        }
-    }
-
     /// Walks a leg on from `name` (lower case) until it is done or has to wait.
     pub(super) fn advance(&mut self, cx: &mut Cx<'_>, slot: usize, leg: usize, mut name: Name) {
         let Some(rtype) = self.leg(slot, leg).map(|leg| leg.rtype) else { return };
+        let derived = self.queries.get(slot).is_some_and(|query| query.derived);
         for _ in 0..=MAX_ALIASES {
             if let Some(fixed) = special::fixed(name.view(), rtype, self.config.local_to_servers) {
                 return self.answer_fixed(cx.now, slot, leg, &name, fixed);
             }
-            let (entry, outcome) = match self.cache.find(name.as_wire(), rtype, cx.now) {
+            let (entry, outcome) = match self.cache.find(name.as_wire(), rtype, cx.now, !derived) {
                 Known::Data(entry) => (entry, Some(Outcome::Answer)),
                 Known::NoData(entry) => (entry, Some(Outcome::NoData)),
                 Known::NxDomain(entry) => (entry, Some(Outcome::NxDomain)),
@@ -72,7 +56,8 @@ impl Resolver<'_> {
     fn wait_for(&mut self, cx: &mut Cx<'_>, slot: usize, leg: usize, name: Name) {
         let Some(rtype) = self.leg(slot, leg).map(|leg| leg.rtype) else { return };
         self.counters.cache_misses += 1;
-        let tcp = self.queries.get(slot).is_some_and(|query| query.tcp);
+        let flags = self.queries.get(slot).map(|query| (query.tcp, query.derived));
+        let (tcp, derived) = flags.unwrap_or_default();
         let same =
             |l: &Lookup| !l.is_free() && l.rtype == rtype && l.name == name && (l.tcp || !tcp);
         let index = match self.lookups.iter().position(same) {
@@ -83,7 +68,7 @@ impl Resolver<'_> {
             None if self.servers.is_empty() => {
                 return self.end_leg(slot, leg, Outcome::Failed(Failure::NoServers));
             }
-            None => self.start_lookup(cx, name, rtype, tcp),
+            None => self.start_lookup(cx, Lookup { name, rtype, tcp, derived, ..Lookup::FREE }),
         };
         // A leg waits on at most one lookup and there are two per query, so one is free or lingers.
         let Some((index, number)) = index.and_then(|i| Some((i, u16::try_from(i).ok()?))) else {
@@ -200,7 +185,7 @@ impl Resolver<'_> {
     /// Looks whether a query has come to its end, and queues what its caller is to hear.
     pub(super) fn settle(&mut self, now: Instant, slot: usize) {
         let Some(query) = self.queries.get_mut(slot) else { return };
-        if query.stage != Stage::Active {
+        if query.stage != Stage::Active || query.walk_due {
             return;
         }
         let Some(outcome) = query.settle(now) else {
@@ -212,6 +197,11 @@ impl Resolver<'_> {
             }
             return;
         };
+        if outcome != Outcome::Answer && now < query.deadline && query.walk != Walk::BARE {
+            (query.walk_due, query.grace) = (true, None);
+            self.walk_due = true;
+            return;
+        }
         query.stage = Stage::Finished(outcome);
         query.notice = Notice::Done;
         query.answered_at = now;

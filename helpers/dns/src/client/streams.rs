@@ -6,7 +6,6 @@ use bringup_core::time::{Duration, Instant};
 
 use super::Resolver;
 use super::input::Via;
-use super::lookups::MAX_SENDS;
 use crate::counters::Discard;
 use crate::encode::{self, QueryFlags};
 use crate::query::{AttemptState, Failure, LookupState, OnStream};
@@ -34,7 +33,7 @@ impl Resolver<'_> {
         let Some(lookup) = self.lookups.get(index) else { return false };
         let attempt = lookup.attempt(server);
         let may = self.servers.get(server).is_some_and(|known| known.may_stream(now));
-        let unheard = attempt.state == AttemptState::Open && attempt.sends + 1 >= MAX_SENDS;
+        let unheard = attempt.state == AttemptState::Open && attempt.sends + 1 >= self.max_sends();
         lookup.tcp
             || attempt.over_tcp
             || !attempt.requeued && attempt.sends == 0 && self.streams.is_inviting(server, now)
@@ -49,14 +48,15 @@ impl Resolver<'_> {
         server: ServerId,
     ) -> bool {
         let id = self.free_stream_id(cx, server);
-        let Some(known) = self.servers.get(server) else { return false };
+        let server_is_plain = self.servers.get(server).is_some_and(|s| s.is_plain(cx.now));
         let Some(attempt) = self.lookups.get_mut(index).and_then(|l| l.attempt_mut(server)) else {
             return false;
         };
         (attempt.stream_id, attempt.on_stream, attempt.over_tcp) = (id, OnStream::Queued, true);
         (attempt.sends, attempt.sent_at) = (attempt.sends + 1, cx.now);
-        attempt.edns = !attempt.plain && !known.is_plain(cx.now);
-        let span = (known.timeout(attempt.sends) * STREAM_FACTOR).min(STREAM_TIMEOUT_MAX);
+        attempt.edns = !attempt.plain && !server_is_plain;
+        let sends = attempt.sends;
+        let span = (self.patience(server, sends) * STREAM_FACTOR).min(STREAM_TIMEOUT_MAX);
         self.enter(index, LookupState::Wait(server, cx.now + span));
         self.streams.touch(server, cx.now);
         self.streams.send_due = true;
@@ -134,7 +134,10 @@ impl Resolver<'_> {
         let lookup = self.lookups.get_mut(index)?;
         let attempt = lookup.attempt_mut(server)?;
         attempt.on_stream = OnStream::Sent;
-        let flags = QueryFlags { edns_udp_size: attempt.edns.then_some(udp_size), ad: false };
+        let flags = QueryFlags {
+            edns_udp_size: attempt.edns.then_some(udp_size),
+            ad: self.config.trust_ad,
+        };
         if first {
             attempt.sent_at = cx.now;
             self.counters.sent += 1;
@@ -216,6 +219,7 @@ impl Resolver<'_> {
         if let Some(known) = self.servers.get_mut(server).filter(|_| !stood) {
             known.note_no_stream(cx.now);
         }
+        let most = self.max_sends();
         for index in 0..self.lookups.len() {
             let Some(lookup) = self.lookups.get_mut(index) else { continue };
             let (only_tcp, lingers) = (lookup.tcp, lookup.linger.is_some());
@@ -228,7 +232,7 @@ impl Resolver<'_> {
                 OnStream::Sent => {}
             }
             let again = stood && !attempt.requeued;
-            let by_udp = !only_tcp && !attempt.truncated && attempt.sends < MAX_SENDS;
+            let by_udp = !only_tcp && !attempt.truncated && attempt.sends < most;
             let failure = if attempt.truncated { Failure::Truncated } else { Failure::Unreachable };
             if again || by_udp {
                 (attempt.requeued, attempt.over_tcp) = (true, again);

@@ -4,5 +4,6 @@ mod accept;
 mod answers;
 mod failover;
 mod lifetime;
+mod search;
 mod simulation;
 mod tcp;

@@ -146,14 +146,19 @@ impl Resolver<'_> {
         let known = self.servers.get(server)?;
         let server_is_plain = known.is_plain(cx.now);
         let udp_size = self.config.edns_udp_size;
+        let sends = self.lookups.get(index)?.attempt(server).sends;
+        let patience = self.patience(server, sends + 1);
         let lookup = self.lookups.get_mut(index)?;
         let attempt = lookup.attempt_mut(server)?;
         attempt.edns = !attempt.plain && !server_is_plain;
         attempt.sends += 1;
         attempt.sent_at = cx.now;
-        let flags = QueryFlags { edns_udp_size: attempt.edns.then_some(udp_size), ad: false };
-        let (id, sends) = (attempt.id, attempt.sends);
-        let until = cx.now + known.timeout(sends);
+        let flags = QueryFlags {
+            edns_udp_size: attempt.edns.then_some(udp_size),
+            ad: self.config.trust_ad,
+        };
+        let id = attempt.id;
+        let until = cx.now + patience;
         // The buffer has room for the longest query.
         let bytes = encode::query(buffer, id, lookup.name.view(), lookup.rtype, flags).ok()?;
         self.counters.sent += 1;
