@@ -20,6 +20,7 @@ use crate::config::Config;
 use crate::config::hosts::Hosts;
 use crate::counters::{Counters, Discard};
 use crate::name::{Name, NameError, NameView};
+use crate::order::{self, SourceOracle};
 use crate::query::{Leg, Lookup, Notice, Outcome, Query, QueryKey, QueryKind, Source, Stage};
 use crate::record::{RData, Record, RecordType};
 use crate::search::Search;
@@ -494,6 +495,32 @@ impl<'r> Answer<'r> {
             RData::Aaaa(address) => Some(address.into()),
             _ => None,
         })
+    }
+
+    /// The addresses in the order in which they are to be tried: sorted by RFC 6724 §6, the families
+    /// taking turns (RFC 8305 §4). As many as `buffer` has room for, of both families.
+    pub fn ordered_addresses<'b>(
+        self,
+        oracle: &dyn SourceOracle,
+        buffer: &'b mut [IpAddr],
+    ) -> &'b mut [IpAddr] {
+        let mut v4 = self.addresses().filter(IpAddr::is_ipv4);
+        let mut v6 = self.addresses().filter(IpAddr::is_ipv6);
+        let mut count = 0;
+        for slot in buffer.iter_mut() {
+            let next = if count % 2 == 0 {
+                v6.next().or_else(|| v4.next())
+            } else {
+                v4.next().or_else(|| v6.next())
+            };
+            let Some(address) = next else { break };
+            *slot = address;
+            count += 1;
+        }
+        let addresses = buffer.get_mut(..count).unwrap_or_default();
+        order::sort(addresses, oracle);
+        order::interleave(addresses);
+        addresses
     }
 
     /// For how long the whole holds, seconds: the least TTL of all records, of negative answers the
