@@ -298,9 +298,11 @@ impl<'m> Resolver<'m> {
         self.cache.flush();
     }
 
-    /// To be called when a link has come up: failures from before say nothing any more.
+    /// To be called when a link has come up or an address of this host has changed: what failed,
+    /// what was measured, and the cookies from before say nothing any more.
     pub fn link_up(&mut self) {
         self.cache.flush_failures();
+        self.servers.forget();
     }
 
     /// Asks for a name. The end is told by [`Event::Done`], also when the answer is known already.

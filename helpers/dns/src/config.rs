@@ -33,6 +33,11 @@ pub struct Config {
     pub rotate: bool,
     /// Ask servers whether data is authentic and believe what they say (`trust-ad`). Default no.
     pub trust_ad: bool,
+    /// Show cookies to the servers, and hold them to theirs (RFC 7873). Default yes.
+    pub cookies: bool,
+    /// Write names in random case and take a reply over UDP only in the same (`0x20`). Default no:
+    /// some servers do not return the case.
+    pub mix_case: bool,
     /// Ask for no AAAA records: there are none. Default no.
     pub no_aaaa: bool,
 }
@@ -51,6 +56,8 @@ impl Config {
         attempts: 3,
         rotate: false,
         trust_ad: false,
+        cookies: true,
+        mix_case: false,
         no_aaaa: false,
     };
 

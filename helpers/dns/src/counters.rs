@@ -31,10 +31,16 @@ pub enum Discard {
     StreamNoRoom,
     /// A message on a connection that says that it was cut off.
     StreamTruncated,
+    /// The cookie is none, or another client's (RFC 7873 §5.3).
+    WrongCookie,
+    /// There is no cookie, from a server that has shown one before (RFC 7873 §5.3).
+    MissingCookie,
+    /// The question is in another case than it was asked in.
+    WrongCase,
 }
 
 impl Discard {
-    const OTHERS: usize = 12;
+    const OTHERS: usize = 15;
     /// How many reasons there are.
     pub const COUNT: usize = Self::OTHERS + Malformed::ALL.len();
 
@@ -53,6 +59,9 @@ impl Discard {
             9 => Self::StreamLength,
             10 => Self::StreamNoRoom,
             11 => Self::StreamTruncated,
+            12 => Self::WrongCookie,
+            13 => Self::MissingCookie,
+            14 => Self::WrongCase,
             _ => Self::Malformed(*Malformed::ALL.get(index.checked_sub(Self::OTHERS)?)?),
         })
     }
@@ -71,6 +80,9 @@ impl Discard {
             Self::StreamLength => 9,
             Self::StreamNoRoom => 10,
             Self::StreamTruncated => 11,
+            Self::WrongCookie => 12,
+            Self::MissingCookie => 13,
+            Self::WrongCase => 14,
             Self::Malformed(why) => {
                 let position = Malformed::ALL.iter().position(|&m| m == why);
                 Self::OTHERS + position.unwrap_or(0)
@@ -94,6 +106,9 @@ impl Discard {
             Self::StreamLength => "stream-length",
             Self::StreamNoRoom => "stream-no-room",
             Self::StreamTruncated => "stream-truncated",
+            Self::WrongCookie => "wrong-cookie",
+            Self::MissingCookie => "missing-cookie",
+            Self::WrongCase => "wrong-case",
         }
     }
 }

@@ -16,6 +16,7 @@
 mod cache;
 pub mod client;
 pub mod config;
+mod cookie;
 pub mod counters;
 pub mod encode;
 pub mod malformed;

@@ -316,6 +316,14 @@ pub(crate) struct Attempt {
     pub(crate) truncated: bool,
     /// Whether a lost connection has been made up for.
     pub(crate) requeued: bool,
+    /// Whether the last send over UDP had a cookie.
+    pub(crate) cookie: bool,
+    /// Whether it is asked without one: the server did not like it.
+    pub(crate) no_cookie: bool,
+    /// How often the server did not take the cookie, or forgot its own.
+    pub(crate) cookie_trouble: u8,
+    /// What the case of the letters follows from; 0 leaves them small.
+    pub(crate) case: u64,
     /// The id on the connection.
     pub(crate) stream_id: u16,
     pub(crate) on_stream: OnStream,
@@ -356,6 +364,10 @@ impl Attempt {
         over_tcp: false,
         truncated: false,
         requeued: false,
+        cookie: false,
+        no_cookie: false,
+        cookie_trouble: 0,
+        case: 0,
         stream_id: 0,
         on_stream: OnStream::No,
     };

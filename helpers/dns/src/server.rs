@@ -9,6 +9,8 @@ use core::net::{IpAddr, SocketAddr};
 use bringup_core::client::Rng;
 use bringup_core::time::{Duration, Instant};
 
+use crate::cookie::Cookies;
+
 /// How many servers are used; further ones are ignored.
 pub const MAX_SERVERS: usize = 8;
 /// The most sockets per server.
@@ -122,6 +124,7 @@ pub(crate) struct Server {
     plain_until: Option<Instant>,
     /// Until when no connection is tried unless there is no other way: one could not be made.
     no_stream_until: Option<Instant>,
+    pub(crate) cookies: Cookies,
     sockets: [Socket; MAX_SOCKETS_PER_SERVER],
 }
 
@@ -134,6 +137,7 @@ impl Server {
             shunned_until: None,
             plain_until: None,
             no_stream_until: None,
+            cookies: Cookies::NONE,
             sockets: [Socket::CLOSED; MAX_SOCKETS_PER_SERVER],
         }
     }
@@ -166,6 +170,12 @@ impl Server {
     /// It does not read EDNS.
     pub(crate) fn note_plain(&mut self, now: Instant) {
         self.plain_until = Some(now + PLAIN_FOR);
+    }
+
+    /// This host may have another address now: nothing that was measured or agreed on holds (RFC 8305
+    /// §4, RFC 9018 §3).
+    pub(crate) fn forget(&mut self) {
+        *self = Self { sockets: self.sockets, ..Self::new(self.address) };
     }
 
     pub(crate) fn is_plain(&self, now: Instant) -> bool {
@@ -254,6 +264,11 @@ impl Servers {
     /// The servers in the order of the list.
     pub(crate) fn in_order(&self) -> impl Iterator<Item = (ServerId, &Server)> {
         self.order.iter().flatten().filter_map(|&id| Some((id, self.get(id)?)))
+    }
+
+    /// See [`Server::forget`].
+    pub(crate) fn forget(&mut self) {
+        self.slots.iter_mut().flatten().for_each(Server::forget);
     }
 
     pub(crate) fn get(&self, id: ServerId) -> Option<&Server> {

@@ -59,6 +59,8 @@ pub(crate) struct Reply {
     pub(crate) question: Option<(Name, RecordType, Class)>,
     records: Vec<(Section, Name, u32, Vec<u8>, RecordType)>,
     pub(crate) edns: Option<Rcode>,
+    /// EDNS options in wire form.
+    pub(crate) options: Vec<u8>,
 }
 
 impl Reply {
@@ -68,7 +70,13 @@ impl Reply {
         let question = message.question().expect("a query has a question");
         let header = Header { qr: true, ra: true, rcode: 0, ..message.header() };
         let question = Some((question.qname.to_name(), question.qtype, question.qclass));
-        Self { header, question, records: Vec::new(), edns: Some(Rcode::NOERROR) }
+        Self {
+            header,
+            question,
+            records: Vec::new(),
+            edns: Some(Rcode::NOERROR),
+            options: Vec::new(),
+        }
     }
 
     pub(crate) fn rcode(mut self, rcode: Rcode) -> Self {
@@ -99,6 +107,13 @@ impl Reply {
         self.answer(owner, ttl, &RData::Cname(name(target).view()))
     }
 
+    /// With a COOKIE option of this data.
+    pub(crate) fn cookie(mut self, data: &[u8]) -> Self {
+        self.options.extend([0, 10, 0, u8::try_from(data.len()).unwrap()]);
+        self.options.extend(data);
+        self
+    }
+
     /// With an SOA of `zone` in the authority section.
     pub(crate) fn soa(self, zone: &str, ttl: u32, minimum: u32) -> Self {
         let (mname, rname) = (name("ns.example"), name("root.example"));
@@ -125,7 +140,7 @@ impl Reply {
             e.record(*section, owner.view(), *ttl, &data).unwrap();
         }
         if let Some(rcode) = self.edns {
-            e.edns(1232, rcode, &[]).unwrap();
+            e.edns(1232, rcode, &self.options).unwrap();
         }
         e.finish().unwrap().to_vec()
     }
@@ -161,6 +176,12 @@ impl Sent {
 
     pub(crate) fn qtype(&self) -> RecordType {
         Message::parse(&self.bytes).unwrap().question().unwrap().qtype
+    }
+
+    /// The data of its COOKIE option.
+    pub(crate) fn cookie(&self) -> Option<Vec<u8>> {
+        let edns = Message::parse(&self.bytes).unwrap().edns()?;
+        edns.options().find(|(code, _)| *code == 10).map(|(_, data)| data.to_vec())
     }
 
     pub(crate) fn reply(&self) -> Reply {

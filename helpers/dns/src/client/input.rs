@@ -9,6 +9,7 @@ use bringup_core::wire::Reader;
 
 use super::Resolver;
 use super::transmit::Last;
+use crate::cookie::Mismatch;
 use crate::counters::Discard;
 use crate::malformed::Malformed;
 use crate::message::{HEADER_LEN, Header, Message, Rcode, read_question};
@@ -19,6 +20,8 @@ use crate::server::ServerId;
 
 /// After so many broken replies to one question the server is of no use for it.
 const MAX_MALFORMED: u8 = 3;
+/// After so many replies without the cookie that the server has shown before, TCP it is.
+const MAX_COOKIE_TROUBLE: u8 = 2;
 
 /// What every server may send in a datagram (RFC 1035 §4.2.1).
 const MIN_UDP: usize = 512;
@@ -80,6 +83,14 @@ impl Resolver<'_> {
         {
             return Err(Discard::WrongQuestion);
         }
+        let attempt = *lookup.attempt(server);
+        if attempt.case != 0
+            && via.socket.is_some()
+            && !lookup.name.mixed(attempt.case).is_exactly(question.qname)
+        {
+            self.insist_on_tcp(index, server);
+            return Err(Discard::WrongCase);
+        }
         if via.socket.is_none() && header.tc {
             // Nothing cuts an answer off on a connection.
             self.server_failed(cx, index, server, Failure::Malformed);
@@ -94,6 +105,9 @@ impl Resolver<'_> {
         }
         match Message::parse(bytes) {
             Ok(message) => {
+                if attempt.cookie && via.socket.is_some() {
+                    self.check_cookie(cx, index, server, &message)?;
+                }
                 self.note_accepted(index, via);
                 self.take_response(cx, index, server, &message);
                 Ok(())
@@ -119,6 +133,67 @@ impl Resolver<'_> {
                 None => attempt.stream_id == id && attempt.on_stream == OnStream::Sent,
             }
         })
+    }
+
+    /// What came over UDP is in doubt: the same server is asked over TCP, where nobody forges. Should
+    /// that not be possible, it is asked as if there had been no doubt to raise.
+    fn insist_on_tcp(&mut self, index: usize, server: ServerId) {
+        let Some(lookup) = self.lookups.get_mut(index) else { return };
+        let current = matches!(lookup.state, LookupState::Wait(s, _) if s == server);
+        let lingers = lookup.linger.is_some();
+        let Some(attempt) = lookup.attempt_mut(server) else { return };
+        if attempt.over_tcp || attempt.requeued {
+            return;
+        }
+        attempt.over_tcp = true;
+        if current && !lingers {
+            self.enter(index, LookupState::Send(server));
+        }
+    }
+
+    /// Drops what the server that this client knows would not have sent (RFC 7873 §5.3).
+    fn check_cookie(
+        &mut self,
+        cx: &Cx<'_>,
+        index: usize,
+        server: ServerId,
+        message: &Message<'_>,
+    ) -> Result<(), Discard> {
+        let Some(known) = self.servers.get_mut(server) else { return Ok(()) };
+        match known.cookies.check(message.edns(), cx.now) {
+            Ok(()) => return Ok(()),
+            Err(Mismatch::Wrong) => return Err(Discard::WrongCookie),
+            Err(Mismatch::Missing) => {}
+        }
+        if self.cookie_trouble(index, server) >= MAX_COOKIE_TROUBLE {
+            self.insist_on_tcp(index, server);
+        }
+        Err(Discard::MissingCookie)
+    }
+
+    fn cookie_trouble(&mut self, index: usize, server: ServerId) -> u8 {
+        let attempt = self.lookups.get_mut(index).and_then(|l| l.attempt_mut(server));
+        attempt.map_or(0, |attempt| {
+            attempt.cookie_trouble = attempt.cookie_trouble.saturating_add(1);
+            attempt.cookie_trouble
+        })
+    }
+
+    /// The server did not take the cookie: its new one is sent once, then TCP needs none (RFC 7873
+    /// §5.3). `false` if there is nothing left to try.
+    fn retry_cookie(&mut self, index: usize, server: ServerId) -> bool {
+        let most = self.max_sends();
+        let trouble = self.cookie_trouble(index, server);
+        let Some(lookup) = self.lookups.get(index) else { return false };
+        let (attempt, lingers) = (*lookup.attempt(server), lookup.linger.is_some());
+        if lingers || !attempt.cookie || attempt.over_tcp || attempt.sends >= most {
+            return false;
+        }
+        match trouble {
+            1 => self.enter(index, LookupState::Send(server)),
+            _ => self.insist_on_tcp(index, server),
+        }
+        true
     }
 
     /// The most octets that a datagram in reply may have.
@@ -193,7 +268,11 @@ impl Resolver<'_> {
     ) {
         let rcode = message.rcode();
         if rcode != Rcode::NOERROR && rcode != Rcode::NXDOMAIN {
-            if !self.retry_plain(cx.now, index, server, rcode, message.edns().is_some()) {
+            let again = match rcode {
+                Rcode::BADCOOKIE => self.retry_cookie(index, server),
+                _ => self.retry_plain(cx.now, index, server, rcode, message.edns().is_some()),
+            };
+            if !again {
                 self.server_failed(cx, index, server, response::failure(rcode));
             }
             return;
@@ -220,15 +299,23 @@ impl Resolver<'_> {
         reply_has_opt: bool,
     ) -> bool {
         let no_edns = matches!(rcode, Rcode::FORMERR | Rcode::NOTIMP) && !reply_has_opt;
+        // With OPT it knows EDNS, and can only have disliked the option.
+        let no_option = rcode == Rcode::FORMERR && reply_has_opt;
         let most = self.max_sends();
         let Some(lookup) = self.lookups.get_mut(index) else { return false };
         let lingers = lookup.linger.is_some();
         let Some(attempt) = lookup.attempt_mut(server) else { return false };
         let may = attempt.edns && attempt.sends < most && !lingers;
-        if !may || !(no_edns || rcode == Rcode::BADVERS) {
+        if may && no_option && attempt.cookie {
+            (attempt.no_cookie, attempt.cookie) = (true, false);
+            if let Some(known) = self.servers.get_mut(server) {
+                known.cookies.pause(now);
+            }
+        } else if may && (no_edns || rcode == Rcode::BADVERS) {
+            attempt.plain = true;
+        } else {
             return false;
         }
-        attempt.plain = true;
         self.leave_stream(now, index, server);
         self.enter(index, LookupState::Send(server));
         true

@@ -236,6 +236,7 @@ impl Resolver<'_> {
             let failure = if attempt.truncated { Failure::Truncated } else { Failure::Unreachable };
             if again || by_udp {
                 (attempt.requeued, attempt.over_tcp) = (true, again);
+                attempt.case = if again { attempt.case } else { 0 };
                 if current && !lingers {
                     self.enter(index, LookupState::Send(server));
                 }
