@@ -3,7 +3,7 @@
 //! Read on in `names` (which names a text may stand for), `steps` (how a query walks from alias to
 //! alias), `lookups` (how a question moves from
 //! server to server), `transmit` (what is sent), `input` (what is let in), `streams` (connections),
-//! `absorb` (what a response says), `time` (what happens when nothing arrives).
+//! `absorb` (what a response says), `refresh` (what is asked for the cache alone), `time` (what happens when nothing arrives).
 //!
 //! **TLS.** A connection is asked for with [`Transmit::Connect`], written with [`Transmit::Stream`],
 //! and heard of as [`StreamInput`](bringup_core::client::StreamInput): an ordered stream of bytes in
@@ -32,6 +32,7 @@ mod absorb;
 mod input;
 mod lookups;
 mod names;
+mod refresh;
 mod steps;
 mod streams;
 mod time;
@@ -194,6 +195,8 @@ impl<'m> Resolver<'m> {
         let ResolverStorage { queries, lookups, entries, buckets, bytes, streams } = storage;
         queries.fill(Query::FREE);
         let usable = Q.min(32_767);
+        let mut cache = Cache::new(entries, buckets, bytes);
+        cache.keep = config.serve_stale;
         let lookups = lookups.as_flattened_mut();
         lookups.fill(Lookup::FREE);
         Self {
@@ -206,7 +209,7 @@ impl<'m> Resolver<'m> {
             config,
             queries: queries.get_mut(..usable).unwrap_or_default(),
             lookups: lookups.get_mut(..2 * usable).unwrap_or_default(),
-            cache: Cache::new(entries, buckets, bytes),
+            cache,
             counters: Counters::default(),
             seeded: false,
             wake: None,
@@ -249,6 +252,7 @@ impl<'m> Resolver<'m> {
     /// Changes how the resolver behaves, from the next query on. The number of sockets stays.
     pub fn set_config(&mut self, config: Config) {
         self.config = config;
+        self.cache.keep = config.serve_stale;
     }
 
     /// Takes servers, search list and options from a resolv.conf, the options on top of `base`; queries
@@ -262,7 +266,7 @@ impl<'m> Resolver<'m> {
     ) {
         use crate::config::resolv_conf::{Setting, search, settings};
         let (mut servers, mut count, mut list) = ([None; MAX_SERVERS], 0, "");
-        self.config = base;
+        self.set_config(base);
         for setting in settings(file) {
             self.config = self.config.with(&setting);
             let address = match setting {
@@ -328,6 +332,7 @@ impl<'m> Resolver<'m> {
             QueryKind::Addresses => [Leg::new(RecordType::A), Leg::new(RecordType::AAAA)],
             QueryKind::Type(rtype) => [Leg::new(rtype), Leg::UNUSED],
         };
+        let stale_at = self.stale_at(cx.now);
         let Some(query) = self.queries.get_mut(slot) else { return Err(QueryError::Full) };
         let generation = query.generation;
         *query = Query {
@@ -338,6 +343,7 @@ impl<'m> Resolver<'m> {
             answered_at: cx.now,
             deadline: options.deadline.unwrap_or(cx.now + self.config.timeout),
             tcp: options.tcp || self.config.use_tcp,
+            stale_at,
             name,
             ..Query::FREE
         };
@@ -487,7 +493,9 @@ impl<'r> Answer<'r> {
     /// All records: the aliases in their order, then what the last one stands for. TTLs are those
     /// left when the answer came.
     pub fn records(self) -> impl Iterator<Item = Record<'r>> + Clone {
-        self.entries().flat_map(move |entry| self.cache.records(entry, self.query.answered_at))
+        let Answer { query, cache, .. } = self;
+        let records = self.entries().flat_map(move |e| cache.records(e, query.answered_at));
+        records.map(move |record| Record { ttl: stale_ttl_s(query, record.ttl), ..record })
     }
 
     /// The addresses, IPv4 first.
@@ -531,7 +539,8 @@ impl<'r> Answer<'r> {
         let at = self.query.answered_at;
         // That one family has nothing does not shorten what the other one has.
         let counts = |e: &u16| self.outcome != Outcome::Answer || self.cache.is_data(*e);
-        self.entries().filter(counts).map(|e| self.cache.ttl_s(e, at)).min().unwrap_or(0)
+        let ttl_s = |e| stale_ttl_s(self.query, self.cache.ttl_s(e, at));
+        self.entries().filter(counts).map(ttl_s).min().unwrap_or(0)
     }
 
     /// The name that the last alias stands for; `None` without alias.
@@ -546,6 +555,11 @@ impl<'r> Answer<'r> {
     /// Where it came from.
     pub fn source(&self) -> Source {
         self.query.source
+    }
+
+    /// Whether a part of it is past its TTL, given because nothing better could be had (RFC 8767).
+    pub fn is_stale(&self) -> bool {
+        self.query.stale
     }
 
     /// Whether the servers called all of it authentic (RFC 4035 §3.2.3). Only ever true with
@@ -581,6 +595,11 @@ impl<'r> Answer<'r> {
         let known = first.path.entries().iter().copied();
         known.chain(second.path.entries().iter().copied().filter(is_new))
     }
+}
+
+/// The TTL of what a query was given: never 0 where it is over (RFC 8767 §4, the recommended value).
+const fn stale_ttl_s(query: &Query, ttl_s: u32) -> u32 {
+    if query.stale && ttl_s == 0 { 30 } else { ttl_s }
 }
 
 #[cfg(test)]

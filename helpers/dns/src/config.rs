@@ -38,6 +38,14 @@ pub struct Config {
     /// Write names in random case and take a reply over UDP only in the same (`0x20`). Default no:
     /// some servers do not return the case.
     pub mix_case: bool,
+    /// For how long after its TTL an answer may still be given where none can be had (RFC 8767 §5
+    /// suggests one to three days); zero is never, and the default.
+    pub serve_stale: Duration,
+    /// Ask anew for an answer that is used in the last tenth of its TTL. Default no.
+    pub refresh_ahead: bool,
+    /// Refuse addresses of private networks for names that are not of this network: those outside of
+    /// the search list, `home.arpa` and `internal`. Stops DNS rebinding. Default no.
+    pub refuse_private: bool,
     /// Ask for no AAAA records: there are none. Default no.
     pub no_aaaa: bool,
 }
@@ -57,6 +65,9 @@ impl Config {
         rotate: false,
         trust_ad: false,
         cookies: true,
+        serve_stale: Duration::ZERO,
+        refresh_ahead: false,
+        refuse_private: false,
         mix_case: false,
         no_aaaa: false,
     };

@@ -130,6 +130,12 @@ pub struct Counters {
     pub cache_misses: u64,
     /// Questions that joined an equal one that was out already.
     pub joined: u64,
+    /// Answers that were past their TTL (RFC 8767).
+    pub stale: u64,
+    /// Questions asked because a TTL was nearly over.
+    pub refreshes: u64,
+    /// Questions asked to see whether a server is back.
+    pub probes: u64,
     /// Queries sent, over UDP and TCP.
     pub sent: u64,
     /// Those of them that went over TCP.
@@ -176,6 +182,9 @@ impl Counters {
             ("cache-hits", self.cache_hits),
             ("cache-misses", self.cache_misses),
             ("joined", self.joined),
+            ("stale", self.stale),
+            ("refreshes", self.refreshes),
+            ("probes", self.probes),
             ("sent", self.sent),
             ("sent-tcp", self.sent_tcp),
             ("connects", self.connects),

@@ -80,6 +80,8 @@ pub enum Failure {
     AliasChain,
     /// The answer does not fit into the cache's memory.
     TooLarge,
+    /// An address of a private network for a public name (`Config::refuse_private`).
+    Rebinding,
     /// A single label without a search list: not a name to ask public servers for.
     SingleLabel,
 }
@@ -102,6 +104,7 @@ impl Failure {
             Self::AliasLoop => "ALIASLOOP",
             Self::AliasChain => "ALIASCHAIN",
             Self::TooLarge => "TOOLARGE",
+            Self::Rebinding => "REBINDING",
             Self::SingleLabel => "SINGLELABEL",
         }
     }
@@ -231,6 +234,12 @@ pub(crate) struct Query {
     pub(crate) had_failure: Option<Failure>,
     /// It has to go on to the next name.
     pub(crate) walk_due: bool,
+    /// The name that is being asked for, in lower case.
+    pub(crate) current: Option<Name>,
+    /// When it takes an answer whose TTL is over, if it can.
+    pub(crate) stale_at: Option<Instant>,
+    /// A part of the answer is past its TTL.
+    pub(crate) stale: bool,
 }
 
 impl Query {
@@ -253,6 +262,9 @@ impl Query {
         had_no_data: false,
         had_failure: None,
         walk_due: false,
+        current: None,
+        stale_at: None,
+        stale: false,
     };
 
     pub(crate) fn is_waiting(&self) -> bool {
@@ -262,7 +274,8 @@ impl Query {
     /// When this query wants to be looked at.
     pub(crate) fn wake_at(&self) -> Option<Instant> {
         let deadline = self.is_waiting().then_some(self.deadline);
-        [deadline, self.grace].into_iter().flatten().min()
+        let stale = self.stale_at.filter(|_| self.is_waiting());
+        [deadline, stale, self.grace].into_iter().flatten().min()
     }
 
     /// What can be said now (RFC 8305 §3); `None` while it is better to wait.
@@ -320,8 +333,10 @@ pub(crate) struct Attempt {
     pub(crate) cookie: bool,
     /// Whether it is asked without one: the server did not like it.
     pub(crate) no_cookie: bool,
-    /// How often the server did not take the cookie, or forgot its own.
-    pub(crate) cookie_trouble: u8,
+    /// How often the server did not take the cookie.
+    pub(crate) bad_cookies: u8,
+    /// Replies without the cookie that the server has shown before.
+    pub(crate) missing_cookies: u8,
     /// What the case of the letters follows from; 0 leaves them small.
     pub(crate) case: u64,
     /// The id on the connection.
@@ -366,7 +381,8 @@ impl Attempt {
         requeued: false,
         cookie: false,
         no_cookie: false,
-        cookie_trouble: 0,
+        bad_cookies: 0,
+        missing_cookies: 0,
         case: 0,
         stream_id: 0,
         on_stream: OnStream::No,
@@ -396,6 +412,10 @@ pub(crate) struct Lookup {
     pub(crate) tcp: bool,
     /// Whether a suffix of the search list made the name.
     pub(crate) derived: bool,
+    /// Whether it goes on without a waiter: what it finds is for the cache.
+    pub(crate) refresh: bool,
+    /// The one server that it is to find out about.
+    pub(crate) probe: Option<ServerId>,
     /// Which server of the list counts as the first.
     pub(crate) rotation: u8,
     /// Legs that wait on it.
@@ -414,12 +434,24 @@ impl Lookup {
         rtype: RecordType(0),
         tcp: false,
         derived: false,
+        refresh: false,
+        probe: None,
         rotation: 0,
         waiters: 0,
         linger: None,
         attempts: [Attempt::IDLE; MAX_SERVERS],
         failure: None,
     };
+
+    /// Whether it asks this; what is to find out about one server does not count.
+    pub(crate) fn is_for(&self, name: &Name, rtype: RecordType) -> bool {
+        !self.is_free() && self.probe.is_none() && self.rtype == rtype && self.name == *name
+    }
+
+    /// Whether its slot can be had for a better use.
+    pub(crate) fn is_expendable(&self) -> bool {
+        self.linger.is_some() || self.waiters == 0 && self.refresh
+    }
 
     pub(crate) fn is_free(&self) -> bool {
         self.state == LookupState::Free

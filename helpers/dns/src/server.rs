@@ -192,6 +192,11 @@ impl Server {
         self.no_stream_until.is_none_or(|until| until <= now)
     }
 
+    /// Whether it failed last.
+    pub(crate) fn is_failing(&self) -> bool {
+        self.failures > 0
+    }
+
     pub(crate) fn is_shunned(&self, now: Instant) -> bool {
         self.shunned_until.is_some_and(|until| now < until)
     }

@@ -21,7 +21,7 @@ use crate::server::ServerId;
 /// After so many broken replies to one question the server is of no use for it.
 const MAX_MALFORMED: u8 = 3;
 /// After so many replies without the cookie that the server has shown before, TCP it is.
-const MAX_COOKIE_TROUBLE: u8 = 2;
+const MAX_MISSING_COOKIES: u8 = 2;
 
 /// What every server may send in a datagram (RFC 1035 §4.2.1).
 const MIN_UDP: usize = 512;
@@ -165,31 +165,29 @@ impl Resolver<'_> {
             Err(Mismatch::Wrong) => return Err(Discard::WrongCookie),
             Err(Mismatch::Missing) => {}
         }
-        if self.cookie_trouble(index, server) >= MAX_COOKIE_TROUBLE {
+        let attempt = self.lookups.get_mut(index).and_then(|l| l.attempt_mut(server));
+        let missing = attempt.map_or(0, |attempt| {
+            attempt.missing_cookies = attempt.missing_cookies.saturating_add(1);
+            attempt.missing_cookies
+        });
+        if missing >= MAX_MISSING_COOKIES {
             self.insist_on_tcp(index, server);
         }
         Err(Discard::MissingCookie)
-    }
-
-    fn cookie_trouble(&mut self, index: usize, server: ServerId) -> u8 {
-        let attempt = self.lookups.get_mut(index).and_then(|l| l.attempt_mut(server));
-        attempt.map_or(0, |attempt| {
-            attempt.cookie_trouble = attempt.cookie_trouble.saturating_add(1);
-            attempt.cookie_trouble
-        })
     }
 
     /// The server did not take the cookie: its new one is sent once, then TCP needs none (RFC 7873
     /// §5.3). `false` if there is nothing left to try.
     fn retry_cookie(&mut self, index: usize, server: ServerId) -> bool {
         let most = self.max_sends();
-        let trouble = self.cookie_trouble(index, server);
-        let Some(lookup) = self.lookups.get(index) else { return false };
-        let (attempt, lingers) = (*lookup.attempt(server), lookup.linger.is_some());
+        let Some(lookup) = self.lookups.get_mut(index) else { return false };
+        let lingers = lookup.linger.is_some();
+        let Some(attempt) = lookup.attempt_mut(server) else { return false };
         if lingers || !attempt.cookie || attempt.over_tcp || attempt.sends >= most {
             return false;
         }
-        match trouble {
+        attempt.bad_cookies += 1;
+        match attempt.bad_cookies {
             1 => self.enter(index, LookupState::Send(server)),
             _ => self.insist_on_tcp(index, server),
         }
@@ -243,6 +241,10 @@ impl Resolver<'_> {
         let certain = attempt.sends == 1 && via.socket.is_some();
         let round_trip = certain.then(|| via.received_at.since(attempt.sent_at));
         if let Some(server) = self.servers.get_mut(via.server) {
+            if via.socket.is_none() && attempt.missing_cookies >= MAX_MISSING_COOKIES {
+                // It answers, and has stopped to know cookies: not every query is to find that out.
+                server.cookies.pause(via.received_at);
+            }
             server.note_answer(round_trip);
         }
     }
@@ -428,7 +430,7 @@ impl Resolver<'_> {
         attempt.sends += u8::from(never_sent);
         let sends = attempt.sends;
         let pause = self.patience(server, sends);
-        match self.choose(index, cx.now) {
+        match self.choose(index) {
             Some(next) if self.sends_to(index, next) >= sends => {
                 self.enter(index, LookupState::Wait(server, cx.now + pause));
             }

@@ -32,15 +32,16 @@ impl Resolver<'_> {
     pub(super) fn start_lookup(&mut self, cx: &mut Cx<'_>, lookup: Lookup) -> Option<usize> {
         let free = self.lookups.iter().position(Lookup::is_free);
         let index = free.or_else(|| {
-            let lingering = self.lookups.iter().position(|l| l.linger.is_some())?;
+            let lingering = self.lookups.iter().position(Lookup::is_expendable)?;
             self.end_lookup(cx.now, lingering);
             Some(lingering)
         })?;
         let count = u8::try_from(self.servers.in_order().count()).unwrap_or(1).max(1);
         self.rotation = if self.config.rotate { (self.rotation + 1) % count } else { 0 };
         *self.lookups.get_mut(index)? = Lookup { rotation: self.rotation, ..lookup };
-        let server = self.choose(index, cx.now)?;
+        let server = self.choose(index)?;
         self.enter(index, LookupState::Send(server));
+        self.probe_failing(cx, index, server);
         Some(index)
     }
 
@@ -67,20 +68,23 @@ impl Resolver<'_> {
 
     /// The server to ask next: the one asked least, those that fail after those that work, then the
     /// order of the list. `None` when every server was asked three times or is of no use.
-    pub(super) fn choose(&self, index: usize, now: Instant) -> Option<ServerId> {
+    pub(super) fn choose(&self, index: usize) -> Option<ServerId> {
         let lookup = self.lookups.get(index)?;
         let usable = self.servers.in_order().filter(|(id, _)| {
             let attempt = lookup.attempt(*id);
-            attempt.state != AttemptState::Failed && attempt.sends < self.max_sends()
+            attempt.state != AttemptState::Failed
+                && attempt.sends < self.max_sends()
+                && lookup.probe.is_none()
         });
         let count = self.servers.in_order().count();
         let place = |id: ServerId| {
             let position = self.servers.in_order().position(|(other, _)| other == id);
-            let turned = position.unwrap_or(0) + count - usize::from(lookup.rotation);
-            turned.checked_rem(count).unwrap_or(0)
+            // The list may have become shorter since.
+            let first = usize::from(lookup.rotation).checked_rem(count).unwrap_or(0);
+            (position.unwrap_or(0) + count - first).checked_rem(count).unwrap_or(0)
         };
         let ranked = usable.min_by_key(|(id, server)| {
-            (lookup.attempt(*id).sends, server.is_shunned(now), place(*id))
+            (lookup.attempt(*id).sends, server.is_failing(), place(*id))
         });
         ranked.map(|(id, _)| id)
     }
@@ -90,8 +94,12 @@ impl Resolver<'_> {
         if self.servers.is_empty() {
             return self.enter(index, LookupState::Parked);
         }
-        match self.choose(index, cx.now) {
+        match self.choose(index) {
             Some(server) => self.enter(index, LookupState::Send(server)),
+            // What it was to find out is known.
+            None if self.lookups.get(index).is_some_and(|l| l.probe.is_some()) => {
+                self.end_lookup(cx.now, index);
+            }
             None => self.fail_lookup(cx, index),
         }
     }
@@ -117,7 +125,9 @@ impl Resolver<'_> {
         let Some(lookup) = self.lookups.get_mut(index) else { return true };
         lookup.waiters = lookup.waiters.saturating_sub(1);
         if lookup.waiters == 0 {
-            if matches!(lookup.state, LookupState::Wait(..)) {
+            if lookup.refresh {
+                // It goes on for the cache.
+            } else if matches!(lookup.state, LookupState::Wait(..)) {
                 lookup.linger = Some(now + LINGER);
                 self.arm(Some(now + LINGER));
             } else {
@@ -171,7 +181,10 @@ impl Resolver<'_> {
             }
         }
         let target = match end {
-            End::Known(outcome) => return self.end_leg(slot, leg, outcome),
+            End::Known(Outcome::Failed(failure)) => {
+                return self.end_leg_failed(cx.now, slot, leg, failure);
+            }
+            End::Known(outcome) => return self.end_leg_screened(slot, leg, outcome),
             End::Continue => path.entries().last().and_then(|&e| self.alias_target(e, cx.now)),
         };
         match target {
@@ -211,7 +224,7 @@ impl Resolver<'_> {
                 LookupState::Send(server) | LookupState::Wait(server, _) => is_gone(server),
                 LookupState::Parked | LookupState::Free => true,
             };
-            if stranded && lookup.linger.is_some() {
+            if stranded && (lookup.linger.is_some() || lookup.probe.is_some()) {
                 self.end_lookup(cx.now, index);
             } else if stranded {
                 self.fail_over(cx, index);

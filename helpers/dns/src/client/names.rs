@@ -75,6 +75,7 @@ impl Resolver<'_> {
             _ => {}
         }
         query.derived = derived;
+        (query.stale, query.current) = (false, Some(name.clone()));
         if is_bare {
             // There is no other name: what this one comes to is the end.
             query.walk = Walk::BARE;

@@ -32,6 +32,9 @@ impl Resolver<'_> {
                 Known::Alias(entry) => (entry, None),
                 Known::Failure(failure) => {
                     self.counters.cache_hits += 1;
+                    if self.take_stale(cx.now, slot, leg, &name) {
+                        return;
+                    }
                     return self.end_leg(slot, leg, Outcome::Failed(failure));
                 }
                 Known::Nothing => return self.wait_for(cx, slot, leg, name),
@@ -41,7 +44,8 @@ impl Resolver<'_> {
             }
             if let Some(outcome) = outcome {
                 self.counters.cache_hits += 1;
-                return self.end_leg(slot, leg, outcome);
+                self.refresh_ahead(cx, entry);
+                return self.end_leg_screened(slot, leg, outcome);
             }
             let Some(target) = self.alias_target(entry, cx.now) else { break };
             if self.is_on_path(slot, leg, &target) {
@@ -58,9 +62,13 @@ impl Resolver<'_> {
         self.counters.cache_misses += 1;
         let flags = self.queries.get(slot).map(|query| (query.tcp, query.derived));
         let (tcp, derived) = flags.unwrap_or_default();
-        let same =
-            |l: &Lookup| !l.is_free() && l.rtype == rtype && l.name == name && (l.tcp || !tcp);
-        let index = match self.lookups.iter().position(same) {
+        let same = |l: &Lookup| l.is_for(&name, rtype) && (l.tcp || !tcp);
+        let joined = self.lookups.iter().position(same);
+        let is_late = joined.and_then(|i| self.lookups.get(i)).is_some_and(|l| l.refresh);
+        if is_late && self.take_stale(cx.now, slot, leg, &name) {
+            return;
+        }
+        let index = match joined {
             Some(index) => {
                 self.counters.joined += 1;
                 Some(index)
@@ -230,6 +238,10 @@ impl Resolver<'_> {
 
     /// Ends what still waits in a query whose deadline has passed.
     pub(super) fn expire_if_late(&mut self, now: Instant, slot: usize) {
+        let Some(query) = self.queries.get(slot) else { return };
+        if query.is_waiting() && query.stale_at.is_some_and(|at| at <= now) {
+            self.settle_for_stale(now, slot);
+        }
         let Some(query) = self.queries.get(slot) else { return };
         if !query.is_waiting() || query.deadline > now {
             return;

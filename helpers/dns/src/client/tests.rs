@@ -5,6 +5,7 @@ mod answers;
 mod cookies;
 mod failover;
 mod lifetime;
+mod refresh;
 mod search;
 mod simulation;
 mod tcp;

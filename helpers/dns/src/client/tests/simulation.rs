@@ -3,6 +3,7 @@
 extern crate std;
 
 use crate::client::{Event, QueryOptions, ResolverStorage};
+use crate::config::Config;
 use crate::message::Rcode;
 use crate::query::{Outcome, QueryKey, QueryKind};
 use crate::record::{RData, RecordType};
@@ -16,7 +17,7 @@ use std::vec::Vec;
 
 /// What the one true zone says: hosts by number, by the remainder of three aliases, missing names.
 fn truth(sent: &Sent) -> Vec<u8> {
-    let owner = sent.qname().to_string();
+    let owner = sent.qname().to_string().to_ascii_lowercase();
     let number: u8 =
         owner.trim_start_matches(['h', 'c']).split('.').next().unwrap().parse().unwrap();
     let reply = sent.reply();
@@ -46,6 +47,13 @@ fn run(seed: u64) -> (u64, u64) {
     let mut bench = Bench::new(&mut storage, 3);
     bench.rng = Seeded(!seed);
     bench.tcp = seed % 2 == 0;
+    bench.resolver.set_config(Config {
+        mix_case: seed % 3 == 0,
+        rotate: seed % 5 == 0,
+        refresh_ahead: seed % 4 < 2,
+        serve_stale: if seed % 7 < 3 { ms(60_000) } else { ms(0) },
+        ..Config::DEFAULT
+    });
     let mut callers: BTreeMap<(u16, u32), (QueryKey, Caller)> = BTreeMap::new();
     let mut wire: Vec<(Instant, Sent, Vec<u8>)> = Vec::new();
     let (mut done, mut answered) = (0, 0);
