@@ -1,4 +1,4 @@
-//! [`Search`], the search list: which names a relative name may stand for, and in which order.
+//! The search list: which names a relative name may stand for, and in which order.
 
 use crate::name::{Name, NameView};
 

@@ -2,6 +2,7 @@
 
 mod accept;
 mod answers;
+mod bugs;
 mod cookies;
 mod failover;
 mod lifetime;
