@@ -271,6 +271,13 @@ impl Servers {
         self.order.iter().flatten().filter_map(|&id| Some((id, self.get(id)?)))
     }
 
+    /// What failed before the list changed says nothing any more.
+    pub(crate) fn forgive(&mut self) {
+        for server in self.slots.iter_mut().flatten() {
+            (server.failures, server.shunned_until, server.no_stream_until) = (0, None, None);
+        }
+    }
+
     /// See [`Server::forget`].
     pub(crate) fn forget(&mut self) {
         self.slots.iter_mut().flatten().for_each(Server::forget);

@@ -101,7 +101,7 @@ impl<'r> Answer<'r> {
     }
 
     /// Whether the servers called all of it authentic (RFC 4035 §3.2.3). Only ever true with
-    /// [`Config::trust_ad`].
+    /// [`Config::trust_ad`](crate::config::Config::trust_ad).
     pub fn is_authentic(self) -> bool {
         self.entries().next().is_some() && self.entries().all(|e| self.cache.is_authentic(e))
     }

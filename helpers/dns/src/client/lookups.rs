@@ -206,6 +206,7 @@ impl Resolver<'_> {
         }
         // What one set of servers said need not hold for another (split views).
         self.cache.flush();
+        self.servers.forgive();
         for number in (0u8..8).filter(|number| gone >> number & 1 == 1) {
             self.streams.close(ServerId::of_conn(number));
         }

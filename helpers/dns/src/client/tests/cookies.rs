@@ -88,6 +88,10 @@ fn rule_27_two_replies_without_the_cookie_and_it_goes_over_tcp() {
     assert_eq!(sent.cookie(), None);
     bench.reply_tcp(&sent, &good(&sent));
     assert_eq!(bench.outcome(key), Outcome::Answer);
+    // Not every query is to find out that the server has stopped to know cookies.
+    bench.wait(ms(3_000));
+    bench.query_a("c.example");
+    assert_eq!(bench.one_sent().cookie(), None);
 }
 
 #[test]

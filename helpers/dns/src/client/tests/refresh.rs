@@ -89,6 +89,15 @@ fn rule_35_at_once_when_all_servers_fail_and_never_after_a_definite_answer() {
             assert_eq!(bench.outcome(key), expected, "{rcode}");
             bench.release(key);
         }
+        // What was denied does not come back when the denial is over.
+        bench.wait(ms(60_000));
+        let key = bench.query_a("x.example");
+        for sent in bench.take_sent() {
+            bench.reply(&sent, &sent.reply().rcode(Rcode::SERVFAIL));
+        }
+        let failed = Outcome::Failed(Failure::ServFail);
+        let denied = expected != Outcome::Answer;
+        assert_eq!(bench.outcome(key), if denied { failed } else { expected }, "{rcode}");
     }
 }
 

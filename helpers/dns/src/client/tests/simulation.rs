@@ -160,6 +160,7 @@ fn run(seed: u64) -> (u64, u64) {
     assert!(bench.open.is_empty(), "seed {seed}: a socket was lost");
     assert!(bench.conns.is_empty(), "seed {seed}: a connection was lost");
     assert_eq!(bench.resolver.poll_timeout(), None);
+    assert!(!bench.tcp || bench.resolver.counters().sent_tcp > 0, "seed {seed}: TCP was not used");
     (done, answered)
 }
 
