@@ -141,6 +141,9 @@ fn rule_37_hosts_come_first_and_are_never_cached() {
     assert!(bench.take_sent().is_empty());
     bench.query("box.example", QueryKind::Type(RecordType::MX));
     assert_eq!(bench.take_sent().len(), 1);
+    // So is an address of a name that the file does not have.
+    bench.query_a("other.example");
+    assert_eq!(bench.take_sent().len(), 1);
     bench.resolver.set_hosts(None);
     bench.query_a("box.example");
     assert_eq!(bench.take_sent().len(), 1);
