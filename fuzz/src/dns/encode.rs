@@ -76,7 +76,7 @@ impl<'a> Material<'a> {
             }),
             10 | 11 => {
                 let svcb = Svcb::new(short(a), self.first.view(), self.octets)
-                    .or_else(|| Svcb::new(short(a), self.first.view(), b"\0\x01\0\0"))
+                    .or_else(|| Svcb::new(short(a), self.first.view(), b"\0\x03\0\x02\x01\xBB"))
                     .expect("one parameter");
                 if choice % 13 == 10 { RData::Svcb(svcb) } else { RData::Https(svcb) }
             }

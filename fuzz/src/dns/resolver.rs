@@ -3,7 +3,7 @@
 use core::net::SocketAddr;
 use std::collections::BTreeMap;
 
-use bringup_core::client::{Client, Cx, Endpoint, Input, Transmit};
+use bringup_core::client::{Client, Cx, Endpoint, Input, StreamInput, Transmit};
 use bringup_core::error::ErrorKind;
 use bringup_core::time::{Duration, Instant, Utc};
 use bringup_dns::client::{Event, QueryOptions, Resolver, ResolverStorage};
@@ -161,7 +161,7 @@ impl World<'_> {
         };
         let deadline =
             data.rarely().then(|| self.now + Duration::from_millis(u64::from(data.u8())));
-        let options = QueryOptions { deadline };
+        let options = QueryOptions { deadline, ..QueryOptions::default() };
         let result = self.cx(|r, cx| r.query(cx, text, kind, options));
         let Ok(key) = result else {
             assert_eq!(self.asked.len(), 5, "there was a slot");
@@ -251,6 +251,12 @@ impl World<'_> {
                     *sends += 1;
                     assert!(*sends <= MAX_SENDS, "sent {sends} times");
                     self.sent.push(Sent { socket, to, bytes: bytes.to_vec() });
+                }
+                Transmit::Connect { conn, .. } => {
+                    // This world has datagrams only; the failure is told as `drive` would.
+                    let closed = Input::Stream { conn, input: StreamInput::Closed };
+                    assert_eq!(self.cx(|r, cx| r.handle_input(cx, closed)), Ok(()));
+                    continue;
                 }
                 other => panic!("{other:?}"),
             }

@@ -22,12 +22,12 @@ use crate::name::NameView;
 use crate::query::Failure;
 use crate::record::{RData, Record, RecordType};
 use arena::{Arena, MAX_BLOCK};
-use entry::{EntryRecords, RECORD_HEAD, contradicts, hash};
+use entry::{EntryRecords, contradicts, hash};
 
 mod arena;
 mod entry;
 
-pub(crate) use entry::{Entry, Kind, Known, New};
+pub(crate) use entry::{Entry, Kind, Known, New, RECORD_HEAD};
 
 /// No entry.
 pub(crate) const NONE: u16 = u16::MAX;
@@ -37,6 +37,11 @@ const SWEEP_INTERVAL: Duration = Duration::from_secs(1);
 const FAILURE_TTL_S: u32 = 1;
 /// ... and for at most five minutes.
 const FAILURE_TTL_MAX_S: u32 = 300;
+
+/// RFC 8767 §5: where stale data serves meanwhile, it is not asked more often.
+const STALE_RETRY_S: u32 = 30;
+/// Refresh-ahead looks at the last tenth of a TTL.
+const AHEAD: u32 = 10;
 
 /// The most octets of a record that is made here: an address, or the name of an alias.
 const MAX_MADE: usize = crate::name::MAX_NAME;
@@ -58,6 +63,8 @@ pub(crate) struct Cache<'m> {
     /// Unpredictable, so that nobody can choose names of one bucket.
     seed: u32,
     swept_at: Option<Instant>,
+    /// For how long after its TTL data is kept.
+    pub(crate) keep: Duration,
     /// Indexed entries that had to leave before their time.
     pub(crate) evictions: u64,
 }
@@ -89,6 +96,7 @@ impl<'m> Cache<'m> {
             oldest,
             seed: 0,
             swept_at: None,
+            keep: Duration::ZERO,
             evictions: 0,
         }
     }
@@ -108,8 +116,15 @@ impl<'m> Cache<'m> {
         self.entries.iter().filter(|e| e.indexed).count()
     }
 
-    /// What is known of `rtype` at `name` (lower case, wire form), and still valid.
-    pub(crate) fn find(&mut self, name: &[u8], rtype: RecordType, now: Instant) -> Known {
+    /// What is known of `rtype` at `name` (lower case, wire form), and still valid. With `cut` a denied
+    /// name above it counts, too (RFC 8020 §2).
+    pub(crate) fn find(
+        &mut self,
+        name: &[u8],
+        rtype: RecordType,
+        now: Instant,
+        cut: bool,
+    ) -> Known {
         let hash = hash(self.seed, name);
         let mut best = (0, Known::Nothing);
         self.for_each_of(hash, name, |index, entry| {
@@ -129,11 +144,33 @@ impl<'m> Cache<'m> {
                 best = rank;
             }
         });
-        let known = if best.0 == 0 { self.find_cut(name, now) } else { best.1 };
+        let known = if best.0 == 0 && cut { self.find_cut(name, now) } else { best.1 };
         if let Known::Data(i) | Known::Alias(i) | Known::NoData(i) | Known::NxDomain(i) = known {
             self.touch(i);
         }
         known
+    }
+
+    /// What was known of `rtype` at `name`: data or an alias, its TTL over by at most `keep`.
+    pub(crate) fn find_stale(&self, name: &[u8], rtype: RecordType, now: Instant) -> Known {
+        let mut best = Known::Nothing;
+        self.for_each_of(hash(self.seed, name), name, |index, entry| {
+            let kept = entry.kind == Kind::Data && !entry.is_gone(now, self.keep);
+            if kept && entry.rtype == rtype {
+                best = Known::Data(index);
+            } else if kept && entry.is_alias() && best == Known::Nothing {
+                best = Known::Alias(index);
+            }
+        });
+        best
+    }
+
+    /// Whether an entry that is used now will soon be missed.
+    pub(crate) fn is_ending(&self, index: u16, now: Instant) -> bool {
+        let Some(entry) = self.entry(index).filter(|e| e.indexed && e.kind == Kind::Data) else {
+            return false;
+        };
+        entry.ttl_s >= AHEAD && self.ttl_s(index, now) < entry.ttl_s / AHEAD
     }
 
     /// A denied name above `name` (RFC 8020 §2).
@@ -272,7 +309,10 @@ impl<'m> Cache<'m> {
         self.for_each_of(hash(self.seed, owner), owner, |_, entry| {
             let recent = now < entry.expires_at() + Duration::from_secs(u64::from(entry.ttl_s));
             if matches!(entry.kind, Kind::Failure(_)) && entry.rtype == rtype && recent {
-                ttl_s = entry.ttl_s.saturating_mul(2).min(FAILURE_TTL_MAX_S);
+                ttl_s = entry.ttl_s.saturating_mul(2).min(FAILURE_TTL_MAX_S).max(ttl_s);
+            }
+            if entry.kind == Kind::Data && entry.expires_at() <= now {
+                ttl_s = ttl_s.max(STALE_RETRY_S);
             }
         });
         let index =
@@ -289,7 +329,7 @@ impl<'m> Cache<'m> {
         for _ in 0..self.entries.len() {
             let mut victim = NONE;
             self.for_each_of(hash, new.owner, |i, entry| {
-                if contradicts(new, entry, now) {
+                if contradicts(new, entry, now, self.keep) {
                     victim = i;
                 }
             });
@@ -390,7 +430,8 @@ impl<'m> Cache<'m> {
         if self.swept_at.is_none_or(|at| now >= at + SWEEP_INTERVAL) {
             self.swept_at = Some(now);
             for index in (0..NONE).take(self.entries.len()) {
-                if self.entry(index).is_some_and(|e| e.indexed && e.expires_at() <= now) {
+                let keep = self.keep;
+                if self.entry(index).is_some_and(|e| e.indexed && e.is_gone(now, keep)) {
                     self.remove(index);
                 }
             }
@@ -468,6 +509,17 @@ impl<'m> Cache<'m> {
     /// An entry's type.
     pub(crate) fn rtype(&self, index: u16) -> RecordType {
         self.entry(index).map_or(RecordType(0), |e| e.rtype)
+    }
+
+    /// Notes that the server called an entry authentic.
+    pub(crate) fn set_authentic(&mut self, index: u16) {
+        if let Some(entry) = self.entry_mut(index) {
+            entry.authentic = true;
+        }
+    }
+
+    pub(crate) fn is_authentic(&self, index: u16) -> bool {
+        self.entry(index).is_some_and(|e| e.authentic)
     }
 
     /// Whether an entry has records.

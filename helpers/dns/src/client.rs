@@ -1,51 +1,76 @@
 //! [`Resolver`], the caching stub resolver: the calls of the application.
 //!
-//! Read on in `steps` (how a query walks from name to name), `lookups` (how a question moves from
-//! server to server), `transmit` (what is sent), `input` (what is let in), `absorb` (what that says),
-//! `time` (what happens when nothing arrives).
+//! Read on in `names` (which names a text may stand for), `steps` (how a query walks from alias to
+//! alias), `lookups` (how a question moves from
+//! server to server), `transmit` (what is sent), `input` (what is let in), `streams` (connections),
+//! `absorb` (what a response says), `refresh` (what is asked for the cache alone), `time` (what happens when nothing arrives).
+//!
+//! **TLS.** A connection is asked for with [`Transmit::Connect`], written with [`Transmit::Stream`],
+//! and heard of as [`StreamInput`](bringup_core::client::StreamInput): an ordered stream of bytes in
+//! any split, and nothing else. Whoever drives the resolver may lead that stream through TLS to
+//! port 853 (RFC 7858) and set [`Config::use_tcp`]; the resolver does not see a difference.
 
-use core::net::{IpAddr, SocketAddr};
+use core::net::{SocketAddr, SocketAddrV6};
 
 use bringup_core::client::{Client, Cx, Input, Transmit};
-use bringup_core::time::{Duration, Instant};
+use bringup_core::time::Instant;
 
 use crate::cache::{Cache, Entry};
 use crate::config::Config;
+use crate::config::hosts::Hosts;
 use crate::counters::{Counters, Discard};
-use crate::name::{Name, NameError, NameView};
-use crate::query::{Leg, Lookup, Notice, Outcome, Query, QueryKey, QueryKind, Source, Stage};
-use crate::record::{RData, Record, RecordType};
-use crate::server::{ServerAddress, Servers};
+use crate::name::{Name, NameError};
+use crate::query::{Leg, Lookup, Notice, Outcome, Query, QueryKey, QueryKind, Stage};
+use crate::record::RecordType;
+use crate::search::Search;
+use crate::server::{MAX_SERVERS, PORT, ServerAddress, Servers};
 use crate::special::{self, Literal, Text};
+use crate::stream::Streams;
 
 mod absorb;
+mod answer;
 mod input;
 mod lookups;
+mod names;
+mod refresh;
 mod steps;
+mod streams;
 mod time;
 mod transmit;
 
+pub use answer::Answer;
+
 /// Memory for a resolver: `QUERIES` callers' queries at once, `CACHE_ENTRIES` RRsets in
 /// `CACHE_BYTES` octets (an RRset of one address takes its name and some 12 octets).
+///
+/// `STREAM_BYTES` are two rooms in which messages that arrive over TCP in parts are put together: a
+/// longer message than half of it is refused. 65,535 octets is the longest that there is (RFC 1035
+/// §4.2.2); below 8,192 answers are lost that others can read.
 pub struct ResolverStorage<
     const QUERIES: usize,
     const CACHE_ENTRIES: usize,
     const CACHE_BYTES: usize,
+    const STREAM_BYTES: usize = 8_192,
 > {
     queries: [Query; QUERIES],
     lookups: [[Lookup; 2]; QUERIES],
     entries: [Entry; CACHE_ENTRIES],
     buckets: [u16; CACHE_ENTRIES],
     bytes: [u8; CACHE_BYTES],
+    streams: [u8; STREAM_BYTES],
 }
 
 /// Memory for a device: 8 queries at once, 64 RRsets in 8 KiB.
 pub type SmallStorage = ResolverStorage<8, 64, 8_192>;
 /// Memory for a server: 256 queries at once, 4,096 RRsets in 512 KiB.
-pub type LargeStorage = ResolverStorage<256, 4_096, 524_288>;
+pub type LargeStorage = ResolverStorage<256, 4_096, 524_288, 131_070>;
 
-impl<const QUERIES: usize, const CACHE_ENTRIES: usize, const CACHE_BYTES: usize>
-    ResolverStorage<QUERIES, CACHE_ENTRIES, CACHE_BYTES>
+impl<
+    const QUERIES: usize,
+    const CACHE_ENTRIES: usize,
+    const CACHE_BYTES: usize,
+    const STREAM_BYTES: usize,
+> ResolverStorage<QUERIES, CACHE_ENTRIES, CACHE_BYTES, STREAM_BYTES>
 {
     /// Fresh memory.
     pub const fn new() -> Self {
@@ -55,11 +80,14 @@ impl<const QUERIES: usize, const CACHE_ENTRIES: usize, const CACHE_BYTES: usize>
             entries: [Entry::EMPTY; CACHE_ENTRIES],
             buckets: [0; CACHE_ENTRIES],
             bytes: [0; CACHE_BYTES],
+            streams: [0; STREAM_BYTES],
         }
     }
 }
 
-impl<const Q: usize, const E: usize, const B: usize> Default for ResolverStorage<Q, E, B> {
+impl<const Q: usize, const E: usize, const B: usize, const S: usize> Default
+    for ResolverStorage<Q, E, B, S>
+{
     fn default() -> Self {
         Self::new()
     }
@@ -92,6 +120,10 @@ pub struct QueryOptions {
     /// When it ends with [`Failure::Timeout`](crate::query::Failure::Timeout) at the latest, whatever
     /// is going on; `None` is [`Config::timeout`] from now.
     pub deadline: Option<Instant>,
+    /// Ask over TCP only.
+    pub tcp: bool,
+    /// Take the name as absolute: no search list (RFC 1123 §6.1.4.3).
+    pub no_search: bool,
 }
 
 /// Why a query was not started.
@@ -135,6 +167,13 @@ pub struct Resolver<'m> {
     lookups: &'m mut [Lookup],
     cache: Cache<'m>,
     servers: Servers,
+    streams: Streams<'m>,
+    search: Search,
+    hosts: Option<&'m (dyn Hosts + Sync)>,
+    /// Which server of the list was the first to be asked last.
+    rotation: u8,
+    /// Whether a query may have to go on to its next name.
+    walk_due: bool,
     counters: Counters,
     seeded: bool,
     /// Not later than the first deadline; exact after `handle_timeout`.
@@ -151,21 +190,28 @@ pub struct Resolver<'m> {
 
 impl<'m> Resolver<'m> {
     /// A resolver without servers. At most 32,767 queries of `storage` are used.
-    pub fn new<const Q: usize, const E: usize, const B: usize>(
+    pub fn new<const Q: usize, const E: usize, const B: usize, const S: usize>(
         config: Config,
-        storage: &'m mut ResolverStorage<Q, E, B>,
+        storage: &'m mut ResolverStorage<Q, E, B, S>,
     ) -> Self {
-        let ResolverStorage { queries, lookups, entries, buckets, bytes } = storage;
+        let ResolverStorage { queries, lookups, entries, buckets, bytes, streams } = storage;
         queries.fill(Query::FREE);
         let usable = Q.min(32_767);
+        let mut cache = Cache::new(entries, buckets, bytes);
+        cache.keep = config.serve_stale;
         let lookups = lookups.as_flattened_mut();
         lookups.fill(Lookup::FREE);
         Self {
             servers: Servers::new(config.sockets_per_server),
+            streams: Streams::new(streams),
+            search: Search::EMPTY,
+            hosts: None,
+            rotation: 0,
+            walk_due: false,
             config,
             queries: queries.get_mut(..usable).unwrap_or_default(),
             lookups: lookups.get_mut(..2 * usable).unwrap_or_default(),
-            cache: Cache::new(entries, buckets, bytes),
+            cache,
             counters: Counters::default(),
             seeded: false,
             wake: None,
@@ -181,6 +227,71 @@ impl<'m> Resolver<'m> {
     /// the new servers where theirs are gone. A changed list empties the cache.
     pub fn set_servers(&mut self, cx: &mut Cx<'_>, servers: &[ServerAddress]) {
         self.replace_servers(cx, servers);
+        self.walk_on(cx);
+    }
+
+    /// Takes a new search list, first choice first; six names are used. Queries in flight end as
+    /// they began as far as the new list reaches.
+    pub fn set_search(&mut self, suffixes: impl IntoIterator<Item = Name>) {
+        self.search = Search::of(suffixes.into_iter());
+    }
+
+    /// The search list.
+    pub fn search(&self) -> impl Iterator<Item = &Name> {
+        self.search.suffixes()
+    }
+
+    /// Takes a hosts file, which is asked before any server; `None` for none.
+    pub fn set_hosts(&mut self, hosts: Option<&'m (dyn Hosts + Sync)>) {
+        self.hosts = hosts;
+    }
+
+    /// How the resolver behaves.
+    pub const fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// Changes how the resolver behaves, from the next query on. The number of sockets stays.
+    pub fn set_config(&mut self, config: Config) {
+        self.config = config;
+        self.cache.keep = config.serve_stale;
+    }
+
+    /// Takes servers, search list and options from a resolv.conf, the options on top of `base`; queries
+    /// in flight go on. `interface` gives the index of an interface by its name.
+    pub fn load_resolv_conf(
+        &mut self,
+        cx: &mut Cx<'_>,
+        base: Config,
+        file: &[u8],
+        mut interface: impl FnMut(&str) -> Option<u32>,
+    ) {
+        use crate::config::resolv_conf::{Setting, search, settings};
+        let (mut servers, mut count, mut list) = ([None; MAX_SERVERS], 0, "");
+        self.set_config(base);
+        for setting in settings(file) {
+            self.config = self.config.with(&setting);
+            let address = match setting {
+                Setting::Server(address) => address,
+                Setting::ServerOn { address, interface: name } => match interface(name) {
+                    Some(scope) => SocketAddrV6::new(address, PORT, 0, scope).into(),
+                    None => continue,
+                },
+                Setting::Search(names) => {
+                    list = names;
+                    continue;
+                }
+                _ => continue,
+            };
+            if let Some(slot) = servers.get_mut(count) {
+                *slot = Some(ServerAddress::from(address));
+                count += 1;
+            }
+        }
+        self.search = Search::of(search(list));
+        // The first `count` are there.
+        let servers = servers.map(|s| s.unwrap_or(SocketAddr::from(([0; 4], 0)).into()));
+        self.set_servers(cx, servers.get(..count).unwrap_or(&[]));
     }
 
     /// The servers in use, in order.
@@ -193,15 +304,18 @@ impl<'m> Resolver<'m> {
         self.cache.flush();
     }
 
-    /// To be called when a link has come up: failures from before say nothing any more.
+    /// To be called when a link has come up or an address of this host has changed: what failed,
+    /// what was measured, and the cookies from before say nothing any more.
     pub fn link_up(&mut self) {
         self.cache.flush_failures();
+        self.servers.forget();
     }
 
     /// Asks for a name. The end is told by [`Event::Done`], also when the answer is known already.
     ///
-    /// A text is a name in master file form or an address; a single label without a final dot is not
-    /// sent to servers (it fails as [`SingleLabel`](crate::query::Failure::SingleLabel)).
+    /// A text is a name in master file form or an address. One without a final dot may stand for names
+    /// of the search list. A single label is not sent to servers as it is: without a search list it
+    /// fails as [`SingleLabel`](crate::query::Failure::SingleLabel).
     pub fn query<'n>(
         &mut self,
         cx: &mut Cx<'_>,
@@ -218,9 +332,9 @@ impl<'m> Resolver<'m> {
         let slot = free.ok_or(QueryError::Full)?;
         let legs = match kind {
             QueryKind::Addresses => [Leg::new(RecordType::A), Leg::new(RecordType::AAAA)],
-            QueryKind::Type(rtype) => [Leg::new(rtype), Leg::new(rtype)],
+            QueryKind::Type(rtype) => [Leg::new(rtype), Leg::UNUSED],
         };
-        let used = if kind == QueryKind::Addresses { 2 } else { 1 };
+        let stale_at = self.stale_at(cx.now);
         let Some(query) = self.queries.get_mut(slot) else { return Err(QueryError::Full) };
         let generation = query.generation;
         *query = Query {
@@ -230,16 +344,14 @@ impl<'m> Resolver<'m> {
             started_at: cx.now,
             answered_at: cx.now,
             deadline: options.deadline.unwrap_or(cx.now + self.config.timeout),
+            tcp: options.tcp || self.config.use_tcp,
+            stale_at,
+            name,
             ..Query::FREE
         };
         self.counters.queries += 1;
-        let relative = !absolute && name.view().label_count() == 1;
-        for leg in 0..used {
-            match literal {
-                Some(literal) => self.answer_literal(cx, slot, leg, &name, literal),
-                None => self.start_leg(cx, slot, leg, &name, relative),
-            }
-        }
+        self.begin(cx, slot, literal, absolute || options.no_search);
+        self.walk_on(cx);
         self.settle(cx.now, slot);
         self.expire_if_late(cx.now, slot);
         Ok(QueryKey { slot: u16::try_from(slot).unwrap_or(u16::MAX), generation })
@@ -273,7 +385,7 @@ impl<'m> Resolver<'m> {
     pub fn result(&self, key: QueryKey) -> Option<Answer<'_>> {
         let (_, query) = self.slot(key)?;
         match query.stage {
-            Stage::Finished(outcome) => Some(Answer { outcome, query, cache: &self.cache }),
+            Stage::Finished(outcome) => Some(Answer::new(outcome, query, &self.cache)),
             Stage::Free | Stage::Active => None,
         }
     }
@@ -323,13 +435,16 @@ impl Client for Resolver<'_> {
                 self.handle_datagram(cx, socket, from, bytes, received_at)
             }
             Input::SendFailed { socket, why } => self.handle_send_failed(cx, socket, why),
-            Input::Frame { .. } | Input::Stream { .. } => Err(Discard::UnknownSocket),
+            Input::Stream { conn, input } => self.handle_stream(cx, conn, input),
+            Input::Frame { .. } => Err(Discard::UnknownSocket),
         };
+        self.walk_on(cx);
         result.inspect_err(|&why| self.counters.discard(why))
     }
 
     fn handle_timeout(&mut self, cx: &mut Cx<'_>) {
         self.run_timers(cx);
+        self.walk_on(cx);
     }
 
     fn poll_transmit<'b>(&mut self, cx: &mut Cx<'_>, buffer: &'b mut [u8]) -> Option<Transmit<'b>> {
@@ -360,87 +475,6 @@ impl Client for Resolver<'_> {
 
     fn poll_timeout(&self) -> Option<Instant> {
         self.wake
-    }
-}
-
-/// What a query found. It lies in the cache, where nothing of it moves while this is looked at.
-#[derive(Clone, Copy)]
-pub struct Answer<'r> {
-    outcome: Outcome,
-    query: &'r Query,
-    cache: &'r Cache<'r>,
-}
-
-impl<'r> Answer<'r> {
-    /// How the query ended.
-    pub fn outcome(&self) -> Outcome {
-        self.outcome
-    }
-
-    /// All records: the aliases in their order, then what the last one stands for. TTLs are those
-    /// left when the answer came.
-    pub fn records(self) -> impl Iterator<Item = Record<'r>> + Clone {
-        self.entries().flat_map(move |entry| self.cache.records(entry, self.query.answered_at))
-    }
-
-    /// The addresses, IPv4 first.
-    pub fn addresses(self) -> impl Iterator<Item = IpAddr> + Clone {
-        self.records().filter_map(|record| match record.data() {
-            RData::A(address) => Some(address.into()),
-            RData::Aaaa(address) => Some(address.into()),
-            _ => None,
-        })
-    }
-
-    /// For how long the whole holds, seconds: the least TTL of all records, of negative answers the
-    /// negative TTL (RFC 2308 §5).
-    pub fn ttl(&self) -> u32 {
-        let at = self.query.answered_at;
-        // That one family has nothing does not shorten what the other one has.
-        let counts = |e: &u16| self.outcome != Outcome::Answer || self.cache.is_data(*e);
-        self.entries().filter(counts).map(|e| self.cache.ttl_s(e, at)).min().unwrap_or(0)
-    }
-
-    /// The name that the last alias stands for; `None` without alias.
-    pub fn canonical_name(self) -> Option<NameView<'r>> {
-        let alias = self.entries().filter(|&e| self.cache.rtype(e) == RecordType::CNAME).last()?;
-        self.cache.records(alias, self.query.answered_at).find_map(|r| match r.data() {
-            RData::Cname(target) => Some(target),
-            _ => None,
-        })
-    }
-
-    /// Where it came from.
-    pub fn source(&self) -> Source {
-        self.query.source
-    }
-
-    /// The server that answered last, if one was asked.
-    pub fn server(&self) -> Option<SocketAddr> {
-        self.query.server
-    }
-
-    /// From the start of the query to this answer.
-    pub fn elapsed(&self) -> Duration {
-        self.query.answered_at.since(self.query.started_at)
-    }
-
-    /// The interface of a link-local address that was given as one (`fe80::1%2`), or 0.
-    pub fn scope_id(&self) -> u32 {
-        self.query.scope_id
-    }
-
-    /// The cache entries of all legs; an alias that two legs went through counts once.
-    fn entries(self) -> impl Iterator<Item = u16> + Clone + use<'r> {
-        let Answer { query, cache, .. } = self;
-        let [first, second] = &query.legs;
-        let is_alias = move |e: u16| cache.rtype(e) == RecordType::CNAME;
-        let is_new = move |e: &u16| {
-            let mut before = first.path.entries().iter();
-            !is_alias(*e) || !before.any(|&b| is_alias(b) && cache.owner(b) == cache.owner(*e))
-        };
-        let known = first.path.entries().iter().copied();
-        known.chain(second.path.entries().iter().copied().filter(is_new))
     }
 }
 

@@ -23,10 +23,24 @@ pub enum Discard {
     WrongQuestion,
     /// A send failed of which nothing is known.
     UnknownSend,
+    /// It is said of a connection that is not there.
+    UnknownConnection,
+    /// A message on a connection whose length is less than a header's: the connection is closed.
+    StreamLength,
+    /// A message on a connection that there is no memory for: the connection is closed.
+    StreamNoRoom,
+    /// A message on a connection that says that it was cut off.
+    StreamTruncated,
+    /// The cookie is none, or another client's (RFC 7873 §5.3).
+    WrongCookie,
+    /// There is no cookie, from a server that has shown one before (RFC 7873 §5.3).
+    MissingCookie,
+    /// The question is in another case than it was asked in.
+    WrongCase,
 }
 
 impl Discard {
-    const OTHERS: usize = 8;
+    const OTHERS: usize = 15;
     /// How many reasons there are.
     pub const COUNT: usize = Self::OTHERS + Malformed::ALL.len();
 
@@ -41,6 +55,13 @@ impl Discard {
             5 => Self::QuestionCount,
             6 => Self::WrongQuestion,
             7 => Self::UnknownSend,
+            8 => Self::UnknownConnection,
+            9 => Self::StreamLength,
+            10 => Self::StreamNoRoom,
+            11 => Self::StreamTruncated,
+            12 => Self::WrongCookie,
+            13 => Self::MissingCookie,
+            14 => Self::WrongCase,
             _ => Self::Malformed(*Malformed::ALL.get(index.checked_sub(Self::OTHERS)?)?),
         })
     }
@@ -55,6 +76,13 @@ impl Discard {
             Self::QuestionCount => 5,
             Self::WrongQuestion => 6,
             Self::UnknownSend => 7,
+            Self::UnknownConnection => 8,
+            Self::StreamLength => 9,
+            Self::StreamNoRoom => 10,
+            Self::StreamTruncated => 11,
+            Self::WrongCookie => 12,
+            Self::MissingCookie => 13,
+            Self::WrongCase => 14,
             Self::Malformed(why) => {
                 let position = Malformed::ALL.iter().position(|&m| m == why);
                 Self::OTHERS + position.unwrap_or(0)
@@ -74,6 +102,13 @@ impl Discard {
             Self::QuestionCount => "question-count",
             Self::WrongQuestion => "wrong-question",
             Self::UnknownSend => "unknown-send",
+            Self::UnknownConnection => "unknown-connection",
+            Self::StreamLength => "stream-length",
+            Self::StreamNoRoom => "stream-no-room",
+            Self::StreamTruncated => "stream-truncated",
+            Self::WrongCookie => "wrong-cookie",
+            Self::MissingCookie => "missing-cookie",
+            Self::WrongCase => "wrong-case",
         }
     }
 }
@@ -95,8 +130,18 @@ pub struct Counters {
     pub cache_misses: u64,
     /// Questions that joined an equal one that was out already.
     pub joined: u64,
-    /// Datagrams sent.
+    /// Answers that were past their TTL (RFC 8767).
+    pub stale: u64,
+    /// Questions asked because a TTL was nearly over.
+    pub refreshes: u64,
+    /// Questions asked to see whether a server is back.
+    pub probes: u64,
+    /// Queries sent, over UDP and TCP.
     pub sent: u64,
+    /// Those of them that went over TCP.
+    pub sent_tcp: u64,
+    /// Connections asked for.
+    pub connects: u64,
     /// Responses that were used.
     pub accepted: u64,
     /// Waits for a server that ended without an answer.
@@ -137,7 +182,12 @@ impl Counters {
             ("cache-hits", self.cache_hits),
             ("cache-misses", self.cache_misses),
             ("joined", self.joined),
+            ("stale", self.stale),
+            ("refreshes", self.refreshes),
+            ("probes", self.probes),
             ("sent", self.sent),
+            ("sent-tcp", self.sent_tcp),
+            ("connects", self.connects),
             ("accepted", self.accepted),
             ("timeouts", self.timeouts),
             ("refused-sends", self.refused_sends),

@@ -162,11 +162,22 @@ pub fn query<'b>(
     qtype: RecordType,
     flags: QueryFlags,
 ) -> Result<&'b mut [u8], EncodeError> {
+    query_with(buffer, id, (qname, qtype), flags, &[])
+}
+
+/// The same with EDNS options in wire form; these need OPT.
+pub fn query_with<'b>(
+    buffer: &'b mut [u8],
+    id: u16,
+    (qname, qtype): (NameView<'_>, RecordType),
+    flags: QueryFlags,
+    options: &[u8],
+) -> Result<&'b mut [u8], EncodeError> {
     let header = Header { id, rd: true, ad: flags.ad, ..Header::default() };
     let mut encoder = Encoder::new(buffer, header)?;
     encoder.question(qname, qtype, Class::IN)?;
     if let Some(size) = flags.edns_udp_size {
-        encoder.edns(size, Rcode::NOERROR, &[])?;
+        encoder.edns(size, Rcode::NOERROR, options)?;
     }
     encoder.finish()
 }

@@ -16,16 +16,20 @@
 mod cache;
 pub mod client;
 pub mod config;
+mod cookie;
 pub mod counters;
 pub mod encode;
 pub mod malformed;
 pub mod message;
 pub mod name;
+pub mod order;
 pub mod query;
 pub mod record;
 mod response;
+pub mod search;
 pub mod server;
 mod special;
+mod stream;
 #[cfg(test)]
 mod testing;
 
@@ -33,10 +37,12 @@ pub use client::{
     Answer, Event, LargeStorage, QueryError, QueryOptions, Resolver, ResolverStorage, SmallStorage,
 };
 pub use config::Config;
+pub use config::hosts::{Hosts, HostsText};
 pub use counters::{Counters, Discard};
 pub use malformed::Malformed;
 pub use message::Message;
 pub use name::{Name, NameView};
+pub use order::{SourceAddress, SourceOracle};
 pub use query::{Failure, Outcome, QueryKey, QueryKind, Source};
 pub use record::{Class, RData, Record, RecordType};
 pub use server::ServerAddress;

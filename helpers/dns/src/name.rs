@@ -322,6 +322,27 @@ impl Name {
         NameView::of_checked(self.as_wire())
     }
 
+    /// The same name with letters in upper case where a bit is set; bit by bit they follow from `seed`.
+    pub(crate) fn mixed(&self, seed: u64) -> Self {
+        let mut mixed = self.clone();
+        let mut state = seed;
+        for octet in mixed.wire.iter_mut().filter(|o| o.is_ascii_alphabetic()) {
+            // An LCG; its top bit is good enough to spread 64 unpredictable bits over the letters.
+            state = state
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1_442_695_040_888_963_407);
+            if state >> 63 == 1 {
+                octet.make_ascii_uppercase();
+            }
+        }
+        mixed
+    }
+
+    /// Whether `view` is the same name in the same case.
+    pub(crate) fn is_exactly(&self, view: NameView<'_>) -> bool {
+        self.view().labels().eq(view.labels())
+    }
+
     /// The same name with `A` to `Z` in lower case, the form in which names are keys.
     pub(crate) fn to_lowercase(&self) -> Self {
         let mut lower = self.clone();

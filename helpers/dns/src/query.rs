@@ -12,6 +12,7 @@ use bringup_core::time::Instant;
 use crate::cache::NONE;
 use crate::name::Name;
 use crate::record::RecordType;
+use crate::search::Walk;
 use crate::server::{MAX_SERVERS, ServerId};
 
 /// The most aliases on the way to an answer. No RFC has a number (RFC 1034 §5.2.2).
@@ -79,6 +80,8 @@ pub enum Failure {
     AliasChain,
     /// The answer does not fit into the cache's memory.
     TooLarge,
+    /// An address of a private network for a public name (`Config::refuse_private`).
+    Rebinding,
     /// A single label without a search list: not a name to ask public servers for.
     SingleLabel,
 }
@@ -101,6 +104,7 @@ impl Failure {
             Self::AliasLoop => "ALIASLOOP",
             Self::AliasChain => "ALIASCHAIN",
             Self::TooLarge => "TOOLARGE",
+            Self::Rebinding => "REBINDING",
             Self::SingleLabel => "SINGLELABEL",
         }
     }
@@ -165,7 +169,8 @@ pub(crate) struct Leg {
 }
 
 impl Leg {
-    const UNUSED: Self = Self { state: LegState::Unused, rtype: RecordType(0), path: Path::EMPTY };
+    pub(crate) const UNUSED: Self =
+        Self { state: LegState::Unused, rtype: RecordType(0), path: Path::EMPTY };
 
     pub(crate) const fn new(rtype: RecordType) -> Self {
         Self { rtype, ..Self::UNUSED }
@@ -217,6 +222,24 @@ pub(crate) struct Query {
     pub(crate) server: Option<SocketAddr>,
     /// The scope of an IPv6 literal.
     pub(crate) scope_id: u32,
+    /// Whether only TCP will do.
+    pub(crate) tcp: bool,
+    /// What was asked for, and which names it may stand for.
+    pub(crate) name: Name,
+    pub(crate) walk: Walk,
+    /// Whether the name that is being asked for has a suffix of the search list.
+    pub(crate) derived: bool,
+    /// What the names before it have come to.
+    pub(crate) had_no_data: bool,
+    pub(crate) had_failure: Option<Failure>,
+    /// It has to go on to the next name.
+    pub(crate) walk_due: bool,
+    /// The name that is being asked for, in lower case.
+    pub(crate) current: Option<Name>,
+    /// When it takes an answer whose TTL is over, if it can.
+    pub(crate) stale_at: Option<Instant>,
+    /// A part of the answer is past its TTL.
+    pub(crate) stale: bool,
 }
 
 impl Query {
@@ -232,6 +255,16 @@ impl Query {
         source: Source::Cache,
         server: None,
         scope_id: 0,
+        tcp: false,
+        name: Name::ROOT,
+        walk: Walk::BARE,
+        derived: false,
+        had_no_data: false,
+        had_failure: None,
+        walk_due: false,
+        current: None,
+        stale_at: None,
+        stale: false,
     };
 
     pub(crate) fn is_waiting(&self) -> bool {
@@ -241,7 +274,8 @@ impl Query {
     /// When this query wants to be looked at.
     pub(crate) fn wake_at(&self) -> Option<Instant> {
         let deadline = self.is_waiting().then_some(self.deadline);
-        [deadline, self.grace].into_iter().flatten().min()
+        let stale = self.stale_at.filter(|_| self.is_waiting());
+        [deadline, stale, self.grace].into_iter().flatten().min()
     }
 
     /// What can be said now (RFC 8305 §3); `None` while it is better to wait.
@@ -289,14 +323,45 @@ pub(crate) struct Attempt {
     pub(crate) edns: bool,
     /// Whether a reply without OPT has made it leave OPT out.
     pub(crate) plain: bool,
+    /// Whether it goes over TCP from here on.
+    pub(crate) over_tcp: bool,
+    /// Whether the answer does not fit into a datagram: UDP is of no use.
+    pub(crate) truncated: bool,
+    /// Whether a lost connection has been made up for.
+    pub(crate) requeued: bool,
+    /// Whether the last send over UDP had a cookie.
+    pub(crate) cookie: bool,
+    /// Whether it is asked without one: the server did not like it.
+    pub(crate) no_cookie: bool,
+    /// How often the server did not take the cookie.
+    pub(crate) bad_cookies: u8,
+    /// Replies without the cookie that the server has shown before.
+    pub(crate) missing_cookies: u8,
+    /// What the case of the letters follows from; 0 leaves them small.
+    pub(crate) case: u64,
+    /// The id on the connection.
+    pub(crate) stream_id: u16,
+    pub(crate) on_stream: OnStream,
+}
+
+/// Whether an attempt is on the connection to its server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum OnStream {
+    No,
+    /// To be written when the connection takes it.
+    Queued,
+    /// Written, or being written: a reply counts.
+    Sent,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum AttemptState {
     /// Not asked yet: socket and id mean nothing.
     Idle,
-    /// Asked, or about to be: socket and id are its own.
+    /// Asked, or about to be, over UDP: socket and id are its own.
     Open,
+    /// Asked over UDP, and a reply there would not count any more.
+    Left,
     /// This server is of no use for this question.
     Failed,
 }
@@ -311,6 +376,16 @@ impl Attempt {
         sent_at: Instant::ZERO,
         edns: false,
         plain: false,
+        over_tcp: false,
+        truncated: false,
+        requeued: false,
+        cookie: false,
+        no_cookie: false,
+        bad_cookies: 0,
+        missing_cookies: 0,
+        case: 0,
+        stream_id: 0,
+        on_stream: OnStream::No,
     };
 }
 
@@ -333,6 +408,16 @@ pub(crate) struct Lookup {
     pub(crate) state: LookupState,
     pub(crate) name: Name,
     pub(crate) rtype: RecordType,
+    /// Whether only TCP will do.
+    pub(crate) tcp: bool,
+    /// Whether a suffix of the search list made the name.
+    pub(crate) derived: bool,
+    /// Whether it goes on without a waiter: what it finds is for the cache.
+    pub(crate) refresh: bool,
+    /// The one server that it is to find out about.
+    pub(crate) probe: Option<ServerId>,
+    /// Which server of the list counts as the first.
+    pub(crate) rotation: u8,
     /// Legs that wait on it.
     pub(crate) waiters: u16,
     /// Nobody waits: when it is given up. A reply until then still fills the cache (RFC 8305 §5).
@@ -347,11 +432,26 @@ impl Lookup {
         state: LookupState::Free,
         name: Name::ROOT,
         rtype: RecordType(0),
+        tcp: false,
+        derived: false,
+        refresh: false,
+        probe: None,
+        rotation: 0,
         waiters: 0,
         linger: None,
         attempts: [Attempt::IDLE; MAX_SERVERS],
         failure: None,
     };
+
+    /// Whether it asks this; what is to find out about one server does not count.
+    pub(crate) fn is_for(&self, name: &Name, rtype: RecordType) -> bool {
+        !self.is_free() && self.probe.is_none() && self.rtype == rtype && self.name == *name
+    }
+
+    /// Whether its slot can be had for a better use.
+    pub(crate) fn is_expendable(&self) -> bool {
+        self.linger.is_some() || self.waiters == 0 && self.refresh
+    }
 
     pub(crate) fn is_free(&self) -> bool {
         self.state == LookupState::Free

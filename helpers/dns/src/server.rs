@@ -9,6 +9,8 @@ use core::net::{IpAddr, SocketAddr};
 use bringup_core::client::Rng;
 use bringup_core::time::{Duration, Instant};
 
+use crate::cookie::Cookies;
+
 /// How many servers are used; further ones are ignored.
 pub const MAX_SERVERS: usize = 8;
 /// The most sockets per server.
@@ -27,6 +29,8 @@ const SHUNNED: Duration = Duration::from_secs(5);
 const SHUNNED_MAX: Duration = Duration::from_secs(60);
 /// How long a server that could not read EDNS is asked without (RFC 6891 §6.2.2: "brief").
 const PLAIN_FOR: Duration = Duration::from_secs(15 * 60);
+/// How long a server that took no connection is not asked for one without need.
+const NO_STREAM_FOR: Duration = Duration::from_secs(60);
 /// A socket that nobody waits on is given up after so many sends ...
 const SOCKET_USES: u8 = 64;
 /// ... or so long after it was opened ...
@@ -61,6 +65,16 @@ pub(crate) struct ServerId(u8);
 impl ServerId {
     pub(crate) fn index(self) -> usize {
         usize::from(self.0)
+    }
+
+    /// The server that a connection belongs to, whether or not there is one.
+    pub(crate) const fn of_conn(conn: u8) -> Self {
+        Self(conn)
+    }
+
+    /// The number of the connection to this server.
+    pub(crate) const fn conn(self) -> u8 {
+        self.0
     }
 
     /// The server that a socket belongs to, whether or not there is one.
@@ -108,6 +122,9 @@ pub(crate) struct Server {
     shunned_until: Option<Instant>,
     /// Until when it is asked without EDNS.
     plain_until: Option<Instant>,
+    /// Until when no connection is tried unless there is no other way: one could not be made.
+    no_stream_until: Option<Instant>,
+    pub(crate) cookies: Cookies,
     sockets: [Socket; MAX_SOCKETS_PER_SERVER],
 }
 
@@ -119,6 +136,8 @@ impl Server {
             failures: 0,
             shunned_until: None,
             plain_until: None,
+            no_stream_until: None,
+            cookies: Cookies::NONE,
             sockets: [Socket::CLOSED; MAX_SOCKETS_PER_SERVER],
         }
     }
@@ -153,8 +172,29 @@ impl Server {
         self.plain_until = Some(now + PLAIN_FOR);
     }
 
+    /// This host may have another address now: nothing that was measured or agreed on holds (RFC 8305
+    /// §4, RFC 9018 §3).
+    pub(crate) fn forget(&mut self) {
+        *self = Self { sockets: self.sockets, ..Self::new(self.address) };
+    }
+
     pub(crate) fn is_plain(&self, now: Instant) -> bool {
         self.plain_until.is_some_and(|until| now < until)
+    }
+
+    /// It does not take connections.
+    pub(crate) fn note_no_stream(&mut self, now: Instant) {
+        self.no_stream_until = Some(now + NO_STREAM_FOR);
+    }
+
+    /// Whether a connection may be tried where UDP is an alternative.
+    pub(crate) fn may_stream(&self, now: Instant) -> bool {
+        self.no_stream_until.is_none_or(|until| until <= now)
+    }
+
+    /// Whether it failed last.
+    pub(crate) fn is_failing(&self) -> bool {
+        self.failures > 0
     }
 
     pub(crate) fn is_shunned(&self, now: Instant) -> bool {
@@ -229,6 +269,18 @@ impl Servers {
     /// The servers in the order of the list.
     pub(crate) fn in_order(&self) -> impl Iterator<Item = (ServerId, &Server)> {
         self.order.iter().flatten().filter_map(|&id| Some((id, self.get(id)?)))
+    }
+
+    /// What failed before the list changed says nothing any more.
+    pub(crate) fn forgive(&mut self) {
+        for server in self.slots.iter_mut().flatten() {
+            (server.failures, server.shunned_until, server.no_stream_until) = (0, None, None);
+        }
+    }
+
+    /// See [`Server::forget`].
+    pub(crate) fn forget(&mut self) {
+        self.slots.iter_mut().flatten().for_each(Server::forget);
     }
 
     pub(crate) fn get(&self, id: ServerId) -> Option<&Server> {

@@ -7,7 +7,7 @@ use core::net::SocketAddr;
 use std::collections::BTreeMap;
 use std::vec::Vec;
 
-use bringup_core::client::{Client, Cx, Endpoint, Input, Rng, Transmit};
+use bringup_core::client::{Client, Cx, Endpoint, Input, Rng, StreamInput, Transmit};
 use bringup_core::error::ErrorKind;
 use bringup_core::time::{Duration, Instant, Utc};
 
@@ -59,6 +59,8 @@ pub(crate) struct Reply {
     pub(crate) question: Option<(Name, RecordType, Class)>,
     records: Vec<(Section, Name, u32, Vec<u8>, RecordType)>,
     pub(crate) edns: Option<Rcode>,
+    /// EDNS options in wire form.
+    pub(crate) options: Vec<u8>,
 }
 
 impl Reply {
@@ -68,7 +70,13 @@ impl Reply {
         let question = message.question().expect("a query has a question");
         let header = Header { qr: true, ra: true, rcode: 0, ..message.header() };
         let question = Some((question.qname.to_name(), question.qtype, question.qclass));
-        Self { header, question, records: Vec::new(), edns: Some(Rcode::NOERROR) }
+        Self {
+            header,
+            question,
+            records: Vec::new(),
+            edns: Some(Rcode::NOERROR),
+            options: Vec::new(),
+        }
     }
 
     pub(crate) fn rcode(mut self, rcode: Rcode) -> Self {
@@ -99,6 +107,13 @@ impl Reply {
         self.answer(owner, ttl, &RData::Cname(name(target).view()))
     }
 
+    /// With a COOKIE option of this data.
+    pub(crate) fn cookie(mut self, data: &[u8]) -> Self {
+        self.options.extend([0, 10, 0, u8::try_from(data.len()).unwrap()]);
+        self.options.extend(data);
+        self
+    }
+
     /// With an SOA of `zone` in the authority section.
     pub(crate) fn soa(self, zone: &str, ttl: u32, minimum: u32) -> Self {
         let (mname, rname) = (name("ns.example"), name("root.example"));
@@ -125,9 +140,19 @@ impl Reply {
             e.record(*section, owner.view(), *ttl, &data).unwrap();
         }
         if let Some(rcode) = self.edns {
-            e.edns(1232, rcode, &[]).unwrap();
+            e.edns(1232, rcode, &self.options).unwrap();
         }
         e.finish().unwrap().to_vec()
+    }
+}
+
+impl Reply {
+    /// The message behind its length.
+    pub(crate) fn framed(&self) -> Vec<u8> {
+        let mut bytes = self.bytes();
+        let length = u16::try_from(bytes.len()).unwrap();
+        bytes.splice(0..0, length.to_be_bytes());
+        bytes
     }
 }
 
@@ -153,6 +178,12 @@ impl Sent {
         Message::parse(&self.bytes).unwrap().question().unwrap().qtype
     }
 
+    /// The data of its COOKIE option.
+    pub(crate) fn cookie(&self) -> Option<Vec<u8>> {
+        let edns = Message::parse(&self.bytes).unwrap().edns()?;
+        edns.options().find(|(code, _)| *code == 10).map(|(_, data)| data.to_vec())
+    }
+
     pub(crate) fn reply(&self) -> Reply {
         Reply::to(&self.bytes)
     }
@@ -173,14 +204,24 @@ pub(crate) struct Bench<'m> {
     pub(crate) opened: usize,
     /// Servers that refuse what is sent to them.
     pub(crate) refusing: Vec<(SocketAddr, ErrorKind)>,
+    /// Whether the platform has connections at all.
+    pub(crate) tcp: bool,
+    /// Open connections: their peers, and the octets of a message that is not whole yet.
+    pub(crate) conns: BTreeMap<u8, (SocketAddr, Vec<u8>)>,
+    /// Every connection asked for.
+    pub(crate) connects: Vec<SocketAddr>,
+    /// What was sent over TCP, message by message; `socket` is the connection.
+    pub(crate) sent_tcp: Vec<Sent>,
+    /// How many octets one write takes.
+    pub(crate) write_room: usize,
 }
 
 pub(crate) const SERVERS: [&str; 3] = ["192.0.2.53:53", "192.0.2.54:53", "[2001:db8::53]:53"];
 
 impl<'m> Bench<'m> {
     /// A bench with so many of [`SERVERS`].
-    pub(crate) fn new<const Q: usize, const E: usize, const B: usize>(
-        storage: &'m mut ResolverStorage<Q, E, B>,
+    pub(crate) fn new<const Q: usize, const E: usize, const B: usize, const S: usize>(
+        storage: &'m mut ResolverStorage<Q, E, B, S>,
         servers: usize,
     ) -> Self {
         let mut bench = Self {
@@ -193,6 +234,11 @@ impl<'m> Bench<'m> {
             open: BTreeMap::new(),
             opened: 0,
             refusing: Vec::new(),
+            tcp: false,
+            conns: BTreeMap::new(),
+            connects: Vec::new(),
+            sent_tcp: Vec::new(),
+            write_room: usize::MAX,
         };
         bench.set_servers(&SERVERS[..servers]);
         bench
@@ -212,7 +258,7 @@ impl<'m> Bench<'m> {
             assert!(turn < 10_000, "the resolver never stops sending");
             let mut cx = Cx { now: self.now, utc: self.utc, rng: &mut self.rng };
             let Some(transmit) = self.resolver.poll_transmit(&mut cx, &mut buffer) else { break };
-            let mut refused = None;
+            let mut answer = None;
             match transmit {
                 Transmit::Open { socket, endpoint: Endpoint::Udp { local, peer } } => {
                     assert!(local.ip().is_unspecified() && local.port() == 0);
@@ -225,19 +271,43 @@ impl<'m> Bench<'m> {
                 Transmit::Datagram { socket, to, bytes } => {
                     assert_eq!(self.open.get(&socket), Some(&to), "sent to its peer");
                     match self.refusing.iter().find(|(server, _)| *server == to) {
-                        Some((_, why)) => refused = Some((socket, *why)),
+                        Some((_, why)) => {
+                            answer = Some(Input::SendFailed { socket, why: *why });
+                        }
                         None => {
                             let bytes = bytes.to_vec();
                             self.sent.push(Sent { at: self.now, socket, to, bytes });
                         }
                     }
                 }
+                Transmit::Connect { conn, to } if self.tcp => {
+                    self.conns.insert(conn, (to, Vec::new()));
+                    self.connects.push(to);
+                }
+                Transmit::Connect { conn, .. } => {
+                    answer = Some(Input::Stream { conn, input: StreamInput::Closed });
+                }
+                Transmit::Stream { conn, bytes } => {
+                    let (to, received) = self.conns.get_mut(&conn).expect("it is open");
+                    let taken = bytes.len().min(self.write_room);
+                    received.extend_from_slice(&bytes[..taken]);
+                    while let Some((head, rest)) = received.split_first_chunk::<2>() {
+                        let length = usize::from(u16::from_be_bytes(*head));
+                        let Some(message) = rest.get(..length) else { break };
+                        let (at, to, bytes) = (self.now, *to, message.to_vec());
+                        self.sent_tcp.push(Sent { at, socket: conn, to, bytes });
+                        received.drain(..length + 2);
+                    }
+                    answer = Some(Input::Stream { conn, input: StreamInput::Sent(taken) });
+                }
+                Transmit::Disconnect { conn } => {
+                    assert!(self.conns.remove(&conn).is_some(), "{conn} was not open");
+                }
                 other => panic!("{other:?}"),
             }
-            if let Some((socket, why)) = refused {
+            if let Some(answer) = answer {
                 let mut cx = Cx { now: self.now, utc: self.utc, rng: &mut self.rng };
-                let failed = Input::SendFailed { socket, why };
-                self.resolver.handle_input(&mut cx, failed).unwrap();
+                self.resolver.handle_input(&mut cx, answer).unwrap();
             }
         }
         while let Some(event) = self.resolver.poll_event() {
@@ -312,6 +382,31 @@ impl<'m> Bench<'m> {
     /// Gives the resolver this reply to what it has sent.
     pub(crate) fn reply(&mut self, sent: &Sent, reply: &Reply) {
         self.receive(sent.socket, sent.to, &reply.bytes()).expect("the reply is accepted");
+    }
+
+    /// Something happens on a connection.
+    pub(crate) fn stream(&mut self, conn: u8, input: StreamInput<'_>) -> Result<(), Discard> {
+        if input == StreamInput::Closed {
+            self.conns.remove(&conn);
+        }
+        self.with(|r, cx| r.handle_input(cx, Input::Stream { conn, input }))
+    }
+
+    pub(crate) fn take_sent_tcp(&mut self) -> Vec<Sent> {
+        core::mem::take(&mut self.sent_tcp)
+    }
+
+    /// The one query that has been sent over TCP since the last call.
+    pub(crate) fn one_sent_tcp(&mut self) -> Sent {
+        let mut sent = self.take_sent_tcp();
+        assert_eq!(sent.len(), 1, "{sent:?}");
+        sent.remove(0)
+    }
+
+    /// Gives the resolver this reply, in one piece, on the connection.
+    pub(crate) fn reply_tcp(&mut self, sent: &Sent, reply: &Reply) {
+        let bytes = reply.framed();
+        self.stream(sent.socket, StreamInput::Bytes(&bytes)).expect("the reply is accepted");
     }
 
     /// The records of a result as dig prints them, blanks for tabs.

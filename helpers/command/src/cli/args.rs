@@ -146,7 +146,7 @@ pub struct Query {
     #[arg(long, value_name = "TIME", default_value = "10s", value_parser = text::duration)]
     pub deadline: Duration,
     /// Ask over TCP
-    #[arg(long, hide = true)]
+    #[arg(long)]
     pub tcp: bool,
 }
 

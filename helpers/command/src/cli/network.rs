@@ -2,13 +2,12 @@
 //! servers that it is to ask.
 
 use std::io::Read as _;
-use std::net::SocketAddrV6;
 
 use bringup_core::attach::AttachQueue;
+use bringup_core::client::Cx;
 use bringup_core::event_loop::{Application, EventLoop, LoopStorage, Registrar};
 use bringup_core::platform::PlatformError as _;
 use bringup_core::poll::{PollStorage, UnixPoll};
-use bringup_dns::config::resolv_conf::{self, Setting};
 use bringup_dns::{Resolver, ServerAddress as DnsServer};
 use bringup_platform::error::OsError;
 use bringup_platform::linux::{EventWake, Linux, LinuxOps};
@@ -28,8 +27,10 @@ pub type DrivenResolver<'m, P> = Driven<Resolver<'m>, P, 128, 8>;
 
 /// Where the resolver's configuration is by custom.
 const RESOLV_CONF: &str = "/etc/resolv.conf";
-/// The most of it that is read, octets.
-const RESOLV_CONF_MAX: u64 = 65_536;
+/// Where names are that need no server.
+const HOSTS: &str = "/etc/hosts";
+/// The most of a file that is read, octets.
+const FILE_MAX: u64 = 1 << 20;
 
 /// Runs an application on a loop of its own until it stops. `start` sets it up.
 pub fn run<'m, A>(
@@ -60,37 +61,38 @@ pub fn tell_os_error(output: &mut Output, error: OsError) -> Exit {
     exit
 }
 
-/// The servers to ask: those that were named, or else those of /etc/resolv.conf.
-pub fn dns_servers(named: &[ServerAddress]) -> Result<Vec<DnsServer>, UnknownInterface> {
+/// Tells the resolver whom to ask: the servers that were named, and nobody else; or else what
+/// /etc/resolv.conf says, search list and options included.
+pub fn configure(
+    resolver: &mut Resolver<'_>,
+    cx: &mut Cx<'_>,
+    named: &[ServerAddress],
+) -> Result<(), UnknownInterface> {
     if named.is_empty() {
-        return Ok(configured_servers(&read_resolv_conf(), interface_number));
+        let file = read_file(RESOLV_CONF);
+        resolver.load_resolv_conf(cx, *resolver.config(), &file, interface_number);
+        return Ok(());
     }
     let to_server = |server: &ServerAddress| {
         server.to_socket_addr(bringup_dns::server::PORT, interface_number).map(DnsServer::from)
     };
-    named.iter().map(to_server).collect()
+    let servers = named.iter().map(to_server).collect::<Result<Vec<_>, _>>()?;
+    resolver.set_servers(cx, &servers);
+    Ok(())
 }
 
-/// The file's octets; none if it cannot be read, which is a file without servers.
-fn read_resolv_conf() -> Vec<u8> {
+/// The octets of /etc/hosts.
+pub fn hosts() -> Vec<u8> {
+    read_file(HOSTS)
+}
+
+/// A file's octets; none if it cannot be read, which is a file that says nothing.
+fn read_file(path: &str) -> Vec<u8> {
     let mut octets = Vec::new();
-    let file = std::fs::File::open(RESOLV_CONF);
+    let file = std::fs::File::open(path);
     // What was read before an error still counts.
-    let _ = file.map(|file| file.take(RESOLV_CONF_MAX).read_to_end(&mut octets));
+    let _ = file.map(|file| file.take(FILE_MAX).read_to_end(&mut octets));
     octets
-}
-
-/// The servers in a file; one behind an interface that is not there is left out.
-fn configured_servers(file: &[u8], index_of: impl Fn(&str) -> Option<u32>) -> Vec<DnsServer> {
-    let server = |setting| match setting {
-        Setting::Server(address) => Some(address),
-        Setting::ServerOn { address, interface } => {
-            let port = bringup_dns::server::PORT;
-            Some(SocketAddrV6::new(address, port, 0, index_of(interface)?).into())
-        }
-        _ => None,
-    };
-    resolv_conf::settings(file).filter_map(server).map(DnsServer::from).collect()
 }
 
 /// Tells that the address of a server names an interface that there is not.
@@ -102,19 +104,4 @@ pub fn tell_unknown_interface(output: &mut Output, unknown: UnknownInterface) ->
         "name one that `ip link` lists",
     );
     Exit::Usage
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn servers_of_a_file() {
-        let file = b"# nothing\nnameserver 192.0.2.1\nnameserver fe80::1%eth0\n\
-                     nameserver fe80::2%gone\nsearch a.example\nnameserver 2001:db8::1\n";
-        let found = configured_servers(file, |name| (name == "eth0").then_some(7));
-        let found: Vec<String> = found.iter().map(|s| s.address.to_string()).collect();
-        assert_eq!(found, ["192.0.2.1:53", "[fe80::1%7]:53", "[2001:db8::1]:53"]);
-        assert!(configured_servers(b"", |_| None).is_empty());
-    }
 }

@@ -5,10 +5,10 @@ use bringup_core::platform::Platform;
 use bringup_core::poll::PollStorage;
 use bringup_core::time::Duration;
 use bringup_core::timer::Owner;
-use bringup_dns::client::{Event as ResolverEvent, SmallStorage};
+use bringup_dns::client::{Event as ResolverEvent, LargeStorage};
 use bringup_dns::{
-    Config, Counters, Failure, Outcome, QueryError, QueryKey, QueryKind, QueryOptions, RecordType,
-    Resolver,
+    Config, Counters, Failure, HostsText, Outcome, QueryError, QueryKey, QueryKind, QueryOptions,
+    RecordType, Resolver,
 };
 use bringup_system::Buffers;
 
@@ -24,13 +24,13 @@ const ADDRESSES: [RecordType; 2] = [RecordType::A, RecordType::AAAA];
 
 /// Looks the name up, and tells what was found.
 pub fn run(args: &Query, output: &mut Output) -> Exit {
-    if args.tcp {
-        let hint = "leave --tcp out: answers that need TCP are marked TRUNCATED";
-        output.problem("--tcp", "asking over TCP is not built yet", hint);
-        return Exit::Unknown;
+    let (mut poll, mut storage) = (PollStorage::new(), Box::new(LargeStorage::new()));
+    let octets = network::hosts();
+    let hosts = HostsText(&octets);
+    let mut resolver = Resolver::new(Config::DEFAULT, &mut *storage);
+    if args.server.is_empty() {
+        resolver.set_hosts(Some(&hosts));
     }
-    let (mut poll, mut storage) = (PollStorage::new(), Box::new(SmallStorage::new()));
-    let resolver = Resolver::new(Config::DEFAULT, &mut *storage);
     let mut app = App {
         args,
         output,
@@ -77,23 +77,23 @@ struct App<'m, 'o, P: Platform> {
 
 impl<P: Platform> App<'_, '_, P> {
     fn start(&mut self, registrar: &mut Registrar<'_, P>) {
-        let servers = match network::dns_servers(&self.args.server) {
-            Ok(servers) => servers,
-            Err(unknown) => {
-                let exit = network::tell_unknown_interface(self.output, unknown);
-                return self.end(registrar, exit);
-            }
-        };
         if self.resolver.register(registrar).is_err() {
             return self.end(registrar, Exit::Unknown);
         }
         let Self { resolver, buffers, args, .. } = self;
-        resolver.call(registrar, buffers, |resolver, cx| resolver.set_servers(cx, &servers));
+        let configured = resolver.call(registrar, buffers, |resolver, cx| {
+            network::configure(resolver, cx, &args.server)
+        });
+        if let Err(unknown) = configured {
+            let exit = network::tell_unknown_interface(self.output, unknown);
+            return self.end(registrar, exit);
+        }
         let types = args.rtype.as_ref().map_or(&ADDRESSES[..], std::slice::from_ref);
         for &rtype in types {
             let Self { resolver, buffers, args, .. } = self;
             let started = resolver.call(registrar, buffers, |resolver, cx| {
-                let options = QueryOptions { deadline: Some(cx.now + args.deadline) };
+                let deadline = Some(cx.now + args.deadline);
+                let options = QueryOptions { deadline, tcp: args.tcp, ..QueryOptions::default() };
                 resolver.query(cx, args.name.as_str(), QueryKind::Type(rtype), options)
             });
             match started {

@@ -78,8 +78,10 @@ impl<'o, P: Platform> App<'_, 'o, P> {
         let args = self.args;
         let has_names = args.servers.iter().any(|host| matches!(host, Host::Name { .. }));
         if has_names {
-            let servers = network::dns_servers(&[]).unwrap_or_default();
-            self.resolver.call(registrar, &mut self.buffers, |r, cx| r.set_servers(cx, &servers));
+            // Fails only for servers that are named, and there is none.
+            let _ = self.resolver.call(registrar, &mut self.buffers, |resolver, cx| {
+                network::configure(resolver, cx, &[])
+            });
         }
         for host in &args.servers {
             match host {
@@ -103,7 +105,8 @@ impl<'o, P: Platform> App<'_, 'o, P> {
     fn resolve(&mut self, registrar: &mut Registrar<'_, P>, name: &'o str, port: u16) {
         let deadline = self.args.deadline;
         let asked = self.resolver.call(registrar, &mut self.buffers, |resolver, cx| {
-            let options = QueryOptions { deadline: Some(cx.now + deadline) };
+            let deadline = Some(cx.now + deadline);
+            let options = QueryOptions { deadline, ..QueryOptions::default() };
             resolver.query(cx, name, QueryKind::Addresses, options)
         });
         match asked {

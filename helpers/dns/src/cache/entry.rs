@@ -41,6 +41,8 @@ pub(crate) struct Entry {
     pub(super) rtype: RecordType,
     pub(super) kind: Kind,
     pub(super) ttl_s: u32,
+    /// The server called it authentic.
+    pub(super) authentic: bool,
     pub(super) stored_at: Instant,
     /// How many results and steps of resolution refer to it.
     pub(super) pins: u16,
@@ -62,6 +64,7 @@ impl Entry {
         rtype: RecordType(0),
         kind: Kind::NoData,
         ttl_s: 0,
+        authentic: false,
         stored_at: Instant::ZERO,
         pins: 0,
         next: NONE,
@@ -71,6 +74,12 @@ impl Entry {
 
     pub(super) fn expires_at(&self) -> Instant {
         self.stored_at + Duration::from_secs(u64::from(self.ttl_s))
+    }
+
+    /// Whether it is of no more use: data is kept for a while after its TTL.
+    pub(super) fn is_gone(&self, now: Instant, keep: Duration) -> bool {
+        let keep = if self.kind == Kind::Data { keep } else { Duration::ZERO };
+        self.expires_at() + keep <= now
     }
 
     pub(super) const fn is_alias(&self) -> bool {
@@ -127,12 +136,12 @@ impl<'a> Iterator for EntryRecords<'a> {
 }
 
 /// Whether `new` makes `old`, an entry of the same name, untrue.
-pub(super) fn contradicts(new: &New<'_>, old: &Entry, now: Instant) -> bool {
+pub(super) fn contradicts(new: &New<'_>, old: &Entry, now: Instant, keep: Duration) -> bool {
     let same_type = old.rtype == new.rtype;
     match (new.kind, old.kind) {
         // A failure says nothing about data that is still valid.
         (Kind::Failure(_), Kind::Failure(_)) => same_type,
-        (Kind::Failure(_), _) => same_type && old.expires_at() <= now,
+        (Kind::Failure(_), _) => same_type && old.is_gone(now, keep),
         (Kind::NxDomain { .. }, _) | (_, Kind::NxDomain { .. }) => true,
         // No other data beside an alias (RFC 1034 §3.6.2, RFC 8767 §7).
         (Kind::Data, _) if new.rtype == RecordType::CNAME => true,

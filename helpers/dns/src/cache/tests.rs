@@ -44,7 +44,7 @@ fn put_kind(cache: &mut Cache<'_>, owner: &str, kind: Kind, ttl_s: u32, now: Ins
 }
 
 fn find(cache: &mut Cache<'_>, owner: &str, rtype: RecordType, now: Instant) -> Known {
-    cache.find(name(owner).as_wire(), rtype, now)
+    cache.find(name(owner).as_wire(), rtype, now, true)
 }
 
 #[test]
@@ -93,8 +93,10 @@ fn rule_47_and_48_what_replaces_what() {
     assert_eq!(cache.len(), 1, "data ends the alias");
     put_kind(&mut cache, "x", Kind::NxDomain { cut: false }, 10, now);
     assert!(matches!(find(&mut cache, "x", RecordType::MX, now), Known::NxDomain(_)));
+    assert_eq!(cache.len(), 1, "nothing is at a name that does not exist");
     put(&mut cache, "x", &a(3), 10, now);
     assert!(matches!(find(&mut cache, "x", RecordType::A, now), Known::Data(_)));
+    assert_eq!(cache.len(), 1, "and a name with data exists");
 }
 
 #[test]

@@ -21,11 +21,13 @@ impl Resolver<'_> {
         message: &Message<'_>,
     ) -> Result<(Path, End), Failure> {
         let Some(lookup) = self.lookups.get(index) else { return Err(Failure::Timeout) };
-        let (name, rtype) = (lookup.name.clone(), lookup.rtype);
+        let (name, asked) = (lookup.name.clone(), (lookup.rtype, lookup.derived));
         let mut path = Path::EMPTY;
-        let end = self.walk_answer(now, message, name, rtype, &mut path);
+        let end = self.walk_answer(now, message, name, asked, &mut path);
         if end.is_err() {
             self.drop_pins(&path);
+        } else if self.config.trust_ad && message.header().ad {
+            path.entries().iter().for_each(|&entry| self.cache.set_authentic(entry));
         }
         end.map(|end| (path, end))
     }
@@ -35,7 +37,7 @@ impl Resolver<'_> {
         now: Instant,
         message: &Message<'_>,
         mut name: Name,
-        rtype: RecordType,
+        (rtype, derived): (RecordType, bool),
         path: &mut Path,
     ) -> Result<End, Failure> {
         let nxdomain = message.rcode() == Rcode::NXDOMAIN;
@@ -66,7 +68,9 @@ impl Resolver<'_> {
                     }
                     name = target;
                 }
-                Step::End => return self.store_negative(now, message, name, rtype, path),
+                Step::End => {
+                    return self.store_negative(now, message, name, (rtype, derived), path);
+                }
             }
         }
         Ok(End::Known(Outcome::Failed(Failure::AliasChain)))
@@ -106,12 +110,12 @@ impl Resolver<'_> {
         now: Instant,
         message: &Message<'_>,
         name: Name,
-        rtype: RecordType,
+        (rtype, derived): (RecordType, bool),
         path: &mut Path,
     ) -> Result<End, Failure> {
         let negative = response::negative(message, name.view());
         let (kind, outcome) = if message.rcode() == Rcode::NXDOMAIN {
-            (Kind::NxDomain { cut: negative.has_soa }, Outcome::NxDomain)
+            (Kind::NxDomain { cut: negative.has_soa && !derived }, Outcome::NxDomain)
         } else if !path.entries().is_empty() && !negative.has_soa {
             return Ok(End::Continue);
         } else if negative.is_referral {

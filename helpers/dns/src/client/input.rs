@@ -9,16 +9,31 @@ use bringup_core::wire::Reader;
 
 use super::Resolver;
 use super::transmit::Last;
+use crate::cookie::Mismatch;
 use crate::counters::Discard;
 use crate::malformed::Malformed;
 use crate::message::{HEADER_LEN, Header, Message, Rcode, read_question};
-use crate::query::{AttemptState, Failure, LookupState};
+use crate::query::{Attempt, AttemptState, Failure, LookupState, OnStream};
 use crate::record::Class;
 use crate::response;
 use crate::server::ServerId;
 
 /// After so many broken replies to one question the server is of no use for it.
 const MAX_MALFORMED: u8 = 3;
+/// After so many replies without the cookie that the server has shown before, TCP it is.
+const MAX_MISSING_COOKIES: u8 = 2;
+
+/// What every server may send in a datagram (RFC 1035 §4.2.1).
+const MIN_UDP: usize = 512;
+
+/// How a message came in.
+#[derive(Clone, Copy)]
+pub(super) struct Via {
+    pub(super) server: ServerId,
+    /// The socket; `None` on the connection.
+    pub(super) socket: Option<u8>,
+    pub(super) received_at: Instant,
+}
 
 impl Resolver<'_> {
     pub(super) fn handle_datagram(
@@ -37,6 +52,17 @@ impl Resolver<'_> {
         if !is_same_endpoint(known.address, from) {
             return Err(Discard::WrongSource);
         }
+        self.handle_message(cx, Via { server, socket: Some(socket), received_at }, bytes)
+    }
+
+    /// A message from `via.server`, whole.
+    pub(super) fn handle_message(
+        &mut self,
+        cx: &mut Cx<'_>,
+        via: Via,
+        bytes: &[u8],
+    ) -> Result<(), Discard> {
+        let server = via.server;
         let mut reader = Reader::new(bytes);
         let (header, qdcount) = read_header(&mut reader)?;
         if !header.qr {
@@ -45,7 +71,7 @@ impl Resolver<'_> {
         if header.opcode != 0 {
             return Err(Discard::WrongOpcode);
         }
-        let index = self.find_attempt(server, socket, header.id).ok_or(Discard::WrongId)?;
+        let index = self.find_attempt(via, header.id).ok_or(Discard::WrongId)?;
         if qdcount != 1 {
             return self.take_bare_header(cx, index, server, header, bytes.len());
         }
@@ -57,34 +83,134 @@ impl Resolver<'_> {
         {
             return Err(Discard::WrongQuestion);
         }
-        // What is truncated is not looked at, even where it seems whole (RFC 2181 §9).
-        if header.tc {
-            self.note_accepted(index, server, received_at);
-            self.server_failed(cx, index, server, Failure::Truncated);
+        let attempt = *lookup.attempt(server);
+        if attempt.case != 0
+            && via.socket.is_some()
+            && !lookup.name.mixed(attempt.case).is_exactly(question.qname)
+        {
+            self.insist_on_tcp(index, server);
+            return Err(Discard::WrongCase);
+        }
+        if via.socket.is_none() && header.tc {
+            // Nothing cuts an answer off on a connection.
+            self.server_failed(cx, index, server, Failure::Malformed);
+            return Err(Discard::StreamTruncated);
+        }
+        // What is truncated is not looked at, even where it seems whole (RFC 2181 §9). What is longer
+        // than was asked for has met a buffer of that size somewhere.
+        if via.socket.is_some() && (header.tc || bytes.len() > self.udp_size(index, server)) {
+            self.note_accepted(index, via);
+            self.take_truncated(cx, index, server);
             return Ok(());
         }
         match Message::parse(bytes) {
             Ok(message) => {
-                self.note_accepted(index, server, received_at);
+                if attempt.cookie && via.socket.is_some() {
+                    self.check_cookie(cx, index, server, &message)?;
+                }
+                self.note_accepted(index, via);
                 self.take_response(cx, index, server, &message);
                 Ok(())
             }
             Err(why) => {
-                self.note_malformed(cx, index, server);
+                self.note_malformed(cx, index, via);
                 Err(Discard::Malformed(why))
             }
         }
     }
 
-    /// The lookup that has asked `server` on `socket` with `id`.
-    fn find_attempt(&self, server: ServerId, socket: u8, id: u16) -> Option<usize> {
+    /// The lookup that has asked by way of `via` with `id`.
+    fn find_attempt(&self, via: Via, id: u16) -> Option<usize> {
         self.lookups.iter().position(|lookup| {
-            let attempt = lookup.attempt(server);
-            attempt.id == id
-                && attempt.socket == socket
-                && attempt.sends > 0
-                && attempt.state == AttemptState::Open
+            let attempt = lookup.attempt(via.server);
+            match via.socket {
+                Some(socket) => {
+                    attempt.id == id
+                        && attempt.socket == socket
+                        && attempt.sends > 0
+                        && attempt.state == AttemptState::Open
+                }
+                None => attempt.stream_id == id && attempt.on_stream == OnStream::Sent,
+            }
         })
+    }
+
+    /// What came over UDP is in doubt: the same server is asked over TCP, where nobody forges. Should
+    /// that not be possible, it is asked as if there had been no doubt to raise.
+    fn insist_on_tcp(&mut self, index: usize, server: ServerId) {
+        let Some(lookup) = self.lookups.get_mut(index) else { return };
+        let current = matches!(lookup.state, LookupState::Wait(s, _) if s == server);
+        let lingers = lookup.linger.is_some();
+        let Some(attempt) = lookup.attempt_mut(server) else { return };
+        if attempt.over_tcp || attempt.requeued {
+            return;
+        }
+        attempt.over_tcp = true;
+        if current && !lingers {
+            self.enter(index, LookupState::Send(server));
+        }
+    }
+
+    /// Drops what the server that this client knows would not have sent (RFC 7873 §5.3).
+    fn check_cookie(
+        &mut self,
+        cx: &Cx<'_>,
+        index: usize,
+        server: ServerId,
+        message: &Message<'_>,
+    ) -> Result<(), Discard> {
+        let Some(known) = self.servers.get_mut(server) else { return Ok(()) };
+        match known.cookies.check(message.edns(), cx.now) {
+            Ok(()) => return Ok(()),
+            Err(Mismatch::Wrong) => return Err(Discard::WrongCookie),
+            Err(Mismatch::Missing) => {}
+        }
+        let attempt = self.lookups.get_mut(index).and_then(|l| l.attempt_mut(server));
+        let missing = attempt.map_or(0, |attempt| {
+            attempt.missing_cookies = attempt.missing_cookies.saturating_add(1);
+            attempt.missing_cookies
+        });
+        if missing >= MAX_MISSING_COOKIES {
+            self.insist_on_tcp(index, server);
+        }
+        Err(Discard::MissingCookie)
+    }
+
+    /// The server did not take the cookie: its new one is sent once, then TCP needs none (RFC 7873
+    /// §5.3). `false` if there is nothing left to try.
+    fn retry_cookie(&mut self, index: usize, server: ServerId) -> bool {
+        let most = self.max_sends();
+        let Some(lookup) = self.lookups.get_mut(index) else { return false };
+        let lingers = lookup.linger.is_some();
+        let Some(attempt) = lookup.attempt_mut(server) else { return false };
+        if lingers || !attempt.cookie || attempt.over_tcp || attempt.sends >= most {
+            return false;
+        }
+        attempt.bad_cookies += 1;
+        match attempt.bad_cookies {
+            1 => self.enter(index, LookupState::Send(server)),
+            _ => self.insist_on_tcp(index, server),
+        }
+        true
+    }
+
+    /// The most octets that a datagram in reply may have.
+    fn udp_size(&self, index: usize, server: ServerId) -> usize {
+        let edns = self.lookups.get(index).is_some_and(|l| l.attempt(server).edns);
+        if edns { usize::from(self.config.edns_udp_size).max(MIN_UDP) } else { MIN_UDP }
+    }
+
+    /// The answer does not fit into a datagram: the same server is asked over TCP (RFC 2181 §9).
+    fn take_truncated(&mut self, cx: &mut Cx<'_>, index: usize, server: ServerId) {
+        let Some(lookup) = self.lookups.get_mut(index) else { return };
+        let lingers = lookup.linger.is_some();
+        let Some(attempt) = lookup.attempt_mut(server) else { return };
+        (attempt.truncated, attempt.over_tcp, attempt.state) = (true, true, AttemptState::Left);
+        let (socket, waits) = (attempt.socket, attempt.on_stream != OnStream::No);
+        self.servers.leave_socket(socket, cx.now);
+        if !lingers && !waits {
+            self.enter(index, LookupState::Send(server));
+        }
     }
 
     /// A header without a question, with which some servers say that they cannot. It moves the query
@@ -102,28 +228,35 @@ impl Resolver<'_> {
         if length != HEADER_LEN || !cannot.contains(&rcode) {
             return Err(Discard::QuestionCount);
         }
-        if !self.retry_plain(index, server, rcode, false) {
+        if !self.retry_plain(cx.now, index, server, rcode, false) {
             self.server_failed(cx, index, server, response::failure(rcode));
         }
         Ok(())
     }
 
     /// A server has answered: it works, and its round trip is known if only one send can be meant.
-    fn note_accepted(&mut self, index: usize, server: ServerId, received_at: Instant) {
+    fn note_accepted(&mut self, index: usize, via: Via) {
         self.counters.accepted += 1;
-        let Some(attempt) = self.lookups.get(index).map(|l| *l.attempt(server)) else { return };
-        let round_trip = (attempt.sends == 1).then(|| received_at.since(attempt.sent_at));
-        if let Some(server) = self.servers.get_mut(server) {
+        let Some(attempt) = self.lookups.get(index).map(|l| *l.attempt(via.server)) else { return };
+        let certain = attempt.sends == 1 && via.socket.is_some();
+        let round_trip = certain.then(|| via.received_at.since(attempt.sent_at));
+        if let Some(server) = self.servers.get_mut(via.server) {
+            if via.socket.is_none() && attempt.missing_cookies >= MAX_MISSING_COOKIES {
+                // It answers, and has stopped to know cookies: not every query is to find that out.
+                server.cookies.pause(via.received_at);
+            }
             server.note_answer(round_trip);
         }
     }
 
-    fn note_malformed(&mut self, cx: &mut Cx<'_>, index: usize, server: ServerId) {
+    fn note_malformed(&mut self, cx: &mut Cx<'_>, index: usize, via: Via) {
+        let server = via.server;
         let Some(attempt) = self.lookups.get_mut(index).and_then(|l| l.attempt_mut(server)) else {
             return;
         };
         attempt.malformed += 1;
-        if attempt.malformed >= MAX_MALFORMED {
+        // Nobody forges on a connection, and no other reply will come on it.
+        if attempt.malformed >= MAX_MALFORMED || via.socket.is_none() {
             self.server_failed(cx, index, server, Failure::Malformed);
         }
     }
@@ -137,7 +270,11 @@ impl Resolver<'_> {
     ) {
         let rcode = message.rcode();
         if rcode != Rcode::NOERROR && rcode != Rcode::NXDOMAIN {
-            if !self.retry_plain(index, server, rcode, message.edns().is_some()) {
+            let again = match rcode {
+                Rcode::BADCOOKIE => self.retry_cookie(index, server),
+                _ => self.retry_plain(cx.now, index, server, rcode, message.edns().is_some()),
+            };
+            if !again {
                 self.server_failed(cx, index, server, response::failure(rcode));
             }
             return;
@@ -157,20 +294,31 @@ impl Resolver<'_> {
     /// (RFC 6891 §6.2.2, §7). `false` if it is not.
     fn retry_plain(
         &mut self,
+        now: Instant,
         index: usize,
         server: ServerId,
         rcode: Rcode,
         reply_has_opt: bool,
     ) -> bool {
         let no_edns = matches!(rcode, Rcode::FORMERR | Rcode::NOTIMP) && !reply_has_opt;
+        // With OPT it knows EDNS, and can only have disliked the option.
+        let no_option = rcode == Rcode::FORMERR && reply_has_opt;
+        let most = self.max_sends();
         let Some(lookup) = self.lookups.get_mut(index) else { return false };
         let lingers = lookup.linger.is_some();
         let Some(attempt) = lookup.attempt_mut(server) else { return false };
-        let may = attempt.edns && attempt.sends < super::lookups::MAX_SENDS && !lingers;
-        if !may || !(no_edns || rcode == Rcode::BADVERS) {
+        let may = attempt.edns && attempt.sends < most && !lingers;
+        if may && no_option && attempt.cookie {
+            (attempt.no_cookie, attempt.cookie) = (true, false);
+            if let Some(known) = self.servers.get_mut(server) {
+                known.cookies.pause(now);
+            }
+        } else if may && (no_edns || rcode == Rcode::BADVERS) {
+            attempt.plain = true;
+        } else {
             return false;
         }
-        attempt.plain = true;
+        self.leave_stream(now, index, server);
         self.enter(index, LookupState::Send(server));
         true
     }
@@ -210,10 +358,13 @@ impl Resolver<'_> {
         };
         let lingers = lookup.linger.is_some();
         if let Some(attempt) = lookup.attempt_mut(server) {
-            attempt.state = AttemptState::Failed;
-            let socket = attempt.socket;
-            self.servers.leave_socket(socket, cx.now);
+            let before = core::mem::replace(&mut attempt.state, AttemptState::Failed);
+            if before == AttemptState::Open {
+                let socket = attempt.socket;
+                self.servers.leave_socket(socket, cx.now);
+            }
         }
+        self.leave_stream(cx.now, index, server);
         if current && !lingers {
             self.fail_over(cx, index);
         }
@@ -258,7 +409,7 @@ impl Resolver<'_> {
         for index in 0..self.lookups.len() {
             let attempt = self.lookups.get(index).map(|l| *l.attempt(server));
             let waits =
-                |a: crate::query::Attempt| a.state == AttemptState::Open && a.socket == socket;
+                |a: Attempt| a.state == AttemptState::Open && a.socket == socket && !a.over_tcp;
             if attempt.is_some_and(waits) {
                 self.refuse(cx, index, server);
             }
@@ -278,8 +429,8 @@ impl Resolver<'_> {
         let Some(attempt) = lookup.attempt_mut(server) else { return };
         attempt.sends += u8::from(never_sent);
         let sends = attempt.sends;
-        let pause = self.servers.get(server).map(|s| s.timeout(sends)).unwrap_or_default();
-        match self.choose(index, cx.now) {
+        let pause = self.patience(server, sends);
+        match self.choose(index) {
             Some(next) if self.sends_to(index, next) >= sends => {
                 self.enter(index, LookupState::Wait(server, cx.now + pause));
             }

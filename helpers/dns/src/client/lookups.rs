@@ -4,15 +4,17 @@ use bringup_core::client::Cx;
 use bringup_core::time::{Duration, Instant};
 
 use super::Resolver;
-use crate::name::Name;
-use crate::query::{Attempt, AttemptState, Failure, LegState, Lookup, LookupState, Outcome, Path};
-use crate::record::RecordType;
+use crate::query::{
+    Attempt, AttemptState, Failure, LegState, Lookup, LookupState, OnStream, Outcome, Path,
+};
 use crate::server::{MAX_SERVERS, ServerAddress, ServerId};
 
 /// For how long a reply that nobody waits for any more still fills the cache (RFC 8305 §5).
 const LINGER: Duration = Duration::from_secs(1);
 /// RFC 9520 §3.1: no more than three sends per server and question.
-pub(super) const MAX_SENDS: u8 = 3;
+const MAX_SENDS: u8 = 3;
+/// No configuration makes a wait for an answer shorter than this.
+const PATIENCE_MIN: Duration = Duration::from_millis(50);
 /// After so long a socket that was left is looked at again.
 const IDLE_LOOK: Duration = Duration::from_secs(30);
 
@@ -27,21 +29,19 @@ pub(super) enum End {
 
 impl Resolver<'_> {
     /// Begins to ask for a name. There is room: a leg waits on at most one lookup.
-    pub(super) fn start_lookup(
-        &mut self,
-        cx: &mut Cx<'_>,
-        name: Name,
-        rtype: RecordType,
-    ) -> Option<usize> {
+    pub(super) fn start_lookup(&mut self, cx: &mut Cx<'_>, lookup: Lookup) -> Option<usize> {
         let free = self.lookups.iter().position(Lookup::is_free);
         let index = free.or_else(|| {
-            let lingering = self.lookups.iter().position(|l| l.linger.is_some())?;
+            let lingering = self.lookups.iter().position(Lookup::is_expendable)?;
             self.end_lookup(cx.now, lingering);
             Some(lingering)
         })?;
-        *self.lookups.get_mut(index)? = Lookup { name, rtype, ..Lookup::FREE };
-        let server = self.choose(index, cx.now)?;
+        let count = u8::try_from(self.servers.in_order().count()).unwrap_or(1).max(1);
+        self.rotation = if self.config.rotate { (self.rotation + 1) % count } else { 0 };
+        *self.lookups.get_mut(index)? = Lookup { rotation: self.rotation, ..lookup };
+        let server = self.choose(index)?;
         self.enter(index, LookupState::Send(server));
+        self.probe_failing(cx, index, server);
         Some(index)
     }
 
@@ -55,17 +55,36 @@ impl Resolver<'_> {
         }
     }
 
+    /// How often a server is asked one question.
+    pub(super) fn max_sends(&self) -> u8 {
+        self.config.attempts.clamp(1, MAX_SENDS)
+    }
+
+    /// How long the `sends`-th send to a server is waited for.
+    pub(super) fn patience(&self, server: ServerId, sends: u8) -> Duration {
+        let timeout = self.servers.get(server).map(|s| s.timeout(sends)).unwrap_or_default();
+        timeout.min(self.config.attempt_timeout.max(PATIENCE_MIN))
+    }
+
     /// The server to ask next: the one asked least, those that fail after those that work, then the
     /// order of the list. `None` when every server was asked three times or is of no use.
-    pub(super) fn choose(&self, index: usize, now: Instant) -> Option<ServerId> {
+    pub(super) fn choose(&self, index: usize) -> Option<ServerId> {
         let lookup = self.lookups.get(index)?;
         let usable = self.servers.in_order().filter(|(id, _)| {
             let attempt = lookup.attempt(*id);
-            attempt.state != AttemptState::Failed && attempt.sends < MAX_SENDS
+            attempt.state != AttemptState::Failed
+                && attempt.sends < self.max_sends()
+                && lookup.probe.is_none()
         });
+        let count = self.servers.in_order().count();
+        let place = |id: ServerId| {
+            let position = self.servers.in_order().position(|(other, _)| other == id);
+            // The list may have become shorter since.
+            let first = usize::from(lookup.rotation).checked_rem(count).unwrap_or(0);
+            (position.unwrap_or(0) + count - first).checked_rem(count).unwrap_or(0)
+        };
         let ranked = usable.min_by_key(|(id, server)| {
-            // `min_by_key` takes the first of equals: the order of the list decides.
-            (lookup.attempt(*id).sends, server.is_shunned(now))
+            (lookup.attempt(*id).sends, server.is_failing(), place(*id))
         });
         ranked.map(|(id, _)| id)
     }
@@ -75,8 +94,12 @@ impl Resolver<'_> {
         if self.servers.is_empty() {
             return self.enter(index, LookupState::Parked);
         }
-        match self.choose(index, cx.now) {
+        match self.choose(index) {
             Some(server) => self.enter(index, LookupState::Send(server)),
+            // What it was to find out is known.
+            None if self.lookups.get(index).is_some_and(|l| l.probe.is_some()) => {
+                self.end_lookup(cx.now, index);
+            }
             None => self.fail_lookup(cx, index),
         }
     }
@@ -102,7 +125,9 @@ impl Resolver<'_> {
         let Some(lookup) = self.lookups.get_mut(index) else { return true };
         lookup.waiters = lookup.waiters.saturating_sub(1);
         if lookup.waiters == 0 {
-            if matches!(lookup.state, LookupState::Wait(..)) {
+            if lookup.refresh {
+                // It goes on for the cache.
+            } else if matches!(lookup.state, LookupState::Wait(..)) {
                 lookup.linger = Some(now + LINGER);
                 self.arm(Some(now + LINGER));
             } else {
@@ -117,8 +142,13 @@ impl Resolver<'_> {
         let Some(lookup) = self.lookups.get_mut(index) else { return };
         let attempts = lookup.attempts;
         *lookup = Lookup::FREE;
-        for attempt in attempts.iter().filter(|a| a.state == AttemptState::Open) {
-            self.servers.leave_socket(attempt.socket, now);
+        for (server, attempt) in (0u8..).map(ServerId::of_conn).zip(&attempts) {
+            if attempt.state == AttemptState::Open {
+                self.servers.leave_socket(attempt.socket, now);
+            }
+            if attempt.on_stream != OnStream::No {
+                self.note_left_stream(now, index, server);
+            }
         }
         self.arm(Some(now + IDLE_LOOK));
     }
@@ -151,7 +181,10 @@ impl Resolver<'_> {
             }
         }
         let target = match end {
-            End::Known(outcome) => return self.end_leg(slot, leg, outcome),
+            End::Known(Outcome::Failed(failure)) => {
+                return self.end_leg_failed(cx.now, slot, leg, failure);
+            }
+            End::Known(outcome) => return self.end_leg_screened(slot, leg, outcome),
             End::Continue => path.entries().last().and_then(|&e| self.alias_target(e, cx.now)),
         };
         match target {
@@ -173,6 +206,10 @@ impl Resolver<'_> {
         }
         // What one set of servers said need not hold for another (split views).
         self.cache.flush();
+        self.servers.forgive();
+        for number in (0u8..8).filter(|number| gone >> number & 1 == 1) {
+            self.streams.close(ServerId::of_conn(number));
+        }
         for index in 0..self.lookups.len() {
             let Some(lookup) = self.lookups.get_mut(index).filter(|l| !l.is_free()) else {
                 continue;
@@ -188,7 +225,7 @@ impl Resolver<'_> {
                 LookupState::Send(server) | LookupState::Wait(server, _) => is_gone(server),
                 LookupState::Parked | LookupState::Free => true,
             };
-            if stranded && lookup.linger.is_some() {
+            if stranded && (lookup.linger.is_some() || lookup.probe.is_some()) {
                 self.end_lookup(cx.now, index);
             } else if stranded {
                 self.fail_over(cx, index);

@@ -9,45 +9,32 @@ use crate::name::Name;
 use crate::query::{
     Failure, Leg, LegState, Lookup, MAX_ALIASES, Notice, Outcome, Path, Source, Stage,
 };
-use crate::record::{RData, RecordType};
+use crate::record::RData;
+use crate::search::Walk;
 use crate::special::{Fixed, Literal};
 
 /// How long a positive A waits for its AAAA (RFC 8305 §3, the recommended value).
 const GRACE: Duration = Duration::from_millis(50);
 
 impl Resolver<'_> {
-    /// Starts a leg at the name that was asked for.
-    pub(super) fn start_leg(
-        &mut self,
-        cx: &mut Cx<'_>,
-        slot: usize,
-        leg: usize,
-        name: &Name,
-        is_relative_label: bool,
-    ) {
-        let rtype = self.leg(slot, leg).map_or(RecordType(0), |leg| leg.rtype);
-        let is_fixed = special::fixed(name.view(), rtype, self.config.local_to_servers).is_some();
-        if is_relative_label && !is_fixed && !self.config.single_labels {
-            self.end_leg(slot, leg, Outcome::Failed(Failure::SingleLabel));
-        } else {
-            self.advance(cx, slot, leg, name.clone());
-        }
-    }
-
     /// Walks a leg on from `name` (lower case) until it is done or has to wait.
     pub(super) fn advance(&mut self, cx: &mut Cx<'_>, slot: usize, leg: usize, mut name: Name) {
         let Some(rtype) = self.leg(slot, leg).map(|leg| leg.rtype) else { return };
+        let derived = self.queries.get(slot).is_some_and(|query| query.derived);
         for _ in 0..=MAX_ALIASES {
             if let Some(fixed) = special::fixed(name.view(), rtype, self.config.local_to_servers) {
                 return self.answer_fixed(cx.now, slot, leg, &name, fixed);
             }
-            let (entry, outcome) = match self.cache.find(name.as_wire(), rtype, cx.now) {
+            let (entry, outcome) = match self.cache.find(name.as_wire(), rtype, cx.now, !derived) {
                 Known::Data(entry) => (entry, Some(Outcome::Answer)),
                 Known::NoData(entry) => (entry, Some(Outcome::NoData)),
                 Known::NxDomain(entry) => (entry, Some(Outcome::NxDomain)),
                 Known::Alias(entry) => (entry, None),
                 Known::Failure(failure) => {
                     self.counters.cache_hits += 1;
+                    if self.take_stale(cx.now, slot, leg, &name) {
+                        return;
+                    }
                     return self.end_leg(slot, leg, Outcome::Failed(failure));
                 }
                 Known::Nothing => return self.wait_for(cx, slot, leg, name),
@@ -57,7 +44,8 @@ impl Resolver<'_> {
             }
             if let Some(outcome) = outcome {
                 self.counters.cache_hits += 1;
-                return self.end_leg(slot, leg, outcome);
+                self.refresh_ahead(cx, entry);
+                return self.end_leg_screened(slot, leg, outcome);
             }
             let Some(target) = self.alias_target(entry, cx.now) else { break };
             if self.is_on_path(slot, leg, &target) {
@@ -72,8 +60,15 @@ impl Resolver<'_> {
     fn wait_for(&mut self, cx: &mut Cx<'_>, slot: usize, leg: usize, name: Name) {
         let Some(rtype) = self.leg(slot, leg).map(|leg| leg.rtype) else { return };
         self.counters.cache_misses += 1;
-        let same = |l: &Lookup| !l.is_free() && l.rtype == rtype && l.name == name;
-        let index = match self.lookups.iter().position(same) {
+        let flags = self.queries.get(slot).map(|query| (query.tcp, query.derived));
+        let (tcp, derived) = flags.unwrap_or_default();
+        let same = |l: &Lookup| l.is_for(&name, rtype) && (l.tcp || !tcp);
+        let joined = self.lookups.iter().position(same);
+        let is_late = joined.and_then(|i| self.lookups.get(i)).is_some_and(|l| l.refresh);
+        if is_late && self.take_stale(cx.now, slot, leg, &name) {
+            return;
+        }
+        let index = match joined {
             Some(index) => {
                 self.counters.joined += 1;
                 Some(index)
@@ -81,7 +76,7 @@ impl Resolver<'_> {
             None if self.servers.is_empty() => {
                 return self.end_leg(slot, leg, Outcome::Failed(Failure::NoServers));
             }
-            None => self.start_lookup(cx, name, rtype),
+            None => self.start_lookup(cx, Lookup { name, rtype, tcp, derived, ..Lookup::FREE }),
         };
         // A leg waits on at most one lookup and there are two per query, so one is free or lingers.
         let Some((index, number)) = index.and_then(|i| Some((i, u16::try_from(i).ok()?))) else {
@@ -198,7 +193,7 @@ impl Resolver<'_> {
     /// Looks whether a query has come to its end, and queues what its caller is to hear.
     pub(super) fn settle(&mut self, now: Instant, slot: usize) {
         let Some(query) = self.queries.get_mut(slot) else { return };
-        if query.stage != Stage::Active {
+        if query.stage != Stage::Active || query.walk_due {
             return;
         }
         let Some(outcome) = query.settle(now) else {
@@ -210,6 +205,11 @@ impl Resolver<'_> {
             }
             return;
         };
+        if outcome != Outcome::Answer && now < query.deadline && query.walk != Walk::BARE {
+            (query.walk_due, query.grace) = (true, None);
+            self.walk_due = true;
+            return;
+        }
         query.stage = Stage::Finished(outcome);
         query.notice = Notice::Done;
         query.answered_at = now;
@@ -238,6 +238,10 @@ impl Resolver<'_> {
 
     /// Ends what still waits in a query whose deadline has passed.
     pub(super) fn expire_if_late(&mut self, now: Instant, slot: usize) {
+        let Some(query) = self.queries.get(slot) else { return };
+        if query.is_waiting() && query.stale_at.is_some_and(|at| at <= now) {
+            self.settle_for_stale(now, slot);
+        }
         let Some(query) = self.queries.get(slot) else { return };
         if !query.is_waiting() || query.deadline > now {
             return;

@@ -2,6 +2,11 @@
 
 mod accept;
 mod answers;
+mod bugs;
+mod cookies;
 mod failover;
 mod lifetime;
+mod refresh;
+mod search;
 mod simulation;
+mod tcp;

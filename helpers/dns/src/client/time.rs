@@ -32,19 +32,21 @@ impl Resolver<'_> {
             }
         }
         let idle = self.servers.retire_idle(now);
-        self.wake = self.next_wake(idle);
+        let streams = self.retire_streams(now);
+        self.wake = self.next_wake(idle.into_iter().chain(streams));
     }
 
     /// A server has not answered in time.
     fn timed_out(&mut self, cx: &mut Cx<'_>, index: usize, server: ServerId) {
         self.counters.timeouts += 1;
+        self.stream_timed_out(cx, index, server);
         if let Some(server) = self.servers.get_mut(server) {
             server.note_failure(cx.now);
         }
         self.fail_over(cx, index);
     }
 
-    fn next_wake(&self, idle: Option<Instant>) -> Option<Instant> {
+    fn next_wake(&self, idle: impl Iterator<Item = Instant>) -> Option<Instant> {
         let lookups = self.lookups.iter().filter_map(Lookup::wake_at);
         let queries = self.queries.iter().filter_map(Query::wake_at);
         lookups.chain(queries).chain(idle).min()

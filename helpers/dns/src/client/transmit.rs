@@ -5,12 +5,15 @@ use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use bringup_core::client::{Cx, Endpoint, Transmit};
 
 use super::Resolver;
+use super::streams::Loss;
+use crate::config::Config;
+use crate::cookie;
 use crate::encode::{self, QueryFlags};
 use crate::query::{AttemptState, LookupState};
 use crate::server::ServerId;
 
-/// The most octets of a query: header, name, type and class, OPT.
-const MAX_QUERY: usize = 12 + 255 + 4 + 11;
+/// The most octets of a query: length, header, name, type and class, OPT.
+const MAX_QUERY: usize = 2 + 12 + 255 + 4 + 11 + cookie::MAX_OPTION;
 
 /// What was handed to the platform last: a refusal that follows is of this.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,17 +31,47 @@ impl Resolver<'_> {
         buffer: &'b mut [u8],
     ) -> Option<Transmit<'b>> {
         self.last_transmit = None;
+        // There are eight connections at most.
+        while let Some(server) = self.streams.next_broken() {
+            self.lose_stream(cx, server, Loss::Given);
+        }
         if let Some(socket) = self.servers.next_to_close() {
             return Some(Transmit::Close { socket });
         }
-        if !self.send_due || buffer.len() < MAX_QUERY {
+        if let Some(conn) = self.streams.next_to_close() {
+            return Some(Transmit::Disconnect { conn });
+        }
+        if buffer.len() < MAX_QUERY {
             return None;
         }
-        let Some((index, server)) = self.next_to_send() else {
-            self.send_due = false;
-            return None;
-        };
-        let address = self.servers.get(server)?.address;
+        // Each round moves one lookup onto a connection.
+        for _ in 0..self.lookups.len() {
+            if !self.send_due {
+                break;
+            }
+            let Some((index, server)) = self.next_to_send() else {
+                self.send_due = false;
+                break;
+            };
+            let address = self.servers.get(server)?.address;
+            if !self.goes_over_tcp(index, server, cx.now) {
+                return self.next_datagram(cx, index, server, address, buffer);
+            }
+            if self.queue_on_stream(cx, index, server) {
+                return Some(Transmit::Connect { conn: server.conn(), to: address });
+            }
+        }
+        self.next_write(cx, buffer)
+    }
+
+    fn next_datagram<'b>(
+        &mut self,
+        cx: &mut Cx<'_>,
+        index: usize,
+        server: ServerId,
+        address: SocketAddr,
+        buffer: &'b mut [u8],
+    ) -> Option<Transmit<'b>> {
         let socket = self.prepare(cx, index, server)?;
         if !self.servers.is_open(socket) {
             self.servers.set_open(socket, cx.now);
@@ -107,26 +140,41 @@ impl Resolver<'_> {
 
     fn encode<'b>(
         &mut self,
-        cx: &Cx<'_>,
+        cx: &mut Cx<'_>,
         index: usize,
         server: ServerId,
         buffer: &'b mut [u8],
     ) -> Option<&'b [u8]> {
-        let known = self.servers.get(server)?;
+        let Config { edns_udp_size, trust_ad, cookies, mix_case, .. } = self.config;
+        let sends = self.lookups.get(index)?.attempt(server).sends;
+        let patience = self.patience(server, sends + 1);
+        let known = self.servers.get_mut(server)?;
         let server_is_plain = known.is_plain(cx.now);
-        let udp_size = self.config.edns_udp_size;
         let lookup = self.lookups.get_mut(index)?;
-        let attempt = lookup.attempt_mut(server)?;
+        let name = &lookup.name;
+        let attempt = lookup.attempts.get_mut(server.index())?;
         attempt.edns = !attempt.plain && !server_is_plain;
         attempt.sends += 1;
         attempt.sent_at = cx.now;
-        let flags = QueryFlags { edns_udp_size: attempt.edns.then_some(udp_size), ad: false };
-        let (id, sends) = (attempt.id, attempt.sends);
-        let until = cx.now + known.timeout(sends);
+        let mut cookie_buffer = [0; cookie::MAX_OPTION];
+        let shown = cookies && attempt.edns && !attempt.no_cookie;
+        let option = match shown {
+            true => known.cookies.option(cx.now, cx.rng, &mut cookie_buffer),
+            false => None,
+        };
+        attempt.cookie = option.is_some();
+        if mix_case && sends == 0 {
+            attempt.case = cx.rng.u64();
+        }
+        let mixed = if attempt.case == 0 { None } else { Some(name.mixed(attempt.case)) };
+        let flags =
+            QueryFlags { edns_udp_size: attempt.edns.then_some(edns_udp_size), ad: trust_ad };
+        let question = (mixed.as_ref().unwrap_or(name).view(), lookup.rtype);
+        let options = option.unwrap_or(&[]);
         // The buffer has room for the longest query.
-        let bytes = encode::query(buffer, id, lookup.name.view(), lookup.rtype, flags).ok()?;
+        let bytes = encode::query_with(buffer, attempt.id, question, flags, options).ok()?;
         self.counters.sent += 1;
-        self.enter(index, LookupState::Wait(server, until));
+        self.enter(index, LookupState::Wait(server, cx.now + patience));
         Some(bytes)
     }
 }

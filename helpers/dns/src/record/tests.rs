@@ -53,7 +53,7 @@ fn data_is_printed_as_dig_does() {
 fn rule_45_keys_of_a_service_increase() {
     for (params, ok) in [
         (&b""[..], true),
-        (b"\0\x01\0\0\0\x03\0\0", true),
+        (b"\0\x02\0\0\0\x05\0\0", true),
         (b"\0\x03\0\0\0\x01\0\0", false),
         (b"\0\x01\0\0\0\x01\0\0", false),
         (b"\0\x01\0\x01", false),

@@ -202,6 +202,7 @@ fn rule_26_a_server_that_cannot_read_edns_is_asked_without() {
     // FORMERR with an OPT is not about EDNS.
     let mut storage = Storage::new();
     let mut bench = Bench::new(&mut storage, 1);
+    bench.resolver.config.cookies = false;
     let key = bench.query_a("x.example");
     let sent = bench.one_sent();
     bench.reply(&sent, &sent.reply().rcode(Rcode::FORMERR));

@@ -5,10 +5,13 @@ extern crate std;
 use crate::client::{Event, QueryError, QueryOptions};
 use crate::message::{Rcode, Section};
 use crate::name::NameError;
+use crate::order::SourceAddress;
 use crate::query::{Failure, Outcome, QueryKind, Source};
 use crate::record::{RData, RecordType};
 use crate::testing::{Bench, Storage, a, aaaa, ms, name};
+use bringup_core::client::StreamInput;
 use bringup_core::time::Utc;
+use core::net::IpAddr;
 use std::format;
 use std::string::ToString;
 use std::vec::Vec;
@@ -320,14 +323,21 @@ fn cve_2020_8277_more_addresses_than_there_is_room_for() {
     for (count, expected) in
         [(200u16, Outcome::Answer), (1_000, Outcome::Failed(Failure::TooLarge))]
     {
-        let key = bench.query_a(&format!("n{count}.example"));
-        let sent = bench.one_sent();
+        bench.tcp = true;
+        let options = QueryOptions { tcp: true, ..QueryOptions::default() };
+        let kind = QueryKind::Type(RecordType::A);
+        let text = format!("n{count}.example");
+        let key = bench.with(|r, cx| r.query(cx, text.as_str(), kind, options)).unwrap();
+        if bench.connects.len() == 1 {
+            let _ = bench.stream(0, StreamInput::Connected);
+        }
+        let sent = bench.one_sent_tcp();
         let owner = sent.qname().to_string();
         let reply = (0..count).fold(sent.reply(), |reply, n| {
             let [high, low] = n.to_be_bytes();
             reply.answer(&owner, 60, &RData::A([10, 0, high, low].into()))
         });
-        bench.reply(&sent, &reply);
+        bench.reply_tcp(&sent, &reply);
         assert_eq!(bench.outcome(key), expected, "{count}");
         let found = bench.resolver.result(key).unwrap().addresses().count();
         assert_eq!(found, if expected == Outcome::Answer { count.into() } else { 0 });
@@ -453,4 +463,24 @@ fn an_alias_to_a_special_name_is_not_sent_either() {
     bench.reply(&sent, &sent.reply().cname("x.example", 60, "y.local"));
     assert_eq!(bench.outcome(key), Outcome::NxDomain);
     assert!(bench.take_sent().is_empty());
+}
+
+#[test]
+fn rule_44_and_58_addresses_are_ordered_when_they_are_delivered() {
+    let mut storage = Storage::new();
+    let mut bench = Bench::new(&mut storage, 1);
+    let key = bench.query("x.example", QueryKind::Addresses);
+    let sent = bench.take_sent();
+    let reply = (1..5).fold(sent[0].reply(), |reply, n| reply.answer("x.example", 60, &a(n)));
+    bench.reply(&sent[0], &reply);
+    bench.reply(&sent[1], &sent[1].reply().answer("x.example", 60, &aaaa(1)));
+    let answer = bench.resolver.result(key).unwrap();
+    let mut buffer = [IpAddr::from([0; 4]); 3];
+    let v6 = IpAddr::from([0x2001, 0xDB8, 0, 0, 0, 0, 0, 1]);
+    let v4 = |n| IpAddr::from([192, 0, 2, n]);
+    let source = |to: IpAddr| Some(SourceAddress::new(to, 24));
+    assert_eq!(answer.ordered_addresses(&source, &mut buffer), [v6, v4(1), v4(2)]);
+    // The route is gone, the answer is the same: the order is not.
+    let no_v6 = |to: IpAddr| to.is_ipv4().then(|| SourceAddress::new(to, 24));
+    assert_eq!(answer.ordered_addresses(&no_v6, &mut buffer), [v4(1), v6, v4(2)]);
 }

@@ -69,7 +69,8 @@ fn rule_46_a_deadline_is_absolute() {
     let mut storage = Storage::new();
     let mut bench = Bench::new(&mut storage, 2);
     for (span, sends) in [(0, 1), (300, 1), (700, 2)] {
-        let options = QueryOptions { deadline: Some(bench.now + ms(span)) };
+        let options =
+            QueryOptions { deadline: Some(bench.now + ms(span)), ..QueryOptions::default() };
         let start = bench.now;
         let text = format!("n{span}.example");
         let kind = QueryKind::Type(RecordType::A);

@@ -3,11 +3,12 @@
 extern crate std;
 
 use crate::client::{Event, QueryOptions, ResolverStorage};
+use crate::config::Config;
 use crate::message::Rcode;
 use crate::query::{Outcome, QueryKey, QueryKind};
 use crate::record::{RData, RecordType};
 use crate::testing::{Bench, SERVERS, Seeded, Sent, a, aaaa, ms};
-use bringup_core::client::{Client as _, Rng as _};
+use bringup_core::client::{Client as _, Rng as _, StreamInput};
 use bringup_core::time::Instant;
 use std::collections::BTreeMap;
 use std::format;
@@ -16,7 +17,7 @@ use std::vec::Vec;
 
 /// What the one true zone says: hosts by number, by the remainder of three aliases, missing names.
 fn truth(sent: &Sent) -> Vec<u8> {
-    let owner = sent.qname().to_string();
+    let owner = sent.qname().to_string().to_ascii_lowercase();
     let number: u8 =
         owner.trim_start_matches(['h', 'c']).split('.').next().unwrap().parse().unwrap();
     let reply = sent.reply();
@@ -45,6 +46,14 @@ fn run(seed: u64) -> (u64, u64) {
     let mut storage = ResolverStorage::<6, 12, 700>::new();
     let mut bench = Bench::new(&mut storage, 3);
     bench.rng = Seeded(!seed);
+    bench.tcp = seed % 2 == 0;
+    bench.resolver.set_config(Config {
+        mix_case: seed % 3 == 0,
+        rotate: seed % 5 == 0,
+        refresh_ahead: seed % 4 < 2,
+        serve_stale: if seed % 7 < 3 { ms(60_000) } else { ms(0) },
+        ..Config::DEFAULT
+    });
     let mut callers: BTreeMap<(u16, u32), (QueryKey, Caller)> = BTreeMap::new();
     let mut wire: Vec<(Instant, Sent, Vec<u8>)> = Vec::new();
     let (mut done, mut answered) = (0, 0);
@@ -60,7 +69,7 @@ fn run(seed: u64) -> (u64, u64) {
                 };
                 let deadline = (rng.below(4) == 0).then(|| bench.now + ms(rng.below(3_000)));
                 let text = format!("{prefix}{number}.example");
-                let options = QueryOptions { deadline };
+                let options = QueryOptions { deadline, ..QueryOptions::default() };
                 if let Ok(key) = bench.with(|r, cx| r.query(cx, text.as_str(), kind, options)) {
                     let caller = Caller { number, kind, heard: 0 };
                     let old = callers.insert((key.slot, key.generation), (key, caller));
@@ -86,6 +95,11 @@ fn run(seed: u64) -> (u64, u64) {
             for _ in 0..rng.below(3) {
                 wire.push((bench.now + ms(rng.below(900)), sent.clone(), truth(&sent)));
             }
+            if rng.below(6) == 0 {
+                let mut cut = sent.reply();
+                cut.header.tc = true;
+                wire.push((bench.now + ms(rng.below(300)), sent.clone(), cut.bytes()));
+            }
             if rng.below(3) == 0 {
                 let mut forged = sent.reply().answer(&sent.qname().to_string(), 900, &a(255));
                 match rng.below(3) {
@@ -96,6 +110,7 @@ fn run(seed: u64) -> (u64, u64) {
                 wire.push((bench.now + ms(rng.below(300)), sent.clone(), forged.bytes()));
             }
         }
+        drive_streams(&mut bench, &mut rng);
         bench.wait(ms(rng.below(200)));
         let due: Vec<_> = wire.extract_due(bench.now);
         for (_, sent, bytes) in due {
@@ -143,8 +158,33 @@ fn run(seed: u64) -> (u64, u64) {
     bench.wait(ms(60_000));
     assert_eq!(bench.resolver.counters().cache_octets, 0, "seed {seed}: a pin was lost");
     assert!(bench.open.is_empty(), "seed {seed}: a socket was lost");
+    assert!(bench.conns.is_empty(), "seed {seed}: a connection was lost");
     assert_eq!(bench.resolver.poll_timeout(), None);
+    assert!(!bench.tcp || bench.resolver.counters().sent_tcp > 0, "seed {seed}: TCP was not used");
     (done, answered)
+}
+
+/// Connections that stand late or never, take little at a time, answer in pieces, and break.
+fn drive_streams(bench: &mut Bench<'_>, rng: &mut Seeded) {
+    let conns: Vec<u8> = bench.conns.keys().copied().collect();
+    for conn in conns {
+        bench.write_room = usize::try_from(1 + rng.below(60)).unwrap();
+        let _ = match rng.below(8) {
+            0 => bench.stream(conn, StreamInput::Closed),
+            1..4 => bench.stream(conn, StreamInput::Connected),
+            _ => bench.stream(conn, StreamInput::Writable),
+        };
+    }
+    for sent in bench.take_sent_tcp() {
+        let bytes = truth(&sent);
+        let length = u16::try_from(bytes.len()).unwrap().to_be_bytes();
+        let framed = [&length[..], &bytes].concat();
+        let keep = usize::try_from(rng.below(60)).unwrap();
+        let pieces = [framed.get(..keep).unwrap_or(&[]), framed.get(keep..).unwrap_or(&[])];
+        for piece in pieces.into_iter().take(if rng.below(6) == 0 { 1 } else { 2 }) {
+            let _ = bench.stream(sent.socket, StreamInput::Bytes(piece));
+        }
+    }
 }
 
 /// What was said is true.

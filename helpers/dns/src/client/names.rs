@@ -1,0 +1,171 @@
+//! Which names a text may stand for: an address, a line of the hosts file, names of the search list.
+
+use core::net::IpAddr;
+
+use bringup_core::client::Cx;
+
+use super::Resolver;
+use crate::cache::{Kind, New, RECORD_HEAD};
+use crate::query::{Failure, Leg, LegState, Notice, Outcome, Source, Stage};
+use crate::record::{RData, RecordType};
+use crate::search::Walk;
+use crate::special::{self, Literal};
+
+/// The most addresses that are taken from the hosts file for one name and family.
+const MAX_HOSTS: usize = 64;
+
+impl Resolver<'_> {
+    /// Starts a query, whose name is set.
+    pub(super) fn begin(
+        &mut self,
+        cx: &mut Cx<'_>,
+        slot: usize,
+        literal: Option<Literal>,
+        absolute: bool,
+    ) {
+        let Some(query) = self.queries.get(slot) else { return };
+        let name = query.name.clone();
+        let legs = query.legs.map(|leg| leg.rtype);
+        if let Some(literal) = literal {
+            for leg in (0..2).filter(|&leg| legs[leg].0 != 0) {
+                self.answer_literal(cx, slot, leg, &name, literal);
+            }
+            return;
+        }
+        let local = self.config.local_to_servers;
+        let is_fixed = legs.iter().any(|&t| special::fixed(name.view(), t, local).is_some());
+        if !is_fixed && self.answer_from_hosts(cx, slot) {
+            return;
+        }
+        let walk = match absolute || is_fixed {
+            true => Walk::BARE,
+            false => Walk::new(name.view(), self.config.ndots, self.config.single_labels),
+        };
+        if let Some(query) = self.queries.get_mut(slot) {
+            (query.walk, query.walk_due) = (walk, true);
+            self.walk_due = true;
+        }
+    }
+
+    /// Has every query that is due go on to its next name, or end.
+    pub(super) fn walk_on(&mut self, cx: &mut Cx<'_>) {
+        // A walk has at most eight steps, and each round takes one of each query that is due.
+        while core::mem::take(&mut self.walk_due) {
+            for slot in 0..self.queries.len() {
+                let due = self.queries.get_mut(slot).map(|q| core::mem::take(&mut q.walk_due));
+                if due == Some(true) {
+                    self.next_name(cx, slot);
+                }
+            }
+        }
+    }
+
+    /// Starts a query's legs at the next name that it may stand for.
+    fn next_name(&mut self, cx: &mut Cx<'_>, slot: usize) {
+        let Some(query) = self.queries.get_mut(slot) else { return };
+        let started = query.legs.iter().any(|leg| leg.state != LegState::Unused);
+        let outcome = query.settle(cx.now).filter(|_| started);
+        let is_bare = query.walk == Walk::BARE;
+        let Some((name, derived)) = query.walk.next(&query.name, &self.search) else {
+            return self.end_walk(cx, slot, outcome);
+        };
+        match outcome {
+            Some(Outcome::NoData) => query.had_no_data = true,
+            Some(Outcome::Failed(failure)) => query.had_failure = Some(failure),
+            _ => {}
+        }
+        query.derived = derived;
+        (query.stale, query.current) = (false, Some(name.clone()));
+        if is_bare {
+            // There is no other name: what this one comes to is the end.
+            query.walk = Walk::BARE;
+        }
+        for leg in 0..2 {
+            self.leave_lookup(cx.now, slot, leg);
+            self.drop_path(slot, leg);
+            let Some(state) = self.leg_mut(slot, leg) else { continue };
+            *state = Leg { state: LegState::Unused, ..*state };
+        }
+        for leg in 0..2 {
+            match self.leg(slot, leg).map_or(RecordType(0), |leg| leg.rtype) {
+                RecordType(0) => {}
+                RecordType::AAAA if self.config.no_aaaa => {
+                    self.end_leg(slot, leg, Outcome::NoData);
+                }
+                _ => self.advance(cx, slot, leg, name.clone()),
+            }
+        }
+        self.settle(cx.now, slot);
+    }
+
+    /// There is no further name: what all of them have come to. A failure is never shown as "there is
+    /// no such name" (RFC 1034 §5.2.3), and a name without data is more than none.
+    fn end_walk(&mut self, cx: &Cx<'_>, slot: usize, last: Option<Outcome>) {
+        let Some(query) = self.queries.get_mut(slot) else { return };
+        let outcome = match (query.had_failure, last) {
+            (_, Some(Outcome::Failed(failure))) | (Some(failure), _) => Outcome::Failed(failure),
+            (None, Some(Outcome::NoData)) => Outcome::NoData,
+            (None, Some(_)) if query.had_no_data => Outcome::NoData,
+            (None, Some(outcome)) => outcome,
+            (None, None) => Outcome::Failed(Failure::SingleLabel),
+        };
+        query.stage = Stage::Finished(outcome);
+        (query.notice, query.answered_at) = (Notice::Done, cx.now);
+        self.notice_due = true;
+        for leg in 0..2 {
+            self.leave_lookup(cx.now, slot, leg);
+        }
+    }
+
+    /// Answers a query for addresses with what the hosts file has; `false` if it does not have the name.
+    fn answer_from_hosts(&mut self, cx: &Cx<'_>, slot: usize) -> bool {
+        let (Some(hosts), Some(query)) = (self.hosts, self.queries.get(slot)) else { return false };
+        let (name, legs) = (query.name.clone(), query.legs.map(|leg| leg.rtype));
+        let mut counts = [0usize; 2];
+        hosts.addresses(name.view(), &mut |address| {
+            let [v4, v6] = &mut counts;
+            *if address.is_ipv4() { v4 } else { v6 } += 1;
+        });
+        let is_address = |rtype| matches!(rtype, RecordType::A | RecordType::AAAA);
+        if counts == [0; 2] || !legs.iter().any(|&rtype| is_address(rtype)) {
+            return false;
+        }
+        for (leg, rtype) in legs.into_iter().enumerate().filter(|(_, rtype)| is_address(*rtype)) {
+            let [v4, v6] = counts;
+            let (count, size) = if rtype == RecordType::A { (v4, 4) } else { (v6, 16) };
+            let count = count.min(MAX_HOSTS);
+            let new = New { owner: name.as_wire(), rtype, kind: Kind::Data, ttl_s: 0 };
+            let stored = self.cache.insert(new, cx.now, count * (RECORD_HEAD + size), |w| {
+                hosts.addresses(name.view(), &mut |address| {
+                    let data = match address {
+                        IpAddr::V4(address) => RData::A(address),
+                        IpAddr::V6(address) => RData::Aaaa(address),
+                    };
+                    if data.rtype() == rtype && w.remaining() >= RECORD_HEAD + size {
+                        // There is room for it.
+                        let _ = w.u16(rtype.0);
+                        let _ = w.u16(u16::try_from(size).unwrap_or(0));
+                        let _ = data.write(w);
+                    }
+                });
+            });
+            let outcome = match stored {
+                Ok(entry) if count > 0 => {
+                    let kept = self.extend_path(slot, leg, entry);
+                    self.cache.unpin(entry);
+                    if kept { Outcome::Answer } else { Outcome::Failed(Failure::AliasChain) }
+                }
+                Ok(entry) => {
+                    self.cache.unpin(entry);
+                    Outcome::NoData
+                }
+                Err(_) => Outcome::Failed(Failure::TooLarge),
+            };
+            self.end_leg(slot, leg, outcome);
+        }
+        if let Some(query) = self.queries.get_mut(slot) {
+            query.source = Source::Hosts;
+        }
+        true
+    }
+}
