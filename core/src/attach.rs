@@ -282,6 +282,23 @@ impl<A, P: Platform> List<A, P> {
     }
 }
 
+/// Takes a node out of its list, with its request.
+///
+/// # Safety
+///
+/// Under the lock; `node` is alive, and in `list` or in the middle of any.
+unsafe fn take_from<A, P: Platform>(
+    list: &mut List<A, P>,
+    node: *const Link<A, P>,
+) -> Option<Request<A, P>> {
+    // SAFETY: the caller's promise.
+    unsafe { list.unlink(node) };
+    // SAFETY: the node is alive.
+    unsafe { &(*node).linked }.set(false);
+    // SAFETY: the node is alive.
+    unsafe { edit(node, |links| links.request.take()) }
+}
+
 /// Everything that the lock guards.
 struct Lists<A, P: Platform> {
     /// What this turn's drain still has to run.
@@ -358,17 +375,15 @@ impl<A, P: Platform> Lists<A, P> {
     ///
     /// Under the lock; `node` is alive and belongs to this queue.
     unsafe fn take(&mut self, node: *const Link<A, P>) -> Option<Request<A, P>> {
+        let gate = |links: &mut Links<A, P>| links.request.as_ref().map(|request| request.gate);
         // SAFETY: the node is alive.
-        let request = unsafe { edit(node, |links| links.request.take()) }?;
+        let gate = unsafe { edit(node, gate) }?;
         // Only the ends of a list are known to it: a node in the middle needs no list at all.
-        let gate = request.gate.map_or(0, |gate| usize::from(gate as u8));
         let open = [&mut self.batch, &mut self.ready, &mut self.fallen];
         let list = open.into_iter().find(|list| list.holds_end(node));
-        // SAFETY: it is in that list, or in the middle of another.
-        unsafe { list.unwrap_or(&mut self.parked[gate]).unlink(node) };
-        // SAFETY: the node is alive.
-        unsafe { &(*node).linked }.set(false);
-        Some(request)
+        let gate = gate.map_or(0, |gate| usize::from(gate as u8));
+        // SAFETY: the node is alive, and in that list or in the middle of another.
+        unsafe { take_from(list.unwrap_or(&mut self.parked[gate]), node) }
     }
 
     /// Some node that is linked: those that were ready first, then by state.
@@ -399,8 +414,8 @@ impl<A, P: Platform> Lists<A, P> {
             unsafe { self.fallen.push_back(node) };
             return Head::Fell;
         }
-        // SAFETY: a linked node is alive, and belongs to the queue whose list it is in.
-        unsafe { self.take(node) }.map_or(Head::End, Head::Request)
+        // SAFETY: as above; it is the head of this list.
+        unsafe { take_from(&mut self.batch, node) }.map_or(Head::End, Head::Request)
     }
 }
 

@@ -372,7 +372,7 @@ impl<S: States> Machine<S> {
                 self.begin()?;
                 continue;
             };
-            if walk.phase == Phase::Asked && self.jump.is_some() {
+            if walk.phase == Phase::Asked && self.next_jump().is_some() {
                 // The step that was being asked about will not be taken.
                 self.walk = None;
                 continue;
@@ -408,22 +408,27 @@ impl<S: States> Machine<S> {
         if here < goal { self.state.next() } else { None }
     }
 
+    /// The jump that waits, unless it leads nowhere from here: then it is forgotten, and what is
+    /// going on is not disturbed.
+    fn next_jump(&mut self) -> Option<S> {
+        let here = self.state;
+        self.jump = self.jump.filter(|to| match (to.rank(), here.rank()) {
+            (Some(to), Some(here)) => to < here,
+            _ => *to != here,
+        });
+        self.jump
+    }
+
     /// Starts the walk that is due.
     fn begin(&mut self) -> Option<()> {
-        let from = self.state;
-        let walk =
-            |to, phase| Walk { from, to, phase, next: 0, sequence: self.sequence, held: None };
-        if let Some(to) = self.jump.take() {
-            let meaningful = match (to.rank(), from.rank()) {
-                (Some(to), Some(here)) => to < here,
-                _ => to != from,
-            };
-            if meaningful {
-                self.state = to;
-                self.walk = Some(walk(to, Phase::Entered));
-                if to.rank().is_none() {
-                    self.goal = None;
-                }
+        let (from, sequence) = (self.state, self.sequence);
+        let walk = |to, phase| Walk { from, to, phase, next: 0, sequence, held: None };
+        if let Some(to) = self.next_jump() {
+            self.jump = None;
+            self.state = to;
+            self.walk = Some(walk(to, Phase::Entered));
+            if to.rank().is_none() {
+                self.goal = None;
             }
             return Some(());
         }

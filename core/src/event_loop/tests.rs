@@ -112,8 +112,9 @@ mod timers {
             app.log.push(0);
         });
         let mut event_loop = new_loop(Sim::default(), &queue);
-        let greedy = timer(&mut event_loop, &mut app, Instant::ZERO);
-        let other = timer(&mut event_loop, &mut app, Instant::ZERO);
+        let greedy = timer(&mut event_loop, &mut app, ms(1));
+        let other = timer(&mut event_loop, &mut app, ms(2));
+        event_loop.platform.now = ms(3);
         let ready = source(&mut event_loop, &mut app, 5);
         event_loop.platform.poller.script.push_back(vec![5]);
         assert!(node.as_ref().post(None, told.request(1)).is_ok());
@@ -440,6 +441,27 @@ mod states {
         event_loop.registrar().advance(S::Operational).unwrap();
         event_loop.walk(&mut app);
         assert_eq!(event_loop.registrar().state(), S::Operational);
+    }
+
+    #[test]
+    fn a_long_walk_goes_on_next_turn_without_a_wait() {
+        let queue: Queue = queue();
+        let (mut app, mut event_loop) = (App::idle(), new_loop(Sim::default(), &queue));
+        for _ in 0..MAX_NOTIFIERS {
+            event_loop.add_notifier(note).unwrap();
+        }
+        assert_eq!(event_loop.add_notifier(note), Err(TooManyNotifiers));
+        event_loop.registrar().advance(S::Operational).unwrap();
+        // For the last turn, which has nothing else to wait for.
+        timer(&mut event_loop, &mut app, ms(1));
+        let mut turns = 0;
+        while event_loop.registrar().state() != S::Operational {
+            event_loop.turn(&mut app).unwrap();
+            turns += 1;
+        }
+        assert!(turns > 1, "others have their turn between");
+        let waits = &event_loop.platform.waits;
+        assert!(waits[..turns - 1].iter().all(|wait| *wait == Some(Instant::ZERO)), "{waits:?}");
     }
 
     #[test]

@@ -191,6 +191,20 @@ fn a_fall_during_a_held_step_takes_the_step_back() {
 }
 
 #[test]
+fn a_jump_that_leads_nowhere_leaves_a_held_step_alone() {
+    let mut m = Machine::new(S::ContextCreated);
+    m.add_notifier().unwrap();
+    m.advance(S::Dhcp).unwrap();
+    let key = until(&mut m, S::Initialized, Phase::Asked).hold("gate");
+    m.answer(Verdict::Hold(key));
+    m.jump(S::Operational).unwrap();
+    assert_eq!(m.step(), None, "nobody is asked again");
+    assert_eq!(m.held(), Some((S::Initialized, key)));
+    assert!(m.is_idle());
+    assert!(m.release(key));
+}
+
+#[test]
 fn of_two_falls_the_further_counts() {
     for (first, second) in [(S::Dhcp, S::Initialized), (S::Initialized, S::Dhcp)] {
         let mut m = Machine::new(S::Operational);
@@ -265,4 +279,105 @@ fn notifiers_are_bounded() {
         assert!(m.add_notifier().is_some());
     }
     assert_eq!(m.add_notifier(), None);
+}
+
+/// Random requests, holds, releases and removals, against a model that knows no walks: a state, a
+/// goal, a jump that waits, and who is there.
+#[test]
+fn agrees_with_a_naive_model() {
+    let mut seed = 3_u64;
+    let mut random = move |bound: usize| {
+        seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        usize::try_from(seed >> 33).unwrap() % bound
+    };
+    let mut settled = 0;
+    for round in 0..200 {
+        let mut m = Machine::new(S::ContextCreated);
+        let mut state = S::ContextCreated;
+        let (mut goal, mut jump): (Option<S>, Option<S>) = (None, None);
+        let mut live: Vec<NotifierKey> = (0..3).map(|_| m.add_notifier().unwrap()).collect();
+        let (mut held, mut called): (Option<(HoldKey, NotifierKey)>, Vec<NotifierKey>) =
+            (None, Vec::new());
+        let mut phase = None;
+        for step in 0..300 {
+            let at = std::format!("round {round} step {step}");
+            match random(12) {
+                0 => {
+                    let to = S::ALL[random(16)];
+                    m.advance(to).unwrap();
+                    goal = goal.filter(|goal| *goal as u8 >= to as u8).or(Some(to));
+                }
+                1 => {
+                    let to = [S::Unknown, S::Initialized, S::Dhcp, S::PolicyInvalid][random(4)];
+                    m.jump(to).unwrap();
+                    let further = jump.is_none_or(|waits| match (waits.rank(), to.rank()) {
+                        (Some(waits), Some(to)) => to < waits,
+                        (_, to) => to.is_none(),
+                    });
+                    jump = if further { Some(to) } else { jump };
+                }
+                2 if live.len() > 1 => {
+                    let gone = live.remove(random(live.len()));
+                    assert!(m.remove_notifier(gone), "{at}");
+                    held = held.filter(|(_, holder)| *holder != gone);
+                }
+                3 => live.extend(m.add_notifier()),
+                4 => {
+                    if let Some((key, _)) = held.take() {
+                        // A jump has taken the step back, or will when the machine steps.
+                        assert!(m.release(key) || jump.is_some(), "{at}");
+                    }
+                }
+                _ => {}
+            }
+            if phase.is_none_or(|(_, _, phase)| phase == Phase::Asked) {
+                // What leads nowhere is forgotten, and disturbs nothing.
+                jump = jump.filter(|to| match (to.rank(), state.rank()) {
+                    (Some(to), Some(here)) => to < here,
+                    _ => *to != state,
+                });
+            }
+            match m.step() {
+                None => {
+                    let arrived =
+                        state.rank().is_none() || goal.is_none_or(|g| g.reached_in(state));
+                    assert!(jump.is_none() && (held.is_some() || arrived), "{at}");
+                }
+                Some(Step::Announce(a)) => {
+                    if phase != Some((a.from, a.to, a.phase)) {
+                        // A new round of calls; how did the machine get here?
+                        called.clear();
+                        phase = Some((a.from, a.to, a.phase));
+                        if a.phase == Phase::Entered && a.from.next() != Some(a.to) {
+                            assert_eq!(Some(a.to), jump, "{at}: nothing but a jump skips states");
+                        }
+                        if jump == Some(a.to) {
+                            goal = goal.filter(|_| a.to.rank().is_some());
+                        }
+                        jump = None;
+                        held = None;
+                    }
+                    assert!(held.is_none(), "{at}: nobody is called while one holds");
+                    assert_eq!(m.state(), if a.phase == Phase::Asked { a.from } else { a.to });
+                    assert!(a.phase == Phase::Entered || a.from.next() == Some(a.to), "{at}");
+                    assert!(live.contains(&a.notifier()), "{at}: only who is there");
+                    assert!(!called.contains(&a.notifier()), "{at}: once");
+                    called.push(a.notifier());
+                    state = m.state();
+                    let key = a.hold("somebody");
+                    if random(6) == 0 {
+                        m.answer(Verdict::Hold(key));
+                        held = (a.phase == Phase::Asked).then_some((key, a.notifier()));
+                    }
+                }
+                Some(Step::Settled(entered)) => {
+                    assert_eq!((m.state(), entered), (entered, phase.unwrap().1), "{at}");
+                    assert!(live.iter().all(|key| called.contains(key)), "{at}: all were told");
+                    (state, phase) = (entered, None);
+                    settled += 1;
+                }
+            }
+        }
+    }
+    assert!(settled > 1_000, "{settled}");
 }

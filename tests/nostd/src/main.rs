@@ -5,6 +5,12 @@
 #![no_std]
 #![no_main]
 
+// Linked for the proof that they need no std; nothing of them is left in the program.
+extern crate bringup_dhcp as _;
+extern crate bringup_dns as _;
+extern crate bringup_ntp as _;
+extern crate bringup_system as _;
+
 use core::cell::UnsafeCell;
 use core::ffi::{c_int, c_long, c_void};
 use core::net::{Ipv4Addr, SocketAddr, SocketAddrV4};

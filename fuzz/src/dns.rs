@@ -1,0 +1,8 @@
+//! Properties of `bringup-dns`.
+
+pub(crate) mod encode;
+pub(crate) mod message;
+pub(crate) mod name;
+pub(crate) mod resolv_conf;
+pub(crate) mod resolver;
+mod structure;
