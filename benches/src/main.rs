@@ -17,12 +17,15 @@ use measure::Counting;
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
 
+/// The name by which a section is asked for, and what runs it with that many rounds.
+type Section = (&'static str, fn(usize));
+
 fn main() {
     let mut names: Vec<String> = std::env::args().skip(1).collect();
     let quick = names.iter().position(|name| name == "--quick").map(|at| names.remove(at));
     let rounds = if quick.is_some() { 3 } else { 7 };
     let wanted = |name: &str| names.is_empty() || names.iter().any(|n| n == name);
-    let sections: [(&str, fn(usize)); 5] = [
+    let sections: [Section; 5] = [
         ("attach", attach::run),
         ("timers", timers::run),
         ("ntp", ntp::run),
