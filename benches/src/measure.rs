@@ -1,0 +1,196 @@
+//! Clocks, the counting allocator, interleaved rounds, and the table that comes out.
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+/// Counts allocations, in the one round of each contender that is for counting: the rounds that are
+/// timed pay one relaxed load.
+pub(crate) struct Counting;
+
+static ON: AtomicBool = AtomicBool::new(false);
+static ALLOCATIONS: AtomicU64 = AtomicU64::new(0);
+
+fn count() {
+    if ON.load(Ordering::Relaxed) {
+        ALLOCATIONS.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+// SAFETY: everything is passed on to the system's allocator as it came.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        count();
+        // SAFETY: the caller's promise.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, at: *mut u8, layout: Layout) {
+        // SAFETY: the caller's promise.
+        unsafe { System.dealloc(at, layout) }
+    }
+
+    unsafe fn realloc(&self, at: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        count();
+        // SAFETY: the caller's promise.
+        unsafe { System.realloc(at, layout, size) }
+    }
+}
+
+/// A reading of one of the kernel's clocks, nanoseconds.
+fn clock(id: libc::clockid_t) -> u64 {
+    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: `time` is a timespec that may be written to.
+    let result = unsafe { libc::clock_gettime(id, &raw mut time) };
+    assert_eq!(result, 0, "clock_gettime");
+    let part = |n: i64| u64::try_from(n).unwrap_or(0);
+    part(time.tv_sec) * 1_000_000_000 + part(time.tv_nsec)
+}
+
+/// Nanoseconds that do not jump.
+pub(crate) fn now_ns() -> u64 {
+    clock(libc::CLOCK_MONOTONIC)
+}
+
+/// Whose CPU time counts.
+#[derive(Clone, Copy)]
+pub(crate) enum Cpu {
+    /// This thread's.
+    Thread,
+    /// That of all threads.
+    Process,
+}
+
+/// What one operation costs.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Cost {
+    /// CPU time, nanoseconds.
+    pub(crate) cpu_ns: f64,
+    /// Time by the clock on the wall, nanoseconds.
+    pub(crate) wall_ns: f64,
+    /// Allocations, known in the counting round.
+    pub(crate) allocations: f64,
+}
+
+/// Runs `work`, which is `operations` operations.
+#[allow(clippy::cast_precision_loss, reason = "figures of a table")]
+pub(crate) fn measure(cpu: Cpu, operations: usize, work: impl FnOnce()) -> Cost {
+    let id = match cpu {
+        Cpu::Thread => libc::CLOCK_THREAD_CPUTIME_ID,
+        Cpu::Process => libc::CLOCK_PROCESS_CPUTIME_ID,
+    };
+    let allocated = ALLOCATIONS.load(Ordering::Relaxed);
+    let (wall, cpu) = (now_ns(), clock(id));
+    work();
+    let (cpu, wall) = (clock(id) - cpu, now_ns() - wall);
+    let allocated = ALLOCATIONS.load(Ordering::Relaxed) - allocated;
+    let per = |n: u64| n as f64 / operations as f64;
+    Cost { cpu_ns: per(cpu), wall_ns: per(wall), allocations: per(allocated) }
+}
+
+/// Calls `f` in a loop and says what one call costs, on this thread.
+pub(crate) fn repeat(times: usize, mut f: impl FnMut()) -> Cost {
+    measure(Cpu::Thread, times, || (0..times).for_each(|_| f()))
+}
+
+/// Something that is measured: its name, and one round of it.
+pub(crate) struct Contender<'a> {
+    name: &'static str,
+    round: Box<dyn FnMut() -> Cost + 'a>,
+}
+
+impl<'a> Contender<'a> {
+    pub(crate) fn new(name: &'static str, round: impl FnMut() -> Cost + 'a) -> Self {
+        Self { name, round: Box::new(round) }
+    }
+}
+
+/// Which figure the ratios are of.
+#[derive(Clone, Copy)]
+pub(crate) enum Ratio {
+    Cpu,
+    Wall,
+}
+
+/// Median, least and greatest.
+fn spread(mut values: Vec<f64>) -> (f64, f64, f64) {
+    values.sort_by(f64::total_cmp);
+    let at = |index: usize| values.get(index).copied().unwrap_or(f64::NAN);
+    (at(values.len() / 2), at(0), at(values.len().saturating_sub(1)))
+}
+
+/// Three digits that matter, never fewer than the whole number.
+fn figure(value: f64) -> String {
+    match value {
+        v if v >= 100.0 => format!("{v:.0}"),
+        v if v >= 10.0 => format!("{v:.1}"),
+        v => format!("{v:.2}"),
+    }
+}
+
+fn cell(values: Vec<f64>) -> String {
+    let (median, least, greatest) = spread(values);
+    format!("{} [{}-{}]", figure(median), figure(least), figure(greatest))
+}
+
+/// Runs all contenders in turn, `rounds` times, and prints them as rows of one table. The first row
+/// is bringup; a ratio compares with bringup in the same round, above 1 is dearer.
+pub(crate) fn table(title: &str, ratio: Ratio, rounds: usize, mut contenders: Vec<Contender<'_>>) {
+    ON.store(true, Ordering::Relaxed);
+    let counted: Vec<Cost> = contenders.iter_mut().map(|c| (c.round)()).collect();
+    ON.store(false, Ordering::Relaxed);
+    let mut costs = vec![Vec::with_capacity(rounds); contenders.len()];
+    for round in 0..rounds {
+        // Each round begins with another contender, so that none is always the one after a cold one.
+        for step in 0..contenders.len() {
+            let index = (round + step) % contenders.len();
+            costs[index].push((contenders[index].round)());
+        }
+    }
+    let of = |cost: &Cost| match ratio {
+        Ratio::Cpu => cost.cpu_ns,
+        Ratio::Wall => cost.wall_ns,
+    };
+    let (name, unit) = match ratio {
+        Ratio::Cpu => ("CPU", "ns"),
+        Ratio::Wall => ("latency", "ns"),
+    };
+    println!("\n**{title}**\n");
+    println!(
+        "| | {name} ÷ bringup's | CPU {unit} | wall {unit} | allocations |\n|---|---|---|---|---|"
+    );
+    for ((contender, rows), counted) in contenders.iter().zip(&costs).zip(&counted) {
+        let ratios = rows.iter().zip(&costs[0]).map(|(row, ours)| of(row) / of(ours)).collect();
+        println!(
+            "| {} | {} | {} | {} | {} |",
+            contender.name,
+            cell(ratios),
+            cell(rows.iter().map(|cost| cost.cpu_ns).collect()),
+            cell(rows.iter().map(|cost| cost.wall_ns).collect()),
+            figure(counted.allocations),
+        );
+    }
+}
+
+/// Keeps the calling thread on one core.
+pub(crate) fn pin(core: usize) {
+    // SAFETY: a cpu_set_t is a bit mask, for which all zeros is the empty set.
+    let mut set: libc::cpu_set_t = unsafe { std::mem::zeroed() };
+    // SAFETY: `set` is a cpu_set_t, and the macro checks the index against its size.
+    unsafe { libc::CPU_SET(core, &mut set) };
+    // SAFETY: `set` is as large as is said.
+    let result = unsafe { libc::sched_setaffinity(0, size_of_val(&set), &raw const set) };
+    assert_eq!(result, 0, "sched_setaffinity to core {core}");
+}
+
+/// Lets the calling thread run on the first `cores` cores.
+pub(crate) fn unpin(cores: usize) {
+    // SAFETY: as in `pin`.
+    let mut set: libc::cpu_set_t = unsafe { std::mem::zeroed() };
+    for core in 0..cores {
+        // SAFETY: as in `pin`.
+        unsafe { libc::CPU_SET(core, &mut set) };
+    }
+    // SAFETY: as in `pin`.
+    let result = unsafe { libc::sched_setaffinity(0, size_of_val(&set), &raw const set) };
+    assert_eq!(result, 0, "sched_setaffinity to {cores} cores");
+}
