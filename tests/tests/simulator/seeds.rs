@@ -1,0 +1,2 @@
+//! Stories by seed. A failing one prints the line that repeats it.
+
