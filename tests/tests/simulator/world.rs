@@ -17,38 +17,36 @@ use bringup::dns::{Name, Resolver, SmallStorage};
 use bringup::ntp::ClockState;
 use bringup::platform::lock::StdLock;
 use bringup::platform::sim::packet::{parse_udp, udp};
-use bringup::platform::sim::{
-    Direction, Outbox, Peer, Sim, SimOps, SimWake, WireFrame, true_utc,
-};
+use bringup::platform::sim::{Direction, Outbox, Peer, Sim, SimOps, SimWake, WireFrame, true_utc};
 use bringup::system::{Config, Event, Gate, NtpName, System};
 
 const IPV4: u16 = 0x0800;
-pub const NTP_NAMES: &[NtpName<'_>] = &[NtpName { name: "time.bringup.test", port: 123 }];
+pub(crate) const NTP_NAMES: &[NtpName<'_>] = &[NtpName { name: "time.bringup.test", port: 123 }];
 
-pub fn s(seconds: u64) -> Duration {
+pub(crate) fn s(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
 }
 
 /// The servers on the wire of one interface.
-pub struct Far {
-    pub address: Ipv4Addr,
+pub(crate) struct Far {
+    pub(crate) address: Ipv4Addr,
     network: Network,
     dhcp: DhcpServer,
-    pub dns: DnsServer,
-    pub dhcp_on: bool,
-    pub dns_on: bool,
-    pub ntp_on: bool,
+    pub(crate) dns: DnsServer,
+    pub(crate) dhcp_on: bool,
+    pub(crate) dns_on: bool,
+    pub(crate) ntp_on: bool,
     /// The last DISCOVER and the last REQUEST that selects: a changed server learns its client so.
     known: [Option<Vec<u8>>; 2],
     /// Until when each address was granted, by the server's clock.
-    pub granted: BTreeMap<Ipv4Addr, Instant>,
+    pub(crate) granted: BTreeMap<Ipv4Addr, Instant>,
     /// When a request for a port was received, whether or not it was answered, and whether it came
     /// as unicast.
-    pub heard: Vec<(Instant, u16, bool)>,
+    pub(crate) heard: Vec<(Instant, u16, bool)>,
 }
 
 impl Far {
-    pub fn new(net: u8) -> Self {
+    pub(crate) fn new(net: u8) -> Self {
         let address = Ipv4Addr::new(10, 89, net, 1);
         let mut network = Network::new(address, 24, Ipv4Addr::new(10, 89, net, 50), 16);
         network.lease_s = 3600;
@@ -70,7 +68,7 @@ impl Far {
     }
 
     /// The server gives out something else from now on, and still knows its client.
-    pub fn change(&mut self, now: Instant, change: impl FnOnce(&mut Network)) {
+    pub(crate) fn change(&mut self, now: Instant, change: impl FnOnce(&mut Network)) {
         change(&mut self.network);
         self.dhcp = DhcpServer::new(self.network.clone());
         let mut out = [0; 1472];
@@ -155,13 +153,13 @@ impl Peer for Far {
 }
 
 /// The application: it writes down what it hears.
-pub struct App<'m> {
-    pub system: System<'m, Sim>,
-    pub said: Vec<(Instant, Event<ErrorKind>)>,
-    pub states: Vec<(SystemState, SystemState)>,
+pub(crate) struct App<'m> {
+    pub(crate) system: System<'m, Sim>,
+    pub(crate) said: Vec<(Instant, Event<ErrorKind>)>,
+    pub(crate) states: Vec<(SystemState, SystemState)>,
     /// A step that the application is to hold.
-    pub holds: Option<SystemState>,
-    pub held: Option<HoldKey>,
+    pub(crate) holds: Option<SystemState>,
+    pub(crate) held: Option<HoldKey>,
 }
 
 impl App<'_> {
@@ -177,8 +175,13 @@ impl App<'_> {
     fn notify(&mut self, registrar: &mut Registrar<'_, Sim>, said: &Announcement) -> Verdict {
         let verdict = self.system.notify(registrar, said);
         self.listen(registrar.now());
-        if verdict != Verdict::Go || said.phase != Phase::Asked || self.holds != Some(said.to) {
-            return verdict;
+        verdict
+    }
+
+    /// The application's own notifier, after the system's.
+    fn hold(&mut self, said: &Announcement) -> Verdict {
+        if said.phase != Phase::Asked || self.holds != Some(said.to) {
+            return Verdict::Go;
         }
         let key = said.hold("application");
         self.held = Some(key);
@@ -193,22 +196,22 @@ impl Application<Sim> for App<'_> {
     }
 }
 
-pub type Queue<'m> = AttachQueue<App<'m>, Sim, SimOps>;
+pub(crate) type Queue<'m> = AttachQueue<App<'m>, Sim, SimOps>;
 
 /// What a test chooses before the start.
-pub struct Plan {
-    pub seed: u64,
-    pub interfaces: u8,
+pub(crate) struct Plan {
+    pub(crate) seed: u64,
+    pub(crate) interfaces: u8,
     /// Whether the cables are in.
-    pub carrier: bool,
+    pub(crate) carrier: bool,
     /// Whether the leases name NTP servers (option 42), so that no name is needed.
     pub option_42: bool,
-    pub wait_for_time: bool,
-    pub set_clock: bool,
-    pub lease_s: u32,
-    pub mtu: Option<u16>,
+    pub(crate) wait_for_time: bool,
+    pub(crate) set_clock: bool,
+    pub(crate) lease_s: u32,
+    pub(crate) mtu: Option<u16>,
     /// How long a time stays valid without news.
-    pub valid_for: Option<Duration>,
+    pub(crate) valid_for: Option<Duration>,
 }
 
 impl Default for Plan {
@@ -259,21 +262,21 @@ const MAX_TURNS_AT_ONCE: u32 = 200;
 /// The sockets that may be open: DHCP's, the resolver's pool, NTP's, the watch.
 const MAX_OPEN: usize = 48;
 
-pub struct World<'a, 'q, 'm> {
-    pub event_loop: &'a mut EventLoop<'q, Sim, App<'m>, SimOps>,
-    pub app: &'a mut App<'m>,
-    pub queue: &'q Queue<'m>,
-    pub far: Vec<Rc<RefCell<Far>>>,
+pub(crate) struct World<'a, 'q, 'm> {
+    pub(crate) event_loop: &'a mut EventLoop<'q, Sim, App<'m>, SimOps>,
+    pub(crate) app: &'a mut App<'m>,
+    pub(crate) queue: &'q Queue<'m>,
+    pub(crate) far: Vec<Rc<RefCell<Far>>>,
     limits: Limits,
     turns_at_once: u32,
-    pub turns: u64,
+    pub(crate) turns: u64,
     last: Instant,
     states_checked: usize,
     state: SystemState,
 }
 
 /// Makes a world, starts the system, and lets `story` go on.
-pub fn within(plan: &Plan, story: impl FnOnce(&mut World<'_, '_, '_>)) {
+pub(crate) fn within(plan: &Plan, story: impl FnOnce(&mut World<'_, '_, '_>)) {
     let mut sim = Sim::new(plan.seed);
     let mut far = Vec::new();
     for number in 0..plan.interfaces {
@@ -315,17 +318,15 @@ pub fn within(plan: &Plan, story: impl FnOnce(&mut World<'_, '_, '_>)) {
     let mut memory = Box::new(LoopStorage::<_, 32, 128>::new());
     let queue = Queue::new(StdLock::new(), SimWake::new());
     let system = System::new(config, &mut slots, Resolver::new(config.resolver, &mut cache));
-    let mut app =
-        App { system, said: Vec::new(), states: Vec::new(), holds: None, held: None };
+    let mut app = App { system, said: Vec::new(), states: Vec::new(), holds: None, held: None };
     let mut event_loop = EventLoop::new(sim, &mut memory, &queue).expect("a loop");
     let count = usize::from(plan.interfaces);
     for (name, storage) in names.into_iter().zip(&mut leases).take(count) {
         let dhcp = |link: &bringup::core::platform::Interface| bringup::dhcp::Config::new(link.mac);
-        app.system
-            .add_interface(&mut event_loop.registrar(), name, dhcp, storage)
-            .expect("added");
+        app.system.add_interface(&mut event_loop.registrar(), name, dhcp, storage).expect("added");
     }
     event_loop.add_notifier(|app, registrar, said| app.notify(registrar, said)).expect("room");
+    event_loop.add_notifier(|app, _, said| app.hold(said)).expect("room");
     app.system.start(&mut event_loop.registrar()).expect("started");
     let last = event_loop.registrar().now();
     let mut world = World {
@@ -352,29 +353,29 @@ fn sim_now(sim: &mut Sim) -> Instant {
 }
 
 impl World<'_, '_, '_> {
-    pub fn sim<R>(&mut self, f: impl FnOnce(&mut Sim) -> R) -> R {
+    pub(crate) fn sim<R>(&mut self, f: impl FnOnce(&mut Sim) -> R) -> R {
         f(self.event_loop.registrar().platform())
     }
 
-    pub fn now(&mut self) -> Instant {
+    pub(crate) fn now(&mut self) -> Instant {
         self.sim(sim_now)
     }
 
     /// The machine's number for an interface.
-    pub fn index(&self, place: usize) -> u32 {
+    pub(crate) fn index(&self, place: usize) -> u32 {
         self.app.system.interfaces().nth(place).expect("an interface").link().index
     }
 
-    pub fn state(&mut self) -> SystemState {
+    pub(crate) fn state(&mut self) -> SystemState {
         self.event_loop.registrar().state()
     }
 
-    pub fn is_operational(&mut self) -> bool {
+    pub(crate) fn is_operational(&mut self) -> bool {
         self.state() == SystemState::Operational
     }
 
     /// One turn, and all that must hold after it.
-    pub fn turn(&mut self) {
+    pub(crate) fn turn(&mut self) {
         self.event_loop.turn(self.app).expect("the simulator does not fail");
         self.turns += 1;
         let now = self.now();
@@ -433,7 +434,7 @@ impl World<'_, '_, '_> {
 
     /// Turns until it holds; fails when it does not within `span`.
     #[track_caller]
-    pub fn until(&mut self, span: Duration, what: &str, holds: impl Fn(&mut Self) -> bool) {
+    pub(crate) fn until(&mut self, span: Duration, what: &str, holds: impl Fn(&mut Self) -> bool) {
         let deadline = self.now() + span;
         while !holds(self) {
             let now = self.now();
@@ -445,12 +446,12 @@ impl World<'_, '_, '_> {
     }
 
     #[track_caller]
-    pub fn until_operational(&mut self, span: Duration) {
+    pub(crate) fn until_operational(&mut self, span: Duration) {
         self.until(span, "OPERATIONAL", Self::is_operational);
     }
 
     /// Lets time pass; it passes in turns, the last of which may go beyond it.
-    pub fn pass(&mut self, span: Duration) {
+    pub(crate) fn pass(&mut self, span: Duration) {
         let until = self.now() + span;
         while self.now() < until {
             self.turn();
@@ -461,28 +462,27 @@ impl World<'_, '_, '_> {
     }
 
     /// How often an event came.
-    pub fn count(&self, is: impl Fn(&Event<ErrorKind>) -> bool) -> usize {
+    pub(crate) fn count(&self, is: impl Fn(&Event<ErrorKind>) -> bool) -> usize {
         self.app.said.iter().filter(|(_, event)| is(event)).count()
     }
 
-    pub fn held_by(&self, gate: Gate) -> usize {
+    pub(crate) fn held_by(&self, gate: Gate) -> usize {
         self.count(|e| *e == Event::Hold { gate, released: false })
     }
 
-    pub fn is_time_known(&self) -> bool {
+    pub(crate) fn is_time_known(&self) -> bool {
         self.app.system.ntp().state() != ClockState::Invalid
     }
 
-    pub fn addresses(&mut self) -> usize {
+    pub(crate) fn addresses(&mut self) -> usize {
         self.sim(|sim| sim.addresses().count())
     }
 
     /// Stops the system; nothing of it may be left on the machine.
-    pub fn stop(&mut self) {
+    pub(crate) fn stop(&mut self) {
         self.app.system.stop(&mut self.event_loop.registrar());
-        let left = self.sim(|sim| {
-            (sim.addresses().count(), sim.routes().len(), sim.open_sockets())
-        });
+        let left =
+            self.sim(|sim| (sim.addresses().count(), sim.routes().len(), sim.open_sockets()));
         assert_eq!(left, (0, 0, 0), "addresses, routes and sockets that are left");
         let turns = self.turns;
         for _ in 0..20 {
