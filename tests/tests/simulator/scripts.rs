@@ -182,9 +182,16 @@ fn what_an_overrun_hid_is_found_out() {
     within(&Plan { interfaces: 2, ..Plan::default() }, |w| {
         w.until_operational(s(5));
         w.until(s(5), "two addresses", |w| w.addresses() == 2);
-        w.sim(|sim| sim.overrun_watches());
+        let first = w.index(0);
+        w.sim(|sim| {
+            let (index, config) = sim.addresses().map(|(i, a)| (i, *a)).last().expect("one");
+            sim.address_remove(index, &config).expect("removed");
+            sim.remove_interface(first);
+            sim.overrun_watches();
+        });
         w.pass(s(1));
-        assert_eq!((w.addresses(), w.is_operational()), (2, true));
+        assert_eq!((w.addresses(), w.is_operational()), (1, true), "put back, and gone");
+        assert_eq!(w.app.system.dns_servers().iter().count(), 1);
         w.stop();
     });
 }
