@@ -329,3 +329,14 @@ fn a_step_that_the_application_held_is_not_taken_without_its_reason() {
         w.stop();
     });
 }
+
+#[test]
+fn stop_ends_the_wait_before_a_name_is_asked_for_again() {
+    within(&Plan { option_42: false, ..Plan::default() }, |w| {
+        w.far[0].borrow_mut().dns_on = false;
+        w.until(s(120), "a failure", |w| {
+            w.count(|e| matches!(e, Event::NtpNameFailed { .. })) == 2
+        });
+        w.stop();
+    });
+}
