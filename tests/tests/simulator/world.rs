@@ -484,12 +484,14 @@ impl World<'_, '_, '_> {
         let left =
             self.sim(|sim| (sim.addresses().count(), sim.routes().len(), sim.open_sockets()));
         assert_eq!(left, (0, 0, 0), "addresses, routes and sockets that are left");
-        let turns = self.turns;
+        let (turns, stopped) = (self.turns, self.now());
         for _ in 0..20 {
             let _ = self.event_loop.turn(self.app);
             assert_eq!(self.sim(|sim| sim.open_sockets()), 0, "something goes on after the stop");
         }
         self.turns = turns;
         assert!(self.sim(|sim| sim.is_idle()), "a timer is left");
+        // What was in the air has landed; nothing else had a deadline.
+        assert!(self.now() < stopped + s(1), "a timer was left");
     }
 }
