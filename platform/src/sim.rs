@@ -143,9 +143,9 @@ impl Sim {
         self.sockets.tell(InterfaceChange::Gone { index });
     }
 
-    /// Lets watchers miss notices.
+    /// Lets watchers miss the notices that they have not taken yet.
     pub fn overrun_watches(&mut self) {
-        self.sockets.tell(InterfaceChange::Overrun);
+        self.sockets.overrun();
     }
 
     /// Sets the wall clock, as somebody else on the machine would.

@@ -44,7 +44,8 @@ pub struct Interface<'m, P: Platform> {
     metric: u32,
     /// Whether the client has been told that there is a carrier.
     running: bool,
-    /// Whether the platform said that the interface is no more.
+    /// Whether the platform said that the interface is no more. One that came back stays so until a
+    /// server has confirmed its lease.
     gone: bool,
 }
 
@@ -122,7 +123,6 @@ impl<'m, P: Platform> Interface<'m, P> {
         link: platform::Interface,
     ) -> bool {
         self.link = link;
-        self.gone = false;
         self.dhcp.set_interface(Some(link.index));
         let up = self.is_up();
         if up == self.running {
@@ -145,11 +145,16 @@ impl<'m, P: Platform> Interface<'m, P> {
         registrar: &mut Registrar<'_, P>,
         mut failed: impl FnMut(Action, P::Error),
     ) {
+        use bringup_core::error::ErrorKind::NotFound;
+        use bringup_core::platform::PlatformError;
+
         let now = registrar.now();
         let Some(lease) = self.dhcp.client().lease() else { return };
         let index = self.link.index;
         let valid_s = lease.times().map(|times| {
-            let left = times.expires_at.since(now).as_secs().max(1);
+            // Rounded up: this client takes the address off to the microsecond; the platform's seconds
+            // are for the case that it no longer runs, and must not be the first to end.
+            let left = times.expires_at.since(now).as_micros().div_ceil(1_000_000).max(1);
             // The largest finite lifetime that there is (RFC 2131 §3.3).
             u32::try_from(left).unwrap_or(u32::MAX - 1)
         });
@@ -174,13 +179,19 @@ impl<'m, P: Platform> Interface<'m, P> {
         let platform = registrar.platform();
         if let Some(old) = self.applied.address {
             if (old.address, old.prefix) != (address.address, address.prefix) {
-                if let Err(error) = platform.address_remove(index, &old) {
-                    failed(Action::AddressRemove, error);
+                match platform.address_remove(index, &old) {
+                    Err(error) if error.kind() != NotFound => failed(Action::AddressRemove, error),
+                    _ => {}
                 }
             }
         }
         let before = self.applied.mtu_before.unwrap_or(self.link.mtu);
-        if let Some(mtu) = mtu.map(|mtu| mtu.min(before)).filter(|mtu| *mtu != self.link.mtu) {
+        // A lease that no longer names one gives the old one back.
+        let mtu = match mtu {
+            None if self.applied.mtu_before.is_none() => self.link.mtu,
+            wanted => wanted.map_or(before, |mtu| mtu.min(before)),
+        };
+        if mtu != self.link.mtu {
             match platform.mtu_set(index, mtu) {
                 Ok(()) => {
                     self.applied.mtu_before = Some(before);
@@ -194,8 +205,10 @@ impl<'m, P: Platform> Interface<'m, P> {
             Err(error) => failed(Action::AddressAdd, error),
         }
         for old in self.applied.routes().filter(|old| !routes.contains(&Some(**old))) {
-            if let Err(error) = platform.route_remove(index, old) {
-                failed(Action::RouteRemove, error);
+            // The kernel takes routes away with the address that they prefer.
+            match platform.route_remove(index, old) {
+                Err(error) if error.kind() != NotFound => failed(Action::RouteRemove, error),
+                _ => {}
             }
         }
         self.applied.routes = routes;
@@ -246,6 +259,15 @@ impl<'m, P: Platform> Interface<'m, P> {
         if core::mem::take(&mut self.running) {
             self.dhcp.call(registrar, buffers, DhcpClient::stop);
         }
+    }
+
+    pub(crate) const fn is_gone(&self) -> bool {
+        self.gone
+    }
+
+    /// A server stands by the lease. Whether the interface was away before.
+    pub(crate) const fn confirm(&mut self) -> bool {
+        core::mem::replace(&mut self.gone, false)
     }
 
     /// Whether somebody took our address off.

@@ -101,6 +101,8 @@ pub struct System<'m, P: Platform> {
     pub(crate) hold: Option<(Gate, HoldKey)>,
     /// Comes back at once when a turn's rounds were not enough.
     pub(crate) again: Option<TimerKey>,
+    /// Opens a watch that failed again.
+    pub(crate) watch_timer: Option<TimerKey>,
     pub(crate) buffers: Buffers,
     pub(crate) events: Ring<Event<P::Error>, 32>,
 }
@@ -133,6 +135,7 @@ impl<'m, P: Platform> System<'m, P> {
             ntp_running: false,
             hold: None,
             again: None,
+            watch_timer: None,
             buffers: Buffers::new(),
             events: Ring::new(),
         }
@@ -168,6 +171,7 @@ impl<'m, P: Platform> System<'m, P> {
         self.ntp.register(registrar).map_err(|_| StartError)?;
         self.names.register(registrar).map_err(|_| StartError)?;
         self.again = Some(registrar.add_timer(Owner::System).map_err(|_| StartError)?);
+        self.watch_timer = Some(registrar.add_timer(Owner::System).map_err(|_| StartError)?);
         if self.interfaces.iter().any(Option::is_some) {
             self.watch(registrar)?;
         }
@@ -231,6 +235,11 @@ impl<'m, P: Platform> System<'m, P> {
                 Ready::Timer { key, .. } if self.names.is_timer(key) && self.can_ask_names() => {
                     self.names.ask(registrar, &mut self.resolver, &mut self.buffers);
                 }
+                Ready::Timer { key, .. } if self.watch_timer == Some(key) => {
+                    // Without a slot for it, as without a watch: nothing more is told of links.
+                    let _ = self.watch(registrar);
+                    self.look_again(registrar);
+                }
                 _ => {}
             }
         }
@@ -285,6 +294,10 @@ impl<'m, P: Platform> System<'m, P> {
         }
         self.resolver.close(registrar);
         self.ntp.close(registrar);
+        self.names.close(registrar);
+        for timer in [self.again.take(), self.watch_timer.take()].into_iter().flatten() {
+            registrar.remove_timer(timer);
+        }
         if let Some((key, handle)) = self.watch.take() {
             registrar.remove_source(key);
             registrar.platform().close(handle);

@@ -28,6 +28,9 @@ pub(crate) const RESOLVER_CONNS: usize = 8;
 /// A resolver on the loop.
 pub(crate) type DrivenResolver<'m, P> = Driven<Resolver<'m>, P, RESOLVER_SOCKETS, RESOLVER_CONNS>;
 
+/// The wait before a name is asked for again whose servers are all silent.
+const REFRESH: Duration = Duration::from_secs(900);
+
 /// The name of an NTP server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NtpName<'m> {
@@ -50,6 +53,8 @@ pub(crate) struct TimeNames<'m> {
     names: &'m [NtpName<'m>],
     stages: [Stage; MAX_NAMES],
     retries: [Duration; MAX_NAMES],
+    /// Whether no NTP server answers: what is known may be out of date.
+    silent: bool,
     timer: Option<TimerKey>,
 }
 
@@ -59,6 +64,7 @@ impl<'m> TimeNames<'m> {
             names,
             stages: [Stage::Waiting(Instant::ZERO); MAX_NAMES],
             retries: [RETRY_MIN; MAX_NAMES],
+            silent: false,
             timer: None,
         }
     }
@@ -123,6 +129,36 @@ impl<'m> TimeNames<'m> {
         self.ask(registrar, resolver, buffers);
     }
 
+    /// Asks again for what was known: the servers are silent. They stay in use until there is an
+    /// answer.
+    pub(crate) fn ask_again<P: Platform>(
+        &mut self,
+        registrar: &mut Registrar<'_, P>,
+        resolver: &mut DrivenResolver<'m, P>,
+        buffers: &mut Buffers,
+    ) {
+        self.silent = true;
+        for (stage, retry) in self.stages.iter_mut().zip(&mut self.retries) {
+            if *stage == Stage::Known {
+                *stage = Stage::Waiting(Instant::ZERO);
+                *retry = RETRY_MIN;
+            }
+        }
+        self.ask(registrar, resolver, buffers);
+    }
+
+    /// An NTP server has answered.
+    pub(crate) const fn heard(&mut self) {
+        self.silent = false;
+    }
+
+    /// Gives its timer back.
+    pub(crate) fn close<P: Platform>(&mut self, registrar: &mut Registrar<'_, P>) {
+        if let Some(timer) = self.timer.take() {
+            registrar.remove_timer(timer);
+        }
+    }
+
     /// Takes the end of a query if it was one of ours: `Some(Ok(index))` when the list of servers
     /// has that name's, `Some(Err(index))` when the name could not be resolved.
     pub(crate) fn answered<P: Platform>(
@@ -144,11 +180,13 @@ impl<'m> TimeNames<'m> {
         if found {
             let port = self.names.get(index).map_or(123, |name| name.port);
             if let Some(answer) = resolver.client().result(key) {
+                list.withdraw(Origin::Name(number));
                 for address in answer.addresses() {
                     list.push(SocketAddr::new(address, port), Origin::Name(number));
                 }
             }
-            self.stages[index] = Stage::Known;
+            self.stages[index] =
+                if self.silent { Stage::Waiting(registrar.now() + REFRESH) } else { Stage::Known };
         } else {
             self.back_off(registrar, index);
         }

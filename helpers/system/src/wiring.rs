@@ -2,16 +2,17 @@
 
 use core::net::SocketAddr;
 
+use bringup_core::error::ErrorKind;
 use bringup_core::event_loop::Registrar;
-use bringup_core::platform::{self, InterfaceChange, Platform};
+use bringup_core::platform::{self, AddressConfig, InterfaceChange, Platform, PlatformError};
 use bringup_core::state::{States, SystemState};
-use bringup_core::time::Instant;
+use bringup_core::time::{Duration, Instant};
 use bringup_dns::ServerAddress;
 use bringup_ntp::ClockState;
 
 use crate::event::{Action, Event, Gate, InterfaceId};
 use crate::interface::Interface;
-use crate::servers::{MAX_SERVERS, Origin, ntp_servers};
+use crate::servers::{MAX_SERVERS, Origin, ServerList, ntp_servers};
 use crate::system::System;
 
 /// How often a turn goes round while one helper's event concerns another.
@@ -20,6 +21,9 @@ const MAX_ROUNDS: usize = 8;
 /// How many changes of interfaces one readiness takes at most. What the kernel told in one piece is
 /// announced once, so this is far more than a piece holds.
 const MAX_CHANGES: usize = 4_096;
+
+/// The wait before a watch that failed is opened again.
+const WATCH_RETRY: Duration = Duration::from_secs(1);
 
 impl<P: Platform> System<'_, P> {
     pub(crate) fn is_open(&self, now: Instant, gate: Gate) -> bool {
@@ -81,8 +85,10 @@ impl<P: Platform> System<'_, P> {
     }
 
     /// Goes back below a state whose condition holds no more; the climb begins again by itself.
-    fn fall_below(&mut self, registrar: &mut Registrar<'_, P>, gate: Gate, to: SystemState) {
-        if gate.state().reached_in(registrar.state()) {
+    fn fall_below(&mut self, registrar: &mut Registrar<'_, P>, to: SystemState) {
+        // Where it is, and whom a step is held by, does not matter: a step that was let go of before
+        // is asked about anew.
+        if to.reached_in(registrar.state()) {
             // Refused only when the context is being destroyed.
             let _ = registrar.jump(to);
         }
@@ -94,13 +100,77 @@ impl<P: Platform> System<'_, P> {
             match registrar.platform().watch_receive(handle) {
                 Ok(Some(change)) => self.on_change(registrar, change),
                 Ok(None) => return,
-                Err(error) => {
-                    let action = Action::Watch;
-                    self.events.push(Event::Failed { interface: None, action, error });
-                    return;
-                }
+                Err(error) => return self.watch_failed(registrar, error),
             }
+            // One change's events, before those of the next.
+            self.settle(registrar);
         }
+    }
+
+    /// The watch is of no use any more, and would be ready for ever: it is opened again, a little
+    /// later.
+    fn watch_failed(&mut self, registrar: &mut Registrar<'_, P>, error: P::Error) {
+        let action = Action::Watch;
+        self.events.push(Event::Failed { interface: None, action, error });
+        if let Some((key, handle)) = self.watch.take() {
+            registrar.remove_source(key);
+            registrar.platform().close(handle);
+        }
+        if let Some(timer) = self.watch_timer {
+            registrar.set_timer(timer, registrar.now() + WATCH_RETRY);
+        }
+    }
+
+    /// What was missed: each interface is looked up again.
+    pub(crate) fn look_again(&mut self, registrar: &mut Registrar<'_, P>) {
+        for index in 0..self.interfaces.len() {
+            let Some(Some(interface)) = self.interfaces.get(index) else { continue };
+            let (name, known) = (interface.name(), interface.link().index);
+            match registrar.platform().interface(name) {
+                Ok(link) => {
+                    if link.index != known {
+                        self.gone(registrar, index);
+                    }
+                    self.set_link(registrar, index, link);
+                    // Its address may have been taken off meanwhile.
+                    self.put_back(registrar, index);
+                }
+                Err(error) if error.kind() == ErrorKind::NotFound => self.gone(registrar, index),
+                Err(_) => {}
+            }
+            self.settle(registrar);
+        }
+    }
+
+    fn gone(&mut self, registrar: &mut Registrar<'_, P>, index: usize) {
+        let Some(Some(interface)) = self.interfaces.get_mut(index) else { return };
+        let address = interface.applied().address;
+        interface.vanish(registrar, &mut self.buffers);
+        self.forget_address(registrar, index, address, None);
+        let interface = InterfaceId(u8::try_from(index).unwrap_or(u8::MAX));
+        self.events.push(Event::Link { interface, up: false });
+        if !self.is_open(registrar.now(), Gate::Link) {
+            self.fall_below(registrar, SystemState::CollectingStdin);
+        }
+    }
+
+    /// Puts the lease on the interface once more.
+    fn put_back(&mut self, registrar: &mut Registrar<'_, P>, index: usize) {
+        let Some(Some(interface)) = self.interfaces.get(index) else { return };
+        if interface.has_address() {
+            self.apply(registrar, index);
+        }
+    }
+
+    /// An interface with a number that nobody knew: one of ours that came back.
+    fn returned(&self, registrar: &mut Registrar<'_, P>, number: u32) -> Option<usize> {
+        self.interfaces.iter().position(|slot| {
+            slot.as_ref().is_some_and(|interface| {
+                let there = interface.is_gone().then(|| interface.name());
+                let there = there.and_then(|name| registrar.platform().interface(name).ok());
+                there.is_some_and(|link| link.index == number)
+            })
+        })
     }
 
     fn position(&self, number: u32) -> Option<usize> {
@@ -111,21 +181,15 @@ impl<P: Platform> System<'_, P> {
     fn on_change(&mut self, registrar: &mut Registrar<'_, P>, change: InterfaceChange) {
         match change {
             InterfaceChange::Is(link) => {
-                if let Some(index) = self.position(link.index) {
+                let known = self.position(link.index);
+                if let Some(index) = known.or_else(|| self.returned(registrar, link.index)) {
+                    self.bring_up(registrar, index, link);
                     self.set_link(registrar, index, link);
                 }
             }
             InterfaceChange::Gone { index: number } => {
                 if let Some(index) = self.position(number) {
-                    self.lost_address(registrar, index, None);
-                    if let Some(Some(interface)) = self.interfaces.get_mut(index) {
-                        interface.vanish(registrar, &mut self.buffers);
-                    }
-                    let interface = InterfaceId(u8::try_from(index).unwrap_or(u8::MAX));
-                    self.events.push(Event::Link { interface, up: false });
-                    if !self.is_open(registrar.now(), Gate::Link) {
-                        self.fall_below(registrar, Gate::Link, SystemState::CollectingStdin);
-                    }
+                    self.gone(registrar, index);
                 }
             }
             InterfaceChange::AddressRemoved { index: number, address } => {
@@ -133,17 +197,24 @@ impl<P: Platform> System<'_, P> {
                 let Some(Some(interface)) = self.interfaces.get_mut(index) else { return };
                 if interface.is_ours(address) {
                     // Somebody took it off by hand while the lease holds: it is put back.
-                    self.apply(registrar, index);
+                    self.put_back(registrar, index);
                 }
             }
-            InterfaceChange::Overrun => {
-                for index in 0..self.interfaces.len() {
-                    let Some(Some(interface)) = self.interfaces.get(index) else { continue };
-                    let name = interface.name();
-                    if let Ok(link) = registrar.platform().interface(name) {
-                        self.set_link(registrar, index, link);
-                    }
-                }
+            InterfaceChange::Overrun => self.look_again(registrar),
+        }
+    }
+
+    /// An interface that came back is down; one that somebody set down stays so.
+    fn bring_up(
+        &mut self,
+        registrar: &mut Registrar<'_, P>,
+        index: usize,
+        link: platform::Interface,
+    ) {
+        let Some(Some(interface)) = self.interfaces.get(index) else { return };
+        if interface.link().index != link.index && !link.up && self.config.apply {
+            if let Err(error) = registrar.platform().interface_up(link.index) {
+                self.failed(index, Action::InterfaceUp, error);
             }
         }
     }
@@ -176,18 +247,18 @@ impl<P: Platform> System<'_, P> {
         let interface = InterfaceId(number);
         match event {
             bringup_dhcp::Event::Bound => {
-                self.apply(registrar, index);
+                self.confirmed(registrar, index);
                 self.events.push(Event::Address { interface, renewed: false });
-                self.take_servers(registrar, number);
+                self.take_servers(registrar, Some(number));
             }
             bringup_dhcp::Event::Renewed { changed } => {
-                self.apply(registrar, index);
+                let is_back = self.confirmed(registrar, index);
                 self.events.push(Event::Address { interface, renewed: true });
-                if changed {
-                    self.take_servers(registrar, number);
+                if changed || is_back {
+                    self.take_servers(registrar, Some(number));
                 }
             }
-            bringup_dhcp::Event::Lost { why } => self.lost_address(registrar, index, Some(why)),
+            bringup_dhcp::Event::Lost { why } => self.lost_address(registrar, index, why),
             bringup_dhcp::Event::Nak { server } => {
                 self.events.push(Event::Nak { interface, server });
             }
@@ -200,6 +271,14 @@ impl<P: Platform> System<'_, P> {
             | bringup_dhcp::Event::LinkLocalLost { .. }
             | bringup_dhcp::Event::Informed => {}
         }
+    }
+
+    /// The server stands by the lease. Whether the interface was away before.
+    fn confirmed(&mut self, registrar: &mut Registrar<'_, P>, index: usize) -> bool {
+        let interface = self.interfaces.get_mut(index).and_then(Option::as_mut);
+        let is_back = interface.is_some_and(Interface::confirm);
+        self.apply(registrar, index);
+        is_back
     }
 
     fn apply(&mut self, registrar: &mut Registrar<'_, P>, index: usize) {
@@ -227,42 +306,62 @@ impl<P: Platform> System<'_, P> {
         &mut self,
         registrar: &mut Registrar<'_, P>,
         index: usize,
-        why: Option<bringup_dhcp::LostReason>,
+        why: bringup_dhcp::LostReason,
     ) {
-        let number = u8::try_from(index).unwrap_or(u8::MAX);
         let Some(Some(interface)) = self.interfaces.get(index) else { return };
         let address = interface.applied().address;
         self.withdraw(registrar, index);
+        self.forget_address(registrar, index, address, Some(why));
+    }
+
+    /// The address is no longer on the interface: neither are its facts.
+    fn forget_address(
+        &mut self,
+        registrar: &mut Registrar<'_, P>,
+        index: usize,
+        address: Option<AddressConfig>,
+        why: Option<bringup_dhcp::LostReason>,
+    ) {
+        let number = u8::try_from(index).unwrap_or(u8::MAX);
         if let Some(config) = address {
             let (address, prefix) = (config.address, config.prefix);
             let interface = InterfaceId(number);
             self.events.push(Event::AddressLost { interface, address, prefix, why });
         }
-        self.dns_servers.withdraw(Origin::Lease(number));
-        self.ntp_list.withdraw(Origin::Lease(number));
-        self.servers_changed(registrar);
+        self.take_servers(registrar, None);
         if !self.is_open(registrar.now(), Gate::Address) {
-            self.fall_below(registrar, Gate::Address, SystemState::IfaceColdplug);
+            self.fall_below(registrar, SystemState::IfaceColdplug);
         }
     }
 
-    /// Takes the servers of a lease in the place of those that it had before.
-    fn take_servers(&mut self, registrar: &mut Registrar<'_, P>, number: u8) {
+    /// Makes the lists anew: the operator's servers, those of the leases in the order of naming, then
+    /// those that names resolved to. `of` is the interface whose lease is to be told of if that
+    /// changed anything.
+    fn take_servers(&mut self, registrar: &mut Registrar<'_, P>, of: Option<u8>) {
         let before = (self.dns_servers, self.ntp_list);
-        let origin = Origin::Lease(number);
-        self.dns_servers.withdraw(origin);
-        self.ntp_list.withdraw(origin);
-        let interface = self.interfaces.get(usize::from(number)).and_then(Option::as_ref);
-        if let Some(lease) = interface.and_then(Interface::lease) {
+        let (mut dns, mut ntp) = (ServerList::EMPTY, ServerList::EMPTY);
+        for address in self.config.dns {
+            dns.push(*address, Origin::Configured);
+        }
+        for address in self.config.ntp {
+            ntp.push(*address, Origin::Configured);
+        }
+        for (slot, number) in self.interfaces.iter().zip(0_u8..) {
+            let interface = slot.as_ref().filter(|interface| interface.has_address());
+            let Some(lease) = interface.and_then(Interface::lease) else { continue };
             for address in lease.dns_servers() {
-                self.dns_servers.push(SocketAddr::from((address, 53)), origin);
+                dns.push(SocketAddr::from((address, 53)), Origin::Lease(number));
             }
             for address in lease.ntp_servers() {
-                self.ntp_list.push(SocketAddr::from((address, 123)), origin);
+                ntp.push(SocketAddr::from((address, 123)), Origin::Lease(number));
             }
         }
-        if before != (self.dns_servers, self.ntp_list) {
-            self.events.push(Event::Servers { origin });
+        for fact in self.ntp_list.iter().filter(|fact| matches!(fact.origin, Origin::Name(_))) {
+            ntp.push(fact.address, fact.origin);
+        }
+        (self.dns_servers, self.ntp_list) = (dns, ntp);
+        if let Some(number) = of.filter(|_| before != (dns, ntp)) {
+            self.events.push(Event::Servers { origin: Origin::Lease(number) });
         }
         self.servers_changed(registrar);
     }
@@ -312,9 +411,11 @@ impl<P: Platform> System<'_, P> {
     }
 
     fn on_dns(&mut self, registrar: &mut Registrar<'_, P>, event: bringup_dns::Event) {
+        let before = self.ntp_list;
         let Self { names, resolver, buffers, ntp_list, .. } = self;
         match names.answered(registrar, resolver, buffers, event, ntp_list) {
             None => self.events.push(Event::Dns(event)),
+            Some(Ok(_)) if before == self.ntp_list => {}
             Some(Ok(index)) => {
                 self.events.push(Event::Servers { origin: Origin::Name(index) });
                 self.ntp_list_changed(registrar);
@@ -328,16 +429,22 @@ impl<P: Platform> System<'_, P> {
             bringup_ntp::Event::StateChanged { from, to } => {
                 self.events.push(Event::Clock { from, to });
                 if to == ClockState::Invalid && self.config.wait_for_time {
-                    self.fall_below(registrar, Gate::Time, SystemState::CpdPreTime);
+                    self.fall_below(registrar, SystemState::CpdPreTime);
                 }
             }
             bringup_ntp::Event::Adjust(adjust) => self.adjust(registrar, adjust),
             bringup_ntp::Event::PanicLimit { offset_ns } => {
                 self.events.push(Event::PanicLimit { offset_ns });
             }
-            bringup_ntp::Event::Exhausted => self.events.push(Event::NoNtpServer),
-            bringup_ntp::Event::Sample { .. }
-            | bringup_ntp::Event::Rejected { .. }
+            bringup_ntp::Event::Exhausted => {
+                self.events.push(Event::NoNtpServer);
+                // RFC 4330 §10: a server that is silent may have moved.
+                if self.can_ask_names() {
+                    self.names.ask_again(registrar, &mut self.resolver, &mut self.buffers);
+                }
+            }
+            bringup_ntp::Event::Sample { .. } => self.names.heard(),
+            bringup_ntp::Event::Rejected { .. }
             | bringup_ntp::Event::SaveClock { .. }
             | bringup_ntp::Event::Report { .. }
             | bringup_ntp::Event::ProbeDone => {}

@@ -208,6 +208,15 @@ impl Sockets {
         }
     }
 
+    /// What watches have not taken yet is lost, and they are told so.
+    pub(super) fn overrun(&mut self) {
+        for socket in self.open.values_mut() {
+            let Socket::Watch(watch) = socket else { continue };
+            watch.clear();
+            watch.push_back(InterfaceChange::Overrun);
+        }
+    }
+
     /// The interface went down or away.
     pub(super) fn cut(&mut self, interface: u32) {
         for socket in self.open.values_mut() {

@@ -1,0 +1,342 @@
+//! One story per test.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use bringup::core::attach::Outcome;
+use bringup::core::platform::Platform;
+use bringup::core::state::SystemState;
+use bringup::system::{Event, Gate};
+
+use crate::world::{Plan, s, within};
+
+#[test]
+fn each_gate_is_held_until_what_it_waits_for_is_there() {
+    within(&Plan { carrier: false, ..Plan::default() }, |w| {
+        w.pass(s(60));
+        assert_eq!(w.app.system.holding(), Some(Gate::Link));
+        w.far[0].borrow_mut().dhcp_on = false;
+        let index = w.index(0);
+        w.sim(|sim| sim.set_carrier(index, true));
+        w.pass(s(60));
+        assert_eq!(w.app.system.holding(), Some(Gate::Address));
+        w.far[0].borrow_mut().ntp_on = false;
+        w.far[0].borrow_mut().dhcp_on = true;
+        w.until(s(120), "an address", |w| w.state() == SystemState::CpdPreTime);
+        w.pass(s(60));
+        assert_eq!(w.app.system.holding(), Some(Gate::Time));
+        w.far[0].borrow_mut().ntp_on = true;
+        w.until_operational(s(2_000));
+        let holds = [Gate::Link, Gate::Address, Gate::Time].map(|gate| w.held_by(gate));
+        assert_eq!(holds, [1, 1, 1], "each held once");
+        w.stop();
+    });
+}
+
+#[test]
+fn option_42_needs_no_dns_and_a_name_does() {
+    within(&Plan::default(), |w| {
+        w.far[0].borrow_mut().dns_on = false;
+        w.until_operational(s(5));
+        assert!(w.far[0].borrow().heard.iter().all(|(_, port, _)| *port != 53));
+        w.stop();
+    });
+    within(&Plan { option_42: false, ..Plan::default() }, |w| {
+        w.far[0].borrow_mut().dns_on = false;
+        w.pass(s(600));
+        assert_eq!(w.app.system.holding(), Some(Gate::Time));
+        let failures = w.count(|e| matches!(e, Event::NtpNameFailed { .. }));
+        assert!((4..40).contains(&failures), "{failures} failures in ten minutes");
+        w.far[0].borrow_mut().dns_on = true;
+        w.until_operational(s(120));
+        w.stop();
+    });
+}
+
+#[test]
+fn a_lease_is_renewed_by_unicast_at_t1_and_by_broadcast_from_t2() {
+    within(&Plan::default(), |w| {
+        w.until_operational(s(5));
+        let heard = w.far[0].borrow().heard.len();
+        let bound = w.now();
+        w.until(s(2_000), "a renewal", |w| {
+            w.count(|e| matches!(e, Event::Address { renewed: true, .. })) == 1
+        });
+        assert!(w.now() - s(1_795) > bound && w.now() < bound + s(1_805), "{:?}", w.now());
+        let dhcp = w.far[0].borrow().heard[heard..]
+            .iter()
+            .filter(|h| h.1 == 67)
+            .copied()
+            .collect::<Vec<_>>();
+        assert!(matches!(dhcp[..], [(_, 67, true)]), "{dhcp:?}");
+        w.far[0].borrow_mut().dhcp_on = false;
+        let renewed = w.now();
+        w.pass(s(3_300));
+        let heard = w.far[0].borrow().heard.clone();
+        let broadcast =
+            heard.iter().find(|(at, port, unicast)| *at > renewed && *port == 67 && !unicast);
+        let after = broadcast.expect("rebinding").0.since(renewed);
+        assert!(after >= s(3_145) && after <= s(3_155), "{after:?}");
+        assert!(w.is_operational(), "the lease still holds");
+        w.stop();
+    });
+}
+
+#[test]
+fn an_expired_lease_is_taken_off_and_the_climb_begins_again() {
+    within(&Plan { mtu: Some(1_400), ..Plan::default() }, |w| {
+        w.until_operational(s(5));
+        let mtu = |w: &mut crate::world::World<'_, '_, '_>| {
+            w.sim(|sim| sim.interface("sim0").expect("there").mtu)
+        };
+        assert_eq!((w.addresses(), mtu(w)), (1, 1_400));
+        w.far[0].borrow_mut().dhcp_on = false;
+        w.until(s(3_601), "the fall", |w| w.state() == SystemState::IfaceColdplug);
+        assert_eq!((w.addresses(), mtu(w)), (0, 1_500));
+        assert_eq!(w.sim(|sim| sim.routes().len()), 0);
+        assert!(w.app.system.dns_servers().is_empty() && w.app.system.ntp_servers().is_empty());
+        let fallen = (SystemState::Operational, SystemState::IfaceColdplug);
+        assert_eq!(w.app.states.last(), Some(&fallen), "one jump, not a walk");
+        w.far[0].borrow_mut().dhcp_on = true;
+        w.until_operational(s(120));
+        let failed = w.count(|e| matches!(e, Event::Failed { .. }));
+        assert_eq!(failed, 0, "{:?}", w.app.said);
+        w.stop();
+    });
+}
+
+#[test]
+fn a_carrier_flap_keeps_the_address_and_asks_for_it_again() {
+    within(&Plan::default(), |w| {
+        w.until_operational(s(5));
+        let (index, heard) = (w.index(0), w.far[0].borrow().heard.len());
+        w.sim(|sim| sim.set_carrier(index, false));
+        w.pass(s(10));
+        assert_eq!((w.addresses(), w.is_operational()), (1, true));
+        w.sim(|sim| sim.set_carrier(index, true));
+        w.until(s(10), "a renewal", |w| {
+            w.count(|e| matches!(e, Event::Address { renewed: true, .. })) == 1
+        });
+        let heard = w.far[0].borrow().heard[heard..].iter().filter(|h| h.1 == 67).count();
+        assert_eq!(heard, 1, "INIT-REBOOT is one REQUEST");
+        w.stop();
+    });
+}
+
+#[test]
+fn a_carrier_that_stays_away_does_not_keep_an_address_past_its_lease() {
+    within(&Plan::default(), |w| {
+        w.until_operational(s(5));
+        let index = w.index(0);
+        w.sim(|sim| sim.set_carrier(index, false));
+        w.until(s(3_601), "the fall", |w| w.state() == SystemState::IfaceColdplug);
+        assert_eq!(w.addresses(), 0);
+        w.stop();
+    });
+}
+
+#[test]
+fn an_interface_that_is_pulled_out_and_put_back_comes_up_again() {
+    within(&Plan { interfaces: 2, ..Plan::default() }, |w| {
+        w.until_operational(s(5));
+        w.until(s(5), "two addresses", |w| w.addresses() == 2);
+        let (first, second) = (w.index(0), w.index(1));
+        w.sim(|sim| sim.remove_interface(first));
+        w.pass(s(1));
+        assert!(w.is_operational(), "the other one has an address");
+        assert_eq!(w.app.system.dns_servers().iter().count(), 1);
+        w.sim(|sim| sim.remove_interface(second));
+        w.until(s(5), "the fall", |w| w.state() == SystemState::CollectingStdin);
+        let back = w.sim(|sim| sim.add_interface("sim9", bringup::core::client::Mac([2; 6])));
+        let far = std::rc::Rc::clone(&w.far[0]);
+        let index = w.sim(|sim| {
+            let index = sim.add_interface("sim0", bringup::core::client::Mac([2, 0, 0, 0, 0, 2]));
+            sim.add_peer(index, far);
+            sim.interface_up(index).expect("up");
+            index
+        });
+        assert!(index != first && back != index, "another number");
+        w.until_operational(s(60));
+        assert_eq!((w.addresses(), w.app.system.dns_servers().iter().count()), (1, 1));
+        w.stop();
+    });
+}
+
+#[test]
+fn an_address_that_somebody_takes_off_is_put_back() {
+    within(&Plan::default(), |w| {
+        w.until_operational(s(5));
+        w.sim(|sim| {
+            let (index, config) = sim.addresses().map(|(i, a)| (i, *a)).next().expect("one");
+            sim.address_remove(index, &config).expect("removed");
+            assert_eq!(sim.routes().len(), 0, "its routes went with it");
+        });
+        w.event_loop.turn(w.app).expect("a turn");
+        assert_eq!((w.addresses(), w.sim(|sim| sim.routes().len())), (1, 1));
+        w.stop();
+    });
+}
+
+#[test]
+fn what_an_overrun_hid_is_found_out() {
+    within(&Plan { interfaces: 2, ..Plan::default() }, |w| {
+        w.until_operational(s(5));
+        w.until(s(5), "two addresses", |w| w.addresses() == 2);
+        let first = w.index(0);
+        w.sim(|sim| {
+            let (index, config) = sim.addresses().map(|(i, a)| (i, *a)).last().expect("one");
+            sim.address_remove(index, &config).expect("removed");
+            sim.remove_interface(first);
+            sim.overrun_watches();
+        });
+        w.pass(s(1));
+        assert_eq!((w.addresses(), w.is_operational()), (1, true), "put back, and gone");
+        assert_eq!(w.app.system.dns_servers().iter().count(), 1);
+        w.stop();
+    });
+}
+
+#[test]
+fn losing_one_of_two_interfaces_withdraws_only_its_own_facts() {
+    within(&Plan { interfaces: 2, ..Plan::default() }, |w| {
+        // Both networks name the same server: each lease says so for itself.
+        let shared = w.far[0].borrow().address;
+        let now = w.now();
+        w.far[1].borrow_mut().change(now, |network| network.dns_servers = vec![shared]);
+        w.until_operational(s(5));
+        w.until(s(5), "two addresses", |w| w.addresses() == 2);
+        w.far[0].borrow_mut().dhcp_on = false;
+        w.until(s(3_700), "one address", |w| w.addresses() == 1);
+        assert!(w.is_operational(), "the other interface has one");
+        let dns: Vec<_> = w.app.system.dns_servers().iter().map(|f| f.address.ip()).collect();
+        assert_eq!(dns, [shared], "the other lease names it too");
+        assert_eq!(w.app.system.ntp_servers().iter().count(), 1);
+        w.stop();
+    });
+}
+
+#[test]
+fn a_time_without_news_is_no_time_in_the_end() {
+    within(&Plan { valid_for: Some(s(7_200)), ..Plan::default() }, |w| {
+        w.until_operational(s(5));
+        w.far[0].borrow_mut().ntp_on = false;
+        w.until(s(9_000), "the fall", |w| w.state() == SystemState::CpdPreTime);
+        assert!(!w.is_time_known());
+        w.far[0].borrow_mut().ntp_on = true;
+        w.until_operational(s(2_000));
+        w.stop();
+    });
+}
+
+#[test]
+fn servers_that_change_at_a_renewal_are_taken_in_mid_flight() {
+    within(&Plan::default(), |w| {
+        w.until_operational(s(5));
+        let (now, other) = (w.now(), "10.89.0.99".parse().expect("an address"));
+        w.far[0].borrow_mut().change(now, |network| {
+            network.dns_servers = vec![other];
+            network.ntp_servers.push(other);
+        });
+        w.until(s(2_000), "a renewal", |w| {
+            w.count(|e| matches!(e, Event::Address { renewed: true, .. })) == 1
+        });
+        let dns: Vec<_> = w.app.system.dns_servers().iter().map(|f| f.address.ip()).collect();
+        assert_eq!(dns, [other]);
+        assert_eq!(w.app.system.ntp_servers().iter().count(), 2);
+        let resolver = w.app.system.resolver().servers().count();
+        assert_eq!((resolver, w.is_operational()), (1, true));
+        w.stop();
+    });
+}
+
+#[test]
+fn an_ntp_name_whose_address_is_silent_is_asked_for_again() {
+    within(&Plan { option_42: false, ..Plan::default() }, |w| {
+        w.until_operational(s(5));
+        let asked = w.far[0].borrow().heard.iter().filter(|h| h.1 == 53).count();
+        w.far[0].borrow_mut().ntp_on = false;
+        w.pass(s(86_400));
+        let again = w.far[0].borrow().heard.iter().filter(|h| h.1 == 53).count();
+        assert!(again > asked, "the server may have moved (RFC 4330 §10)");
+        w.stop();
+    });
+}
+
+#[test]
+fn stop_leaves_nothing_in_whatever_state() {
+    for millis in [0, 1, 50, 500, 5_000, 50_000] {
+        for (dhcp, dns, ntp) in [(true, true, true), (false, true, true), (true, false, false)] {
+            let plan = Plan { option_42: false, mtu: Some(1_300), ..Plan::default() };
+            within(&plan, |w| {
+                let mut far = w.far[0].borrow_mut();
+                (far.dhcp_on, far.dns_on, far.ntp_on) = (dhcp, dns, ntp);
+                drop(far);
+                w.pass(bringup::core::time::Duration::from_millis(millis));
+                w.stop();
+                assert_eq!(w.sim(|sim| sim.interface("sim0").expect("there").mtu), 1_500);
+            });
+        }
+    }
+}
+
+#[test]
+fn who_waits_for_operational_is_told_once_however_it_ends() {
+    for reaches in [true, false] {
+        let (ready, ended) = (Arc::new(AtomicU32::new(0)), Arc::new(AtomicU32::new(0)));
+        within(&Plan::default(), |w| {
+            w.far[0].borrow_mut().dhcp_on = reaches;
+            let (ready, ended) = (Arc::clone(&ready), Arc::clone(&ended));
+            let posted = w.queue.attach(SystemState::Operational, move |outcome| {
+                let counter = if matches!(outcome, Outcome::Ready(..)) { &ready } else { &ended };
+                counter.fetch_add(1, Ordering::Relaxed);
+            });
+            assert!(posted.is_ok());
+            w.pass(s(8_000));
+            w.app.system.stop(&mut w.event_loop.registrar());
+            w.event_loop.shutdown(w.app);
+        });
+        let told = (ready.load(Ordering::Relaxed), ended.load(Ordering::Relaxed));
+        assert_eq!(told, if reaches { (1, 0) } else { (0, 1) });
+    }
+}
+
+#[test]
+fn a_system_that_wants_no_time_is_operational_without() {
+    within(&Plan { wait_for_time: false, ..Plan::default() }, |w| {
+        w.far[0].borrow_mut().ntp_on = false;
+        w.until_operational(s(5));
+        assert!(!w.is_time_known());
+        w.stop();
+    });
+}
+
+#[test]
+fn a_step_that_the_application_held_is_not_taken_without_its_reason() {
+    within(&Plan::default(), |w| {
+        w.app.holds = Some(SystemState::Dhcp);
+        w.until(s(5), "the hold", |w| w.app.held.is_some());
+        // While it is held the lease ends; then the application lets go.
+        w.far[0].borrow_mut().dhcp_on = false;
+        w.until(s(3_700), "the end of the lease", |w| w.addresses() == 0);
+        w.app.holds = None;
+        let key = w.app.held.take().expect("held");
+        w.event_loop.registrar().release(key);
+        w.pass(s(30));
+        assert_eq!(w.state(), SystemState::IfaceColdplug);
+        assert_eq!(w.app.system.holding(), Some(Gate::Address));
+        w.far[0].borrow_mut().dhcp_on = true;
+        w.until_operational(s(120));
+        w.stop();
+    });
+}
+
+#[test]
+fn stop_ends_the_wait_before_a_name_is_asked_for_again() {
+    within(&Plan { option_42: false, ..Plan::default() }, |w| {
+        w.far[0].borrow_mut().dns_on = false;
+        w.until(s(120), "a failure", |w| {
+            w.count(|e| matches!(e, Event::NtpNameFailed { .. })) == 2
+        });
+        w.stop();
+    });
+}

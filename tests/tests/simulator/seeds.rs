@@ -1,0 +1,142 @@
+//! Stories by seed. A failing one prints the line that repeats it.
+//!
+//! `BRINGUP_SEEDS=10000` runs more of them, `BRINGUP_SEED=17` runs one.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use bringup::core::time::Duration;
+use bringup::platform::sim::Faults;
+
+use crate::world::{Plan, World, s, within};
+
+/// How many run when nobody says otherwise.
+const SEEDS: u64 = 200;
+
+/// SplitMix64.
+struct Dice(u64);
+
+impl Dice {
+    fn below(&mut self, n: u64) -> u64 {
+        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        (z ^ (z >> 31)) % n
+    }
+
+    fn one_in(&mut self, n: u64) -> bool {
+        self.below(n) == 0
+    }
+
+    fn faults(&mut self) -> Faults {
+        let mut permille = |most| u16::try_from(self.below(most)).expect("small");
+        Faults {
+            loss_permille: permille(300),
+            duplicate_permille: permille(200),
+            corrupt_permille: permille(100),
+            delay: Duration::from_micros(self.below(50_000)),
+            jitter: Duration::from_micros(self.below(100_000)),
+        }
+    }
+}
+
+fn number(variable: &str) -> Option<u64> {
+    std::env::var(variable).ok().map(|text| text.parse().expect("a number"))
+}
+
+#[test]
+fn every_seed_comes_up_survives_and_comes_up_again() {
+    let (first, count) = match number("BRINGUP_SEED") {
+        Some(seed) => (seed, 1),
+        None => (0, number("BRINGUP_SEEDS").unwrap_or(SEEDS)),
+    };
+    for seed in first..first + count {
+        if let Err(panic) = catch_unwind(AssertUnwindSafe(|| story(seed))) {
+            eprintln!(
+                "BRINGUP_SEED={seed} cargo test -p bringup-tests --test simulator every_seed"
+            );
+            std::panic::resume_unwind(panic);
+        }
+    }
+}
+
+fn story(seed: u64) {
+    let mut dice = Dice(seed);
+    let plan = Plan {
+        seed,
+        interfaces: if dice.one_in(2) { 2 } else { 1 },
+        carrier: dice.one_in(2),
+        option_42: dice.one_in(2),
+        wait_for_time: !dice.one_in(8),
+        set_clock: dice.one_in(2),
+        lease_s: 60 + u32::try_from(dice.below(7_200)).expect("small"),
+        mtu: dice.one_in(2).then_some(1_400),
+        valid_for: Some(s(3_600 + dice.below(86_400))),
+    };
+    within(&plan, |w| {
+        spoil(w, &mut dice);
+        for _ in 0..30 {
+            trouble(w, &mut dice);
+            let most = if dice.one_in(8) { 20_000 } else { 600 };
+            w.pass(s(1 + dice.below(most)));
+        }
+        heal(w);
+        w.until_operational(s(20_000));
+        let span = w.now();
+        assert!(w.turns < 2_000 + span.since(start()).as_secs() * 4, "{} turns", w.turns);
+        w.stop();
+    });
+}
+
+fn start() -> bringup::core::time::Instant {
+    bringup::core::time::Instant::from_micros(1_000_000)
+}
+
+fn spoil(w: &mut World<'_, '_, '_>, dice: &mut Dice) {
+    for place in 0..w.far.len() {
+        let index = w.index(place);
+        let (there, back) = (dice.faults(), dice.faults());
+        w.sim(|sim| sim.set_faults(index, there, back));
+    }
+}
+
+fn trouble(w: &mut World<'_, '_, '_>, dice: &mut Dice) {
+    let place = usize::try_from(dice.below(2)).expect("small") % w.far.len();
+    let index = w.index(place);
+    let (on, now) = (dice.one_in(2), w.now());
+    match dice.below(10) {
+        0 | 1 => w.sim(|sim| sim.set_carrier(index, on)),
+        2 => w.far[place].borrow_mut().dhcp_on = on,
+        3 => w.far[place].borrow_mut().dns_on = on,
+        4 => w.far[place].borrow_mut().ntp_on = on,
+        5 => {
+            let by = i64::try_from(dice.below(2_000_000_000_000)).expect("small");
+            w.sim(|sim| sim.step_wall(by - 1_000_000_000_000));
+        }
+        6 => {
+            let span = s(dice.below(10_000));
+            w.sim(|sim| sim.suspend(span));
+        }
+        7 => w.sim(|sim| sim.overrun_watches()),
+        8 => spoil(w, dice),
+        _ => {
+            let last = w.far[place].borrow().address;
+            let also = "10.89.7.7".parse().expect("an address");
+            let list = if on { vec![last] } else { vec![also, last] };
+            w.far[place].borrow_mut().change(now, |network| network.dns_servers = list);
+        }
+    }
+}
+
+fn heal(w: &mut World<'_, '_, '_>) {
+    for place in 0..w.far.len() {
+        let index = w.index(place);
+        let mut far = w.far[place].borrow_mut();
+        (far.dhcp_on, far.dns_on, far.ntp_on) = (true, true, true);
+        drop(far);
+        w.sim(|sim| {
+            sim.set_faults(index, Faults::default(), Faults::default());
+            sim.set_carrier(index, true);
+        });
+    }
+}

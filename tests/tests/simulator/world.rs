@@ -1,0 +1,497 @@
+//! [`World`]: the system on its loop, and the [`Far`] stations that it talks to.
+
+use std::cell::RefCell;
+use std::collections::{BTreeMap, VecDeque};
+use std::net::{Ipv4Addr, SocketAddrV4};
+use std::rc::Rc;
+
+use bringup::core::attach::AttachQueue;
+use bringup::core::client::{Checksum, Mac};
+use bringup::core::error::ErrorKind;
+use bringup::core::event_loop::{Application, EventLoop, LoopStorage, Ready, Registrar};
+use bringup::core::state::{Announcement, HoldKey, Phase, States, SystemState, Verdict};
+use bringup::core::time::{Duration, Instant};
+use bringup::demo::servers::{Data, DhcpServer, DnsServer, Network, NtpServer, Zone};
+use bringup::dhcp::lease::STORAGE_LEN;
+use bringup::dns::{Name, Resolver, SmallStorage};
+use bringup::ntp::ClockState;
+use bringup::platform::lock::StdLock;
+use bringup::platform::sim::packet::{parse_udp, udp};
+use bringup::platform::sim::{Direction, Outbox, Peer, Sim, SimOps, SimWake, WireFrame, true_utc};
+use bringup::system::{Config, Event, Gate, NtpName, System};
+
+const IPV4: u16 = 0x0800;
+pub(crate) const NTP_NAMES: &[NtpName<'_>] = &[NtpName { name: "time.bringup.test", port: 123 }];
+
+pub(crate) fn s(seconds: u64) -> Duration {
+    Duration::from_secs(seconds)
+}
+
+/// The servers on the wire of one interface.
+pub(crate) struct Far {
+    pub(crate) address: Ipv4Addr,
+    network: Network,
+    dhcp: DhcpServer,
+    pub(crate) dns: DnsServer,
+    pub(crate) dhcp_on: bool,
+    pub(crate) dns_on: bool,
+    pub(crate) ntp_on: bool,
+    /// The last DISCOVER and the last REQUEST that selects: a changed server learns its client so.
+    known: [Option<Vec<u8>>; 2],
+    /// Until when each address was granted, by the server's clock.
+    pub(crate) granted: BTreeMap<Ipv4Addr, Instant>,
+    /// When a request for a port was received, whether or not it was answered, and whether it came
+    /// as unicast.
+    pub(crate) heard: Vec<(Instant, u16, bool)>,
+}
+
+impl Far {
+    pub(crate) fn new(net: u8) -> Self {
+        let address = Ipv4Addr::new(10, 89, net, 1);
+        let mut network = Network::new(address, 24, Ipv4Addr::new(10, 89, net, 50), 16);
+        network.lease_s = 3600;
+        let mut zone = Zone::demo(address);
+        let name = Name::from_text("moved.bringup.test").expect("a name");
+        zone.add(name, Data::A(address));
+        Self {
+            address,
+            dhcp: DhcpServer::new(network.clone()),
+            network,
+            dns: DnsServer::new(zone),
+            dhcp_on: true,
+            dns_on: true,
+            ntp_on: true,
+            known: [None, None],
+            granted: BTreeMap::new(),
+            heard: Vec::new(),
+        }
+    }
+
+    /// The server gives out something else from now on, and still knows its client.
+    pub(crate) fn change(&mut self, now: Instant, change: impl FnOnce(&mut Network)) {
+        change(&mut self.network);
+        self.dhcp = DhcpServer::new(self.network.clone());
+        let mut out = [0; 1472];
+        for message in self.known.iter().flatten() {
+            let _ = self.dhcp.reply(message, now, &mut out);
+        }
+    }
+
+    fn reply(
+        &mut self,
+        now: Instant,
+        port: u16,
+        request: &[u8],
+        out: &mut [u8],
+    ) -> Option<(Option<SocketAddrV4>, usize)> {
+        let utc = true_utc(now);
+        match port {
+            67 if self.dhcp_on => {
+                match (option(request, 53), option(request, 54)) {
+                    (Some([1]), _) => self.known = [Some(request.to_vec()), None],
+                    (Some([3]), Some(_)) => self.known[1] = Some(request.to_vec()),
+                    _ => {}
+                }
+                let (to, length) = self.dhcp.reply(request, now, out)?;
+                let reply = out.get(..length)?;
+                if option(reply, 53) == Some(&[5]) {
+                    let yiaddr: [u8; 4] = reply.get(16..20)?.try_into().ok()?;
+                    let until = now + s(self.network.lease_s.into());
+                    self.granted.insert(yiaddr.into(), until);
+                }
+                Some((Some(to), length))
+            }
+            53 if self.dns_on => self.dns.reply(request, out).map(|length| (None, length)),
+            123 if self.ntp_on => {
+                let length = NtpServer::new(0).reply(request, utc, utc, out)?;
+                Some((None, length))
+            }
+            _ => None,
+        }
+    }
+}
+
+/// An option of a DHCP message.
+fn option(message: &[u8], code: u8) -> Option<&[u8]> {
+    let mut rest = message.get(240..)?;
+    while let [tag, length, tail @ ..] = rest {
+        let value = tail.get(..usize::from(*length))?;
+        if *tag == code {
+            return Some(value);
+        }
+        rest = tail.get(usize::from(*length)..)?;
+    }
+    None
+}
+
+impl Peer for Far {
+    fn mac(&self) -> Mac {
+        Mac([0x02, 0, 0, 1, 0, self.address.octets()[2]])
+    }
+    fn owns(&self, address: Ipv4Addr) -> bool {
+        address == self.address
+    }
+    fn receive(&mut self, now: Instant, frame: &WireFrame, out: &mut Outbox) {
+        if frame.ethertype != IPV4 {
+            return;
+        }
+        let Some(datagram) = parse_udp(&frame.payload, true) else { return };
+        let port = datagram.dst.port();
+        self.heard.push((now, port, *datagram.dst.ip() == self.address));
+        let mut bytes = [0; 1472];
+        if let Some((to, length)) = self.reply(now, port, datagram.payload, &mut bytes) {
+            let to = to.unwrap_or(datagram.src);
+            out.send(WireFrame {
+                dst: if to.ip().is_broadcast() { Mac::BROADCAST } else { frame.src },
+                src: self.mac(),
+                ethertype: IPV4,
+                checksum: Checksum::Complete,
+                payload: udp(SocketAddrV4::new(self.address, port), to, &bytes[..length]),
+            });
+        }
+    }
+}
+
+/// The application: it writes down what it hears.
+pub(crate) struct App<'m> {
+    pub(crate) system: System<'m, Sim>,
+    pub(crate) said: Vec<(Instant, Event<ErrorKind>)>,
+    pub(crate) states: Vec<(SystemState, SystemState)>,
+    /// A step that the application is to hold.
+    pub(crate) holds: Option<SystemState>,
+    pub(crate) held: Option<HoldKey>,
+}
+
+impl App<'_> {
+    fn listen(&mut self, now: Instant) {
+        while let Some(event) = self.system.next_event() {
+            if let Event::State { from, to } = event {
+                self.states.push((from, to));
+            }
+            self.said.push((now, event));
+        }
+    }
+
+    fn notify(&mut self, registrar: &mut Registrar<'_, Sim>, said: &Announcement) -> Verdict {
+        let verdict = self.system.notify(registrar, said);
+        self.listen(registrar.now());
+        verdict
+    }
+
+    /// The application's own notifier, after the system's.
+    fn hold(&mut self, said: &Announcement) -> Verdict {
+        if said.phase != Phase::Asked || self.holds != Some(said.to) {
+            return Verdict::Go;
+        }
+        let key = said.hold("application");
+        self.held = Some(key);
+        Verdict::Hold(key)
+    }
+}
+
+impl Application<Sim> for App<'_> {
+    fn dispatch(&mut self, registrar: &mut Registrar<'_, Sim>, ready: Ready) {
+        self.system.handle(registrar, ready);
+        self.listen(registrar.now());
+    }
+}
+
+pub(crate) type Queue<'m> = AttachQueue<App<'m>, Sim, SimOps>;
+
+/// What a test chooses before the start.
+pub(crate) struct Plan {
+    pub(crate) seed: u64,
+    pub(crate) interfaces: u8,
+    /// Whether the cables are in.
+    pub(crate) carrier: bool,
+    /// Whether the leases name NTP servers (option 42), so that no name is needed.
+    pub option_42: bool,
+    pub(crate) wait_for_time: bool,
+    pub(crate) set_clock: bool,
+    pub(crate) lease_s: u32,
+    pub(crate) mtu: Option<u16>,
+    /// How long a time stays valid without news.
+    pub(crate) valid_for: Option<Duration>,
+}
+
+impl Default for Plan {
+    fn default() -> Self {
+        Self {
+            seed: 1,
+            interfaces: 1,
+            carrier: true,
+            option_42: true,
+            wait_for_time: true,
+            set_clock: false,
+            lease_s: 3600,
+            mtu: None,
+            valid_for: None,
+        }
+    }
+}
+
+/// Sends that are limited: a bucket per interface for DHCP, a window for NTP.
+#[derive(Default)]
+struct Limits {
+    /// Millionths of a frame that may be sent, and when that was so.
+    buckets: BTreeMap<u32, (u64, Instant)>,
+    ntp: VecDeque<Instant>,
+}
+
+impl Limits {
+    fn sent(&mut self, at: Instant, interface: u32, port: u16) {
+        if port == 67 {
+            const FRAME: u64 = 1_000_000;
+            let bucket = self.buckets.entry(interface).or_insert((4 * FRAME, at));
+            let refilled = bucket.0 + 2 * at.since(bucket.1).as_micros();
+            let left = refilled.min(4 * FRAME).checked_sub(FRAME);
+            *bucket = (left.expect("DHCP sends more than 4 + 2/s"), at);
+        }
+        if port == 123 {
+            self.ntp.push_back(at);
+            while self.ntp.front().is_some_and(|first| at.since(*first) >= s(15)) {
+                self.ntp.pop_front();
+            }
+            assert!(self.ntp.len() <= 8, "{} NTP packets in 15 s", self.ntp.len());
+        }
+    }
+}
+
+/// How many turns may pass at one instant; a bring-up has a few dozen.
+const MAX_TURNS_AT_ONCE: u32 = 200;
+/// The sockets that may be open: DHCP's, the resolver's pool, NTP's, the watch.
+const MAX_OPEN: usize = 48;
+
+pub(crate) struct World<'a, 'q, 'm> {
+    pub(crate) event_loop: &'a mut EventLoop<'q, Sim, App<'m>, SimOps>,
+    pub(crate) app: &'a mut App<'m>,
+    pub(crate) queue: &'q Queue<'m>,
+    pub(crate) far: Vec<Rc<RefCell<Far>>>,
+    limits: Limits,
+    turns_at_once: u32,
+    pub(crate) turns: u64,
+    last: Instant,
+    states_checked: usize,
+    state: SystemState,
+}
+
+/// Makes a world, starts the system, and lets `story` go on.
+pub(crate) fn within(plan: &Plan, story: impl FnOnce(&mut World<'_, '_, '_>)) {
+    let mut sim = Sim::new(plan.seed);
+    let mut far = Vec::new();
+    for number in 0..plan.interfaces {
+        let index = sim.add_interface(&format!("sim{number}"), mac(number));
+        let mut servers = Far::new(number);
+        let address = servers.address;
+        servers.change(sim_now(&mut sim), |network| {
+            network.lease_s = plan.lease_s;
+            network.t1_s = plan.lease_s / 2;
+            network.t2_s = plan.lease_s / 8 * 7;
+            network.mtu = plan.mtu;
+            if plan.option_42 {
+                network.ntp_servers = vec![address];
+            }
+        });
+        let servers = Rc::new(RefCell::new(servers));
+        sim.add_peer(index, Rc::clone(&servers));
+        sim.set_carrier(index, plan.carrier);
+        far.push(servers);
+    }
+    sim.step_wall(-1_500_000_000);
+    sim.allow_clock();
+    let mut ntp = bringup::ntp::Config::new(true_utc(sim_now(&mut sim)));
+    if let Some(valid_for) = plan.valid_for {
+        (ntp.valid_for, ntp.confirmed_for) = (valid_for, valid_for);
+    }
+    let mut config = Config {
+        wait_for_time: plan.wait_for_time,
+        set_clock: plan.set_clock,
+        ntp_names: if plan.option_42 { &[] } else { NTP_NAMES },
+        ..Config::new(ntp)
+    };
+    config.resolver.sockets_per_server = 4;
+
+    let names = ["sim0", "sim1"];
+    let mut leases = [[0; STORAGE_LEN]; 2];
+    let mut slots = [None, None];
+    let mut cache = SmallStorage::new();
+    let mut memory = Box::new(LoopStorage::<_, 32, 128>::new());
+    let queue = Queue::new(StdLock::new(), SimWake::new());
+    let system = System::new(config, &mut slots, Resolver::new(config.resolver, &mut cache));
+    let mut app = App { system, said: Vec::new(), states: Vec::new(), holds: None, held: None };
+    let mut event_loop = EventLoop::new(sim, &mut memory, &queue).expect("a loop");
+    let count = usize::from(plan.interfaces);
+    for (name, storage) in names.into_iter().zip(&mut leases).take(count) {
+        let dhcp = |link: &bringup::core::platform::Interface| bringup::dhcp::Config::new(link.mac);
+        app.system.add_interface(&mut event_loop.registrar(), name, dhcp, storage).expect("added");
+    }
+    event_loop.add_notifier(|app, registrar, said| app.notify(registrar, said)).expect("room");
+    event_loop.add_notifier(|app, _, said| app.hold(said)).expect("room");
+    app.system.start(&mut event_loop.registrar()).expect("started");
+    let last = event_loop.registrar().now();
+    let mut world = World {
+        event_loop: &mut event_loop,
+        app: &mut app,
+        queue: &queue,
+        far,
+        limits: Limits::default(),
+        turns_at_once: 0,
+        turns: 0,
+        last,
+        states_checked: 0,
+        state: SystemState::ContextCreated,
+    };
+    story(&mut world);
+}
+
+fn mac(number: u8) -> Mac {
+    Mac([0x02, 0, 0, 0, 0, 2 + number])
+}
+
+fn sim_now(sim: &mut Sim) -> Instant {
+    bringup::core::platform::Platform::now(sim)
+}
+
+impl World<'_, '_, '_> {
+    pub(crate) fn sim<R>(&mut self, f: impl FnOnce(&mut Sim) -> R) -> R {
+        f(self.event_loop.registrar().platform())
+    }
+
+    pub(crate) fn now(&mut self) -> Instant {
+        self.sim(sim_now)
+    }
+
+    /// The machine's number for an interface.
+    pub(crate) fn index(&self, place: usize) -> u32 {
+        self.app.system.interfaces().nth(place).expect("an interface").link().index
+    }
+
+    pub(crate) fn state(&mut self) -> SystemState {
+        self.event_loop.registrar().state()
+    }
+
+    pub(crate) fn is_operational(&mut self) -> bool {
+        self.state() == SystemState::Operational
+    }
+
+    /// One turn, and all that must hold after it.
+    pub(crate) fn turn(&mut self) {
+        self.event_loop.turn(self.app).expect("the simulator does not fail");
+        self.turns += 1;
+        let now = self.now();
+        self.turns_at_once = if now == self.last { self.turns_at_once + 1 } else { 0 };
+        self.last = now;
+        assert!(self.turns_at_once < MAX_TURNS_AT_ONCE, "the loop spins at {now:?}");
+        self.check_sends();
+        self.check_states();
+        self.check_addresses(now);
+        let open = self.sim(|sim| sim.open_sockets());
+        assert!(open <= MAX_OPEN, "{open} sockets are open");
+        assert_eq!(self.app.system.events_lost(), 0, "events were lost");
+    }
+
+    fn check_sends(&mut self) {
+        let sent: Vec<_> = self.sim(|sim| {
+            let sent = sim.log().filter(|seen| seen.direction == Direction::Sent);
+            let sent = sent.filter_map(|seen| {
+                let datagram = parse_udp(&seen.frame.payload, true)?;
+                Some((seen.at, seen.interface, datagram.dst.port()))
+            });
+            let sent = sent.collect();
+            sim.set_log_limit(0);
+            sim.set_log_limit(4_096);
+            sent
+        });
+        for (at, interface, port) in sent {
+            self.limits.sent(at, interface, port);
+        }
+    }
+
+    fn check_states(&mut self) {
+        for (from, to) in self.app.states.iter().skip(self.states_checked) {
+            assert_eq!(*from, self.state, "nothing is announced twice, and nothing left out");
+            let up = from.next() == Some(*to);
+            let down = to.rank() < from.rank();
+            assert!(up || down, "{from} → {to}");
+            self.state = *to;
+        }
+        self.states_checked = self.app.states.len();
+    }
+
+    /// No address is used past its lease, and no state claims what is not there.
+    fn check_addresses(&mut self, now: Instant) {
+        let there: Vec<_> = self.sim(|sim| sim.addresses().map(|(_, a)| a.address).collect());
+        for address in &there {
+            let until =
+                self.far.iter().filter_map(|far| far.borrow().granted.get(address).copied()).max();
+            assert!(until.is_some_and(|until| now <= until), "{address} is past its lease");
+        }
+        let state = self.state();
+        if state.rank() >= SystemState::Dhcp.rank() {
+            assert!(!there.is_empty(), "{state} without an address");
+        }
+    }
+
+    /// Turns until it holds; fails when it does not within `span`.
+    #[track_caller]
+    pub(crate) fn until(&mut self, span: Duration, what: &str, holds: impl Fn(&mut Self) -> bool) {
+        let deadline = self.now() + span;
+        while !holds(self) {
+            let now = self.now();
+            let last = self.app.said.iter().rev().take(6).collect::<Vec<_>>();
+            assert!(now < deadline, "not within {span:?}: {what}; {last:?}");
+            self.turn();
+            assert!(!self.sim(|sim| sim.is_idle()) || holds(self), "idle for ever before: {what}");
+        }
+    }
+
+    #[track_caller]
+    pub(crate) fn until_operational(&mut self, span: Duration) {
+        self.until(span, "OPERATIONAL", Self::is_operational);
+    }
+
+    /// Lets time pass; it passes in turns, the last of which may go beyond it.
+    pub(crate) fn pass(&mut self, span: Duration) {
+        let until = self.now() + span;
+        while self.now() < until {
+            self.turn();
+            if self.sim(|sim| sim.is_idle()) {
+                return;
+            }
+        }
+    }
+
+    /// How often an event came.
+    pub(crate) fn count(&self, is: impl Fn(&Event<ErrorKind>) -> bool) -> usize {
+        self.app.said.iter().filter(|(_, event)| is(event)).count()
+    }
+
+    pub(crate) fn held_by(&self, gate: Gate) -> usize {
+        self.count(|e| *e == Event::Hold { gate, released: false })
+    }
+
+    pub(crate) fn is_time_known(&self) -> bool {
+        self.app.system.ntp().state() != ClockState::Invalid
+    }
+
+    pub(crate) fn addresses(&mut self) -> usize {
+        self.sim(|sim| sim.addresses().count())
+    }
+
+    /// Stops the system; nothing of it may be left on the machine.
+    pub(crate) fn stop(&mut self) {
+        self.app.system.stop(&mut self.event_loop.registrar());
+        let left =
+            self.sim(|sim| (sim.addresses().count(), sim.routes().len(), sim.open_sockets()));
+        assert_eq!(left, (0, 0, 0), "addresses, routes and sockets that are left");
+        let (turns, stopped) = (self.turns, self.now());
+        for _ in 0..20 {
+            let _ = self.event_loop.turn(self.app);
+            assert_eq!(self.sim(|sim| sim.open_sockets()), 0, "something goes on after the stop");
+        }
+        self.turns = turns;
+        assert!(self.sim(|sim| sim.is_idle()), "a timer is left");
+        // What was in the air has landed; nothing else had a deadline.
+        assert!(self.now() < stopped + s(1), "a timer was left");
+    }
+}
