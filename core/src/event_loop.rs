@@ -278,6 +278,11 @@ impl<P: Platform> Registrar<'_, P> {
         self.inner.machine.jump(to)
     }
 
+    /// Has the step that is being asked about asked about anew; see [`Machine::recall`].
+    pub fn recall(&mut self) {
+        self.inner.machine.recall();
+    }
+
     /// Lets go of a hold; the walk goes on by itself. Whether that hold was there.
     pub fn release(&mut self, key: HoldKey) -> bool {
         self.inner.machine.release(key)

@@ -353,6 +353,13 @@ impl<S: States> Machine<S> {
         self.state.is_final() || self.jump.is_some_and(States::is_final)
     }
 
+    /// Asks about the step that is being asked about once more, from the first notifier on: what
+    /// somebody said Go to does not hold any more. A hold of the step is void. Nothing happens while
+    /// no step is being asked about.
+    pub fn recall(&mut self) {
+        self.walk = self.walk.filter(|walk| walk.phase != Phase::Asked);
+    }
+
     /// Lets go of a hold; the walk goes on. Whether that hold was there.
     pub fn release(&mut self, key: HoldKey) -> bool {
         let Some(walk) = &mut self.walk else { return false };

@@ -381,3 +381,25 @@ fn agrees_with_a_naive_model() {
     }
     assert!(settled > 1_000, "{settled}");
 }
+
+#[test]
+fn a_step_that_is_recalled_is_asked_about_anew() {
+    let mut m = Machine::new(S::ContextCreated);
+    let (first, _) = (m.add_notifier().unwrap(), m.add_notifier().unwrap());
+    m.advance(S::PrePrivDrop).unwrap();
+    let Some(Step::Announce(a)) = m.step() else { panic!() };
+    assert_eq!(a.notifier(), first);
+    m.answer(Verdict::Go);
+    let Some(Step::Announce(b)) = m.step() else { panic!() };
+    let key = b.hold("second");
+    m.answer(Verdict::Hold(key));
+    m.recall();
+    assert_eq!((m.held(), m.is_idle()), (None, false));
+    assert!(!m.release(key), "that asking is over");
+    let Some(Step::Announce(again)) = m.step() else { panic!() };
+    assert_eq!((again.notifier(), again.to), (first, S::PrePrivDrop));
+    m.answer(Verdict::Go);
+    walk(&mut m);
+    m.recall();
+    assert_eq!((m.state(), m.step()), (S::PrePrivDrop, None));
+}

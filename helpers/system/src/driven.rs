@@ -1,6 +1,6 @@
 //! [`Driven`]: a sans-IO client with the sockets, the connections and the timer that it has on a loop.
 //!
-//! The client names its sockets and connections by small numbers; in the [`Stage`] those become
+//! The client names its sockets and connections by small numbers; on the stage (`stage.rs`) those become
 //! handles of the platform, watched by the loop. One timer follows the client's
 //! [`poll_timeout`](Client::poll_timeout). After every call on the client [`drive`] is run, and
 //! nowhere else.

@@ -86,9 +86,10 @@ impl<P: Platform> System<'_, P> {
 
     /// Goes back below a state whose condition holds no more; the climb begins again by itself.
     fn fall_below(&mut self, registrar: &mut Registrar<'_, P>, to: SystemState) {
-        // Where it is, and whom a step is held by, does not matter: a step that was let go of before
-        // is asked about anew.
-        if to.reached_in(registrar.state()) {
+        if registrar.state() == to {
+            // Somebody else may hold the next step, to which we have said Go.
+            registrar.recall();
+        } else if to.reached_in(registrar.state()) {
             // Refused only when the context is being destroyed.
             let _ = registrar.jump(to);
         }
