@@ -306,7 +306,9 @@ pub trait Platform: Rng + Sized {
         Err(Self::Error::unsupported())
     }
 
-    /// Puts an address on an interface, or renews the lifetime of one that is there.
+    /// Puts an address on an interface, or renews the lifetime of one that is there and has one. An
+    /// address that is there for good is somebody else's: it is left alone, and the error is
+    /// [`ErrorKind::Exists`].
     fn address_add(&mut self, interface: u32, config: &AddressConfig) -> Result<(), Self::Error> {
         let _ = (interface, config);
         Err(Self::Error::unsupported())
@@ -322,7 +324,8 @@ pub trait Platform: Rng + Sized {
         Err(Self::Error::unsupported())
     }
 
-    /// Adds a route, or replaces the one with the same destination and metric.
+    /// Adds a route, beside any others to the same destination. If the very same is there, the error
+    /// is [`ErrorKind::Exists`].
     fn route_add(&mut self, interface: u32, config: &RouteConfig) -> Result<(), Self::Error> {
         let _ = (interface, config);
         Err(Self::Error::unsupported())

@@ -7,8 +7,10 @@ use bringup_core::error::ErrorKind;
 use bringup_core::platform::{
     AddressConfig, Interface, InterfaceChange, PlatformError, RouteConfig,
 };
-use netlink_packet_core::{NLM_F_CREATE, NLM_F_REPLACE};
-use netlink_packet_route::address::{AddressAttribute, AddressMessage, CacheInfo};
+use netlink_packet_core::{NLM_F_APPEND, NLM_F_CREATE, NLM_F_EXCL, NLM_F_REPLACE};
+use netlink_packet_route::address::{
+    AddressAttribute, AddressHeaderFlags, AddressMessage, CacheInfo,
+};
 use netlink_packet_route::link::{
     LinkAttribute, LinkFlags, LinkLayerType, LinkMessage, State as OperState,
 };
@@ -47,9 +49,10 @@ fn describe(link: &LinkMessage) -> Interface {
             }
             LinkAttribute::Mtu(mtu) => interface.mtu = *mtu,
             LinkAttribute::OperState(state) => {
-                // Many drivers never say more than "unknown" (RFC 2863 §3.1.12 has the states); one
-                // that waits for 802.1X is dormant.
-                interface.carrier &= matches!(state, OperState::Up | OperState::Unknown);
+                // LOWER_UP says how things are; the operational state follows it by up to a second,
+                // and some drivers never say more than "unknown". Only those that forbid traffic on a
+                // good cable count: 802.1X is waited for, or a test runs (RFC 2863 §3.1.12).
+                interface.carrier &= !matches!(state, OperState::Dormant | OperState::Testing);
             }
             _ => {}
         }
@@ -135,8 +138,36 @@ impl Requests {
         lifetime.ifa_valid = config.valid_s.unwrap_or(FOREVER);
         lifetime.ifa_preferred = lifetime.ifa_valid;
         message.attributes.push(AddressAttribute::CacheInfo(lifetime));
+        let mut add = |message: AddressMessage, flags| {
+            let message = RouteNetlinkMessage::NewAddress(message);
+            self.request(Operation::AddressAdd, message, NLM_F_CREATE | flags).map(drop)
+        };
+        match add(message.clone(), NLM_F_EXCL) {
+            Err(error) if error.kind() == ErrorKind::Exists => {}
+            result => return result,
+        }
+        // It has a lifetime if a DHCP client put it there, perhaps this one before it was killed: then
+        // it is taken over. What is there for good is the operator's.
+        if self.is_permanent(index, config)? {
+            return Err(OsError::new(Operation::AddressAdd, libc::EEXIST));
+        }
         let message = RouteNetlinkMessage::NewAddress(message);
         self.request(Operation::AddressAdd, message, NLM_F_CREATE | NLM_F_REPLACE).map(drop)
+    }
+
+    fn is_permanent(&mut self, index: u32, config: &AddressConfig) -> Result<bool, OsError> {
+        let mut all = AddressMessage::default();
+        all.header.family = AddressFamily::Inet;
+        let mut permanent = false;
+        self.dump(Operation::AddressAdd, RouteNetlinkMessage::GetAddress(all), |message| {
+            let RouteNetlinkMessage::NewAddress(there) = message else { return };
+            let local = AddressAttribute::Local(config.address.into());
+            permanent |= there.header.index == index
+                && there.header.prefix_len == config.prefix
+                && there.attributes.contains(&local)
+                && there.header.flags.contains(AddressHeaderFlags::Permanent);
+        })?;
+        Ok(permanent)
     }
 
     pub(super) fn address_remove(
@@ -148,7 +179,7 @@ impl Requests {
         self.request(Operation::AddressRemove, message, 0).map(drop)
     }
 
-    /// Adds a route, or replaces the one with the same destination and metric. A router that no
+    /// Adds a route behind others with its destination and metric. A router that no
     /// prefix of the interface covers (common with prefixes of 32 bits) is taken to be on the link.
     pub(super) fn route_add(&mut self, index: u32, config: &RouteConfig) -> Result<(), OsError> {
         let mut message = route(index, config);
@@ -163,7 +194,7 @@ impl Requests {
         }
         let mut add = |message| {
             let message = RouteNetlinkMessage::NewRoute(message);
-            self.request(Operation::RouteAdd, message, NLM_F_CREATE | NLM_F_REPLACE).map(drop)
+            self.request(Operation::RouteAdd, message, NLM_F_CREATE | NLM_F_APPEND).map(drop)
         };
         match add(message.clone()) {
             Err(error) if config.gateway.is_some() && error.kind() == ErrorKind::Unreachable => {
@@ -179,6 +210,10 @@ impl Requests {
         // Any scope; but only what this program, or another DHCP client, has added.
         message.header.scope = RouteScope::NoWhere;
         message.header.protocol = RouteProtocol::Dhcp;
+        if let Some(source) = config.source {
+            // Another's route that differs in this alone is another's.
+            message.attributes.push(RouteAttribute::PrefSource(RouteAddress::Inet(source)));
+        }
         self.request(Operation::RouteRemove, RouteNetlinkMessage::DelRoute(message), 0).map(drop)
     }
 }
@@ -241,13 +276,15 @@ mod tests {
     }
 
     #[test]
-    fn carrier_is_lower_up_and_an_operational_state_that_allows_it() {
+    fn carrier_is_lower_up_unless_the_operational_state_forbids_traffic() {
         for (state, carrier) in [
             (OperState::Up, true),
             (OperState::Unknown, true),
+            // What the kernel still says in the first second after the cable was plugged in.
+            (OperState::Down, true),
+            (OperState::LowerLayerDown, true),
             (OperState::Dormant, false),
-            (OperState::LowerLayerDown, false),
-            (OperState::Down, false),
+            (OperState::Testing, false),
         ] {
             let mut message = up_link();
             message.attributes.push(LinkAttribute::OperState(state));

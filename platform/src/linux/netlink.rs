@@ -120,6 +120,43 @@ impl Requests {
         }
         Err(OsError::new(operation, libc::EPROTO))
     }
+
+    /// Asks for everything there is of a kind, and shows it one by one.
+    pub(super) fn dump(
+        &mut self,
+        operation: Operation,
+        message: RouteNetlinkMessage,
+        mut each: impl FnMut(&RouteNetlinkMessage),
+    ) -> Result<(), OsError> {
+        let failed = during(operation);
+        self.sequence = self.sequence.wrapping_add(1);
+        let bytes = encode(message, NLM_F_DUMP, self.sequence);
+        sys::send(self.fd.as_fd(), &bytes).map_err(&failed)?;
+        for _ in 0..MAX_DATAGRAMS {
+            let mut control = sys::Control::new();
+            let received = sys::receive(self.fd.as_fd(), &mut self.buffer, &mut control);
+            let received = received.map_err(&failed)?;
+            if received.netlink_sender() != Some(0) {
+                continue;
+            }
+            let datagram = self.buffer.get(..received.length).unwrap_or(&[]);
+            for message in Datagram(datagram).flatten() {
+                if message.header.sequence_number != self.sequence {
+                    continue;
+                }
+                match message.payload {
+                    NetlinkPayload::Done(_) => return Ok(()),
+                    NetlinkPayload::InnerMessage(message) => each(&message),
+                    NetlinkPayload::Error(error) => {
+                        let code = error.code.map_or(libc::EPROTO, |code| -code.get());
+                        return Err(OsError::new(operation, code));
+                    }
+                    _ => {}
+                }
+            }
+        }
+        Err(OsError::new(operation, libc::EPROTO))
+    }
 }
 
 /// A socket that hears of changes, and first of all links that are there.

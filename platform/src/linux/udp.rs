@@ -128,7 +128,12 @@ fn bind(socket: &Socket, local: SocketAddr, rng: &mut dyn Rng) -> io::Result<()>
             let mut local = local;
             local.set_port(port);
             match socket.bind(&local.into()) {
-                Err(error) if error.kind() == io::ErrorKind::AddrInUse => {}
+                // Taken, or kept from ordinary users; the next may not be.
+                Err(error)
+                    if matches!(
+                        error.kind(),
+                        io::ErrorKind::AddrInUse | io::ErrorKind::PermissionDenied
+                    ) => {}
                 result => return result,
             }
         }

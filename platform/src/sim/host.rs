@@ -133,6 +133,7 @@ impl Host {
         let assigned = Assigned { config: *config, until };
         let addresses = &mut self.nic(index)?.addresses;
         match addresses.iter_mut().find(|a| same_address(&a.config, config)) {
+            Some(there) if there.until.is_none() => return Err(ErrorKind::Exists),
             Some(there) => *there = assigned,
             None => addresses.push(assigned),
         }
@@ -201,7 +202,9 @@ impl Host {
         if config.source.is_some_and(|source| !self.owns(source)) {
             return Err(ErrorKind::Invalid);
         }
-        self.routes.retain(|(_, r)| !(same_network(r, config) && r.metric == config.metric));
+        if self.routes.contains(&(index, *config)) {
+            return Err(ErrorKind::Exists);
+        }
         self.routes.push((index, *config));
         Ok(())
     }
@@ -322,13 +325,26 @@ mod tests {
     }
 
     #[test]
-    fn a_route_replaces_the_one_with_its_destination_and_metric() {
+    fn a_route_stands_beside_others_and_is_there_once() {
         let mut host = host();
-        host.route_add(1, &default_route(100, ROUTER)).expect("added");
-        host.route_add(1, &default_route(100, OURS)).expect("replaced");
-        assert_eq!(host.routes(), [(1, default_route(100, OURS))]);
-        let gone = default_route(100, ROUTER);
-        assert_eq!(host.route_remove(1, &gone), Err(ErrorKind::NotFound));
+        let (router, ours) = (default_route(100, ROUTER), default_route(100, OURS));
+        host.route_add(1, &router).expect("added");
+        assert_eq!(host.route_add(1, &router), Err(ErrorKind::Exists));
+        host.route_add(1, &ours).expect("added");
+        assert_eq!(host.routes(), [(1, router), (1, ours)]);
+        host.route_remove(1, &router).expect("removed");
+        assert_eq!(host.route_remove(1, &router), Err(ErrorKind::NotFound));
+    }
+
+    #[test]
+    fn an_address_that_is_there_for_good_is_left_alone() {
+        let mut host = host();
+        let s = |s| Instant::ZERO + Duration::from_secs(s);
+        let config = AddressConfig { address: ROUTER, prefix: 24, broadcast: None, valid_s: None };
+        host.address_add(s(0), 2, &config).expect("added");
+        let ours = AddressConfig { valid_s: Some(60), ..config };
+        assert_eq!(host.address_add(s(0), 2, &ours), Err(ErrorKind::Exists));
+        assert_eq!(host.expire(s(61)).map(|(_, gone)| gone), Some(OURS), "and nothing else");
     }
 
     #[test]

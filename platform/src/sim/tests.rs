@@ -286,11 +286,13 @@ fn watchers_hear_of_links_and_addresses() {
     lab.sim.set_carrier(lab.eth0, false);
     let gone = Interface { carrier: false, ..eth0 };
     assert_eq!(next(&mut lab.sim), Some(InterfaceChange::Is(gone)));
-    lab.sim.address_add(lab.eth0, &address(Some(60))).expect("renewed");
+    let removed = InterfaceChange::AddressRemoved { index: lab.eth0, address: OURS };
+    lab.sim.address_remove(lab.eth0, &address(None)).expect("removed");
+    assert_eq!(next(&mut lab.sim), Some(removed));
+    lab.sim.address_add(lab.eth0, &address(Some(60))).expect("added");
     let before = lab.sim.now();
     lab.sim.wait(None).expect("waited");
     assert_eq!(lab.sim.now().since(before), SECOND * 60);
-    let removed = InterfaceChange::AddressRemoved { index: lab.eth0, address: OURS };
     assert_eq!(next(&mut lab.sim), Some(removed));
     lab.sim.remove_interface(lab.eth0);
     assert_eq!(next(&mut lab.sim), Some(InterfaceChange::Gone { index: lab.eth0 }));

@@ -106,6 +106,10 @@ fn addresses_are_added_renewed_and_removed() {
         assert_ip("-4 addr show near", &["valid_lft 5000sec preferred_lft 5000sec"]);
         linux.address_add(near, &address(None)).expect("for ever");
         assert_ip("-4 addr show near", &["valid_lft forever"]);
+        // Now it is there for good, and somebody else's.
+        let taken = linux.address_add(near, &address(Some(60))).map_err(|error| error.kind());
+        assert_eq!(taken, Err(ErrorKind::Exists));
+        assert_ip("-4 addr show near", &["valid_lft forever"]);
         let watch = linux.watch_open().expect("opened");
         linux.address_remove(near, &address(None)).expect("removed");
         let gone = InterfaceChange::AddressRemoved { index: near, address: NEAR };
@@ -118,8 +122,8 @@ fn addresses_are_added_renewed_and_removed() {
 }
 
 #[test]
-fn routes_are_added_replaced_and_removed() {
-    in_namespaces("routes_are_added_replaced_and_removed", |linux| {
+fn routes_are_added_beside_others_and_removed() {
+    in_namespaces("routes_are_added_beside_others_and_removed", |linux| {
         let (near, _) = veth(linux);
         linux.address_add(near, &address(None)).expect("added");
         let any = RouteConfig {
@@ -130,14 +134,16 @@ fn routes_are_added_replaced_and_removed() {
             metric: 100,
         };
         linux.route_add(near, &any).expect("added");
-        linux.route_add(near, &any).expect("the same again");
+        let again = linux.route_add(near, &any).map_err(|error| error.kind());
+        assert_eq!(again, Err(ErrorKind::Exists), "the very same is there");
         assert_ip(
             "-4 route show default",
             &["default via 192.0.2.254 dev near proto dhcp src 192.0.2.1 metric 100"],
         );
         let other = RouteConfig { gateway: Some(Ipv4Addr::new(192, 0, 2, 253)), ..any };
-        linux.route_add(near, &other).expect("replaced");
-        assert_eq!(ip("-4 route show default").map_or(1, |text| text.lines().count()), 1);
+        linux.route_add(near, &other).expect("added beside it");
+        assert_eq!(ip("-4 route show default").map_or(2, |text| text.lines().count()), 2);
+        linux.route_remove(near, &any).expect("the first alone");
         let beyond = RouteConfig {
             destination: Ipv4Addr::new(198, 51, 100, 7),
             prefix: 24,
@@ -151,7 +157,7 @@ fn routes_are_added_replaced_and_removed() {
         linux.route_add(near, &direct).expect("on the link");
         assert_ip("-4 route", &["198.51.100.0/24 dev near proto dhcp scope link metric 6"]);
         let gone = linux.route_remove(near, &any).map_err(|error| error.kind());
-        assert_eq!(gone, Err(ErrorKind::NotFound), "another has taken its place");
+        assert_eq!(gone, Err(ErrorKind::NotFound), "it was removed above");
         for route in [other, beyond, direct] {
             linux.route_remove(near, &route).expect("removed");
         }
