@@ -20,7 +20,10 @@ fn the_demo_ends_operational() {
         let host = lab.host("device");
         let outcome = run(host.command(bringup()).args(["demo", "--json"]), DEADLINE);
         assert_operational(&outcome);
-        assert!(outcome.all("address").len() == 1 && !outcome.all("time").is_empty(), "{outcome}");
+        let lost: Vec<_> =
+            outcome.all("address").iter().map(|event| event["lost"] == true).collect();
+        assert_eq!(lost, [false, true], "gained, and taken off in the end\n{outcome}");
+        assert!(!outcome.all("time").is_empty(), "{outcome}");
         assert!(
             outcome.all("result").iter().any(|result| result["rcode"] == "NOERROR"),
             "{outcome}"
@@ -61,5 +64,8 @@ fn where_namespaces_are_forbidden_the_demo_is_simulated_and_says_so() {
         assert_operational(&outcome);
         let said = [&*outcome.stdout, &*outcome.stderr].concat().to_lowercase();
         assert!(said.contains("simulat"), "{outcome}");
+        // Virtual time does not race ahead of the thread that attaches.
+        let attached_us = outcome.first("attached")["t_us"].as_u64().expect("microseconds");
+        assert!(attached_us < 1_000_000, "{outcome}");
     });
 }

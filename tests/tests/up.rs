@@ -79,6 +79,14 @@ fn assert_time_is_true(outcome: &Outcome) {
     assert!(offset_us.abs() <= OFFSET_US_MAX, "the server has this machine's time\n{outcome}");
 }
 
+/// On a wire where ARP takes a second a sample may be that bad, but then it says so.
+fn assert_time_is_honest(outcome: &Outcome) {
+    let time = outcome.last("time");
+    let offset_us = time["offset_us"].as_i64().expect("an offset").unsigned_abs();
+    let error_us = time["error_us"].as_u64().expect("an error bound");
+    assert!(offset_us <= error_us, "the truth lies outside the bound\n{outcome}");
+}
+
 #[test]
 fn a_lease_from_dnsmasq_configures_the_interface() {
     lab::within(&["dnsmasq", "chronyd"], |lab| {
@@ -298,7 +306,7 @@ fn duplicates_and_flipped_bits_do_no_harm() {
         let outcome = up(&network.device, &["--resolve", "host.lab.test"]);
         outcome.expect_code(0);
         assert_walked_to_operational(&outcome);
-        assert_time_is_true(&outcome);
+        assert_time_is_honest(&outcome);
         assert!(wire.counts().duplicated > 0, "{:?}", wire.counts());
     });
 }

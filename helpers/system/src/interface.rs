@@ -21,13 +21,25 @@ const MTU_MIN: u32 = 68;
 pub struct Applied {
     /// The address.
     pub address: Option<AddressConfig>,
+    /// Whether this program put it there; an operator's own is not taken off.
+    address_is_ours: bool,
     routes: [Option<RouteConfig>; MAX_ROUTES],
     /// The MTU that the interface had before.
     mtu_before: Option<u32>,
 }
 
 impl Applied {
-    const NOTHING: Self = Self { address: None, routes: [None; MAX_ROUTES], mtu_before: None };
+    const NOTHING: Self = Self {
+        address: None,
+        address_is_ours: false,
+        routes: [None; MAX_ROUTES],
+        mtu_before: None,
+    };
+
+    /// Whether the address is taken off in the end; an operator's own stays.
+    pub const fn is_ours(&self) -> bool {
+        self.address_is_ours
+    }
 
     /// The routes.
     pub fn routes(&self) -> impl Iterator<Item = &RouteConfig> {
@@ -145,10 +157,11 @@ impl<'m, P: Platform> Interface<'m, P> {
         registrar: &mut Registrar<'_, P>,
         mut failed: impl FnMut(Action, P::Error),
     ) {
-        use bringup_core::error::ErrorKind::NotFound;
+        use bringup_core::error::ErrorKind::{Exists, NotFound};
         use bringup_core::platform::PlatformError;
 
-        let now = registrar.now();
+        // Not the turn's reading: the REQUEST may have been sent in this very turn, after it.
+        let now = registrar.platform().now();
         let Some(lease) = self.dhcp.client().lease() else { return };
         let index = self.link.index;
         let valid_s = lease.times().map(|times| {
@@ -178,7 +191,8 @@ impl<'m, P: Platform> Interface<'m, P> {
 
         let platform = registrar.platform();
         if let Some(old) = self.applied.address {
-            if (old.address, old.prefix) != (address.address, address.prefix) {
+            let same = (old.address, old.prefix) == (address.address, address.prefix);
+            if !same && core::mem::take(&mut self.applied.address_is_ours) {
                 match platform.address_remove(index, &old) {
                     Err(error) if error.kind() != NotFound => failed(Action::AddressRemove, error),
                     _ => {}
@@ -201,7 +215,12 @@ impl<'m, P: Platform> Interface<'m, P> {
             }
         }
         match platform.address_add(index, &address) {
-            Ok(()) => self.applied.address = Some(address),
+            Ok(()) => {
+                self.applied.address = Some(address);
+                self.applied.address_is_ours = true;
+            }
+            // For good: by the operator, or by us for an endless lease.
+            Err(error) if error.kind() == Exists => self.applied.address = Some(address),
             Err(error) => failed(Action::AddressAdd, error),
         }
         for old in self.applied.routes().filter(|old| !routes.contains(&Some(**old))) {
@@ -211,10 +230,18 @@ impl<'m, P: Platform> Interface<'m, P> {
                 _ => {}
             }
         }
-        self.applied.routes = routes;
+        let before = core::mem::replace(&mut self.applied.routes, routes);
         for slot in &mut self.applied.routes {
-            if let Some(route) = slot {
-                if let Err(error) = platform.route_add(index, route) {
+            let Some(route) = slot else { continue };
+            match platform.route_add(index, route) {
+                Ok(()) => {}
+                // There already: ours from before, or somebody else's, which stays.
+                Err(error) if error.kind() == Exists => {
+                    if !before.contains(&Some(*route)) {
+                        *slot = None;
+                    }
+                }
+                Err(error) => {
                     failed(Action::RouteAdd, error);
                     *slot = None;
                 }
@@ -241,7 +268,7 @@ impl<'m, P: Platform> Interface<'m, P> {
         for route in applied.routes() {
             check(Action::RouteRemove, platform.route_remove(index, route));
         }
-        if let Some(address) = &applied.address {
+        if let Some(address) = applied.address.as_ref().filter(|_| applied.address_is_ours) {
             check(Action::AddressRemove, platform.address_remove(index, address));
         }
         if let Some(mtu) = applied.mtu_before {

@@ -286,7 +286,7 @@ impl<'m, P: Platform> System<'m, P> {
     pub fn stop(&mut self, registrar: &mut Registrar<'_, P>) {
         for index in 0..self.interfaces.len() {
             if self.config.apply && !self.config.keep {
-                self.withdraw(registrar, index);
+                self.withdraw_and_tell(registrar, index);
             }
             if let Some(interface) = self.interfaces.get_mut(index).and_then(Option::as_mut) {
                 interface.close(registrar);

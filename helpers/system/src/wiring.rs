@@ -303,6 +303,18 @@ impl<P: Platform> System<'_, P> {
         });
     }
 
+    /// The end of the system: what was put on an interface is taken off.
+    pub(crate) fn withdraw_and_tell(&mut self, registrar: &mut Registrar<'_, P>, index: usize) {
+        let Some(Some(interface)) = self.interfaces.get(index) else { return };
+        let address = interface.applied().address.filter(|_| interface.applied().is_ours());
+        self.withdraw(registrar, index);
+        if let (Some(config), Ok(number)) = (address, u8::try_from(index)) {
+            let AddressConfig { address, prefix, .. } = config;
+            let interface = InterfaceId(number);
+            self.events.push(Event::AddressLost { interface, address, prefix, why: None });
+        }
+    }
+
     fn lost_address(
         &mut self,
         registrar: &mut Registrar<'_, P>,

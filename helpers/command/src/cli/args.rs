@@ -19,7 +19,7 @@ Three commands to try:
   bringup demo                   everything, on a private network of its own; changes nothing
   bringup query example.com      ask the configured DNS servers for a name's addresses
   bringup up eth0 --once --dry-run
-                                 get a lease, names and time on eth0; configure nothing
+                                 get a lease on eth0 and show it; configure nothing
 
 Exit codes: 0 done, 1 the answer is no, 2 it could not be found out, 64 wrong usage,
 77 a privilege is missing. `bringup COMMAND --help` tells more.";
@@ -71,13 +71,13 @@ pub struct Up {
     /// End when operational; remove what was added
     #[arg(long)]
     pub once: bool,
-    /// Change nothing on this machine
+    /// Get a lease, show it and end; change nothing on this machine
     #[arg(long, conflicts_with = "set_clock")]
     pub dry_run: bool,
     /// Leave addresses, routes and servers in place at the end
     #[arg(long)]
     pub keep: bool,
-    /// Give up after so long, as in 4s, 500ms or 2m [with --once: 60s]
+    /// Give up after so long, as in 4s, 500ms or 2m [with --once or --dry-run: 60s]
     #[arg(long, value_name = "TIME", value_parser = text::duration)]
     pub deadline: Option<Duration>,
     /// Set this machine's clock; otherwise it is only looked at
@@ -101,15 +101,13 @@ pub struct Up {
     /// Do not offer the two-message DHCP exchange
     #[arg(long)]
     pub no_rapid_commit: bool,
-    /// Remember the lease and the time here
-    #[arg(long, value_name = "DIR")]
-    pub state_dir: Option<PathBuf>,
 }
 
 impl Up {
-    /// When to give up: as told; after a minute if the end is what it waits for; else never.
+    /// When to give up: as told; after a minute if it is to end by itself; else never.
     pub fn deadline(&self) -> Option<Duration> {
-        self.deadline.or(self.once.then_some(Duration::from_secs(60)))
+        let ends = self.once || self.dry_run;
+        self.deadline.or(ends.then_some(Duration::from_secs(60)))
     }
 }
 
@@ -278,7 +276,7 @@ mod tests {
     fn up_takes_all_its_options() {
         let line = "up eth0 wlan0 --once --json --keep --deadline 2m --set-clock --ntp t.example \
                     --ntp 192.0.2.1:1123 --dns [2001:db8::1]:53 --dns 192.0.2.53 --resolve a.example \
-                    --profile standard --hostname box --no-rapid-commit --state-dir /var/lib/b -v";
+                    --profile standard --hostname box --no-rapid-commit -v";
         let args = read(line).unwrap();
         let Command::Up(up) = args.command else { panic!("up") };
         assert!(args.json && args.verbose && !args.quiet);
@@ -295,6 +293,7 @@ mod tests {
         for (line, expected) in [
             ("up eth0", None),
             ("up eth0 --once", Some(60)),
+            ("up eth0 --dry-run", Some(60)),
             ("up eth0 --once --deadline 5s", Some(5)),
             ("up eth0 --deadline 5s", Some(5)),
         ] {

@@ -99,24 +99,13 @@ where
     if session.start(&mut event_loop.registrar()).is_err() {
         return cannot_start(session.output(), "the loop has too few timers");
     }
-    let ended = thread::scope(|scope| {
-        if setup.attach {
-            scope.spawn(|| {
-                let gate = SystemState::Operational;
-                // Refused only if the loop has ended; then there is nothing to tell.
-                let _ = queue.attach(gate, move |outcome: Outcome<'_, Session<'_, P>, P>| {
-                    if let Outcome::Ready(session, mut registrar) = outcome {
-                        let waited_for = gate.name();
-                        session.emit(registrar.now(), &Event::Attached { waited_for });
-                        if ends {
-                            session.end(&mut registrar, Exit::Done);
-                        }
-                    }
-                });
-            });
-        }
-        event_loop.run(&mut session)
-    });
+    if setup.attach {
+        // The thread has posted before the loop begins: a simulation would not wait for it.
+        thread::scope(|scope| {
+            scope.spawn(|| attach(&queue, ends));
+        });
+    }
+    let ended = event_loop.run(&mut session);
     if let Err(error) = ended {
         session.output().problem("the event loop", error.to_string(), "report this, please");
         session.end(&mut event_loop.registrar(), Exit::Unknown);
@@ -124,6 +113,25 @@ where
     let exit = session.finish(&mut event_loop.registrar());
     event_loop.shutdown(&mut session);
     exit
+}
+
+/// Attaches a callback, to be run on the loop's thread when the system is OPERATIONAL.
+fn attach<P, O>(queue: &AttachQueue<Session<'_, P>, P, O>, ends: bool)
+where
+    P: Platform<Error: Display>,
+    O: SystemOps,
+{
+    let gate = SystemState::Operational;
+    // Refused only if the loop has ended; then there is nothing to tell.
+    let _ = queue.attach(gate, move |outcome: Outcome<'_, Session<'_, P>, P>| {
+        if let Outcome::Ready(session, mut registrar) = outcome {
+            let waited_for = gate.name();
+            session.emit(registrar.now(), &Event::Attached { waited_for });
+            if ends {
+                session.end(&mut registrar, Exit::Done);
+            }
+        }
+    });
 }
 
 fn cannot_start(output: &mut Output, why: &str) -> Exit {

@@ -72,6 +72,8 @@ pub struct Session<'m, P: Platform> {
     retry: Option<TimerKey>,
     signals: Option<SourceKey>,
     exit: Option<Exit>,
+    /// Whether what was to be waited for has come.
+    reached: bool,
     /// Whether all has been told: the end of the context is not part of the story.
     finished: bool,
     /// What [`Session::finish`] is to say if no other reason comes first.
@@ -94,6 +96,7 @@ impl<'m, P: Platform<Error: std::fmt::Display>> Session<'m, P> {
             retry: None,
             signals: None,
             exit: None,
+            reached: false,
             finished: false,
             answer: Exit::Done,
         }
@@ -132,8 +135,14 @@ impl<'m, P: Platform<Error: std::fmt::Display>> Session<'m, P> {
         self.system.stop(registrar);
         self.tell(registrar);
         self.finished = true;
-        let exit = self.exit.unwrap_or(Exit::Done);
-        if exit == Exit::Done { self.answer } else { exit }
+        match self.exit.unwrap_or(Exit::Done) {
+            // Told to end before what it was to wait for: whoever waits for it must not believe it.
+            Exit::Done if !self.reached && (self.plan.once || self.plan.until_lease) => {
+                Exit::Unknown
+            }
+            Exit::Done => self.answer,
+            exit => exit,
+        }
     }
 
     /// The notifier to be registered with the loop.
@@ -152,6 +161,7 @@ impl<'m, P: Platform<Error: std::fmt::Display>> Session<'m, P> {
                 self.hold_for_names(registrar, announcement)
             }
             (Phase::Entered, SystemState::Operational) => {
+                self.reached = true;
                 if let Some(timer) = self.deadline.take() {
                     registrar.remove_timer(timer);
                 }
@@ -161,6 +171,7 @@ impl<'m, P: Platform<Error: std::fmt::Display>> Session<'m, P> {
                 Verdict::Go
             }
             (Phase::Entered, SystemState::Dhcp) if self.plan.until_lease => {
+                self.reached = true;
                 self.end(registrar, Exit::Done);
                 Verdict::Go
             }

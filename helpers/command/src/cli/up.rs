@@ -35,6 +35,11 @@ pub fn run(args: &Up, output: &mut Output) -> Exit {
         );
         return Exit::Privilege;
     }
+    let repeated = |(at, name): (usize, &String)| args.interfaces[..at].contains(name);
+    if args.interfaces.iter().enumerate().any(repeated) {
+        output.problem("an interface", "is named twice", "name each once");
+        return Exit::Usage;
+    }
     let servers = match Servers::of(args) {
         Ok(servers) => servers,
         Err(interface) => {
