@@ -37,10 +37,12 @@ pub enum Discard {
     MissingCookie,
     /// The question is in another case than it was asked in.
     WrongCase,
+    /// There are answers, and all of them are about other names (RFC 5452 §6).
+    WrongOwner,
 }
 
 impl Discard {
-    const OTHERS: usize = 15;
+    const OTHERS: usize = 16;
     /// How many reasons there are.
     pub const COUNT: usize = Self::OTHERS + Malformed::ALL.len();
 
@@ -62,6 +64,7 @@ impl Discard {
             12 => Self::WrongCookie,
             13 => Self::MissingCookie,
             14 => Self::WrongCase,
+            15 => Self::WrongOwner,
             _ => Self::Malformed(*Malformed::ALL.get(index.checked_sub(Self::OTHERS)?)?),
         })
     }
@@ -83,6 +86,7 @@ impl Discard {
             Self::WrongCookie => 12,
             Self::MissingCookie => 13,
             Self::WrongCase => 14,
+            Self::WrongOwner => 15,
             Self::Malformed(why) => {
                 let position = Malformed::ALL.iter().position(|&m| m == why);
                 Self::OTHERS + position.unwrap_or(0)
@@ -109,6 +113,7 @@ impl Discard {
             Self::WrongCookie => "wrong-cookie",
             Self::MissingCookie => "missing-cookie",
             Self::WrongCase => "wrong-case",
+            Self::WrongOwner => "wrong-owner",
         }
     }
 }

@@ -108,6 +108,9 @@ impl Resolver<'_> {
                 if attempt.cookie && via.socket.is_some() {
                     self.check_cookie(cx, index, server, &message)?;
                 }
+                if response::is_about_others(&message, question.qname) {
+                    return Err(Discard::WrongOwner);
+                }
                 self.note_accepted(index, via);
                 self.take_response(cx, index, server, &message);
                 Ok(())
