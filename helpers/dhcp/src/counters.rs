@@ -82,7 +82,7 @@ named! {
         MissingServerIdentifier = "missing-server-identifier",
         /// Not the server that we chose.
         WrongServer = "wrong-server",
-        /// `yiaddr` is no address that a host can have.
+        /// `yiaddr` is no address that a host of its subnet can have.
         BadYiaddr = "bad-yiaddr",
         /// `yiaddr` is not the address that we asked for.
         WrongYiaddr = "wrong-yiaddr",

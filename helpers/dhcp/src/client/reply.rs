@@ -142,7 +142,8 @@ impl<'a> Reply<'a> {
     /// The address and the terms that an OFFER or an ACK names.
     pub(super) fn terms(&self) -> Result<(Ipv4Addr, Terms), Mismatch> {
         let address = self.message.header.yiaddr;
-        if !is_host_address(address) {
+        let prefix_len = self.message.first(code::SUBNET_MASK).and_then(Value::prefix_len);
+        if !is_host_address(address) || prefix_len.is_some_and(|len| names_subnet(address, len)) {
             return Err(Mismatch::BadYiaddr);
         }
         let lease_time = self.lease_time.ok_or(Mismatch::MissingLeaseTime)?;
@@ -151,4 +152,12 @@ impl<'a> Reply<'a> {
         }
         Ok((address, Terms { lease_time, t1: self.t1, t2: self.t2 }))
     }
+}
+
+/// Whether an address stands for its subnet as a whole: the host bits are all zeros or all ones. With 31
+/// bits both are hosts (RFC 3021), with 32 there are no host bits.
+fn names_subnet(address: Ipv4Addr, prefix_len: u8) -> bool {
+    let host_mask = u32::MAX.checked_shr(prefix_len.into()).unwrap_or(0);
+    let host = address.to_bits() & host_mask;
+    prefix_len <= 30 && (host == 0 || host == host_mask)
 }

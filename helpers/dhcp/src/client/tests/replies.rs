@@ -75,6 +75,28 @@ const BAD_OFFERS: &[Row] = &[
     ),
     ("yiaddr 0", |m| m[16..20].fill(0), mismatch(Mismatch::BadYiaddr)),
     (
+        "yiaddr the subnet's broadcast",
+        |m| {
+            m[19] = 255;
+            options(
+                m,
+                &[53, 1, 2, 54, 4, 10, 0, 0, 1, 51, 4, 0, 0, 14, 16, 1, 4, 255, 255, 255, 0],
+            );
+        },
+        mismatch(Mismatch::BadYiaddr),
+    ),
+    (
+        "yiaddr the subnet itself",
+        |m| {
+            m[19] = 128;
+            options(
+                m,
+                &[53, 1, 2, 54, 4, 10, 0, 0, 1, 51, 4, 0, 0, 14, 16, 1, 4, 255, 255, 255, 192],
+            );
+        },
+        mismatch(Mismatch::BadYiaddr),
+    ),
+    (
         "yiaddr 127.0.0.1",
         |m| m[16..20].copy_from_slice(&[127, 0, 0, 1]),
         mismatch(Mismatch::BadYiaddr),
