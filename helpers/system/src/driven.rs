@@ -5,6 +5,8 @@
 //! [`poll_timeout`](Client::poll_timeout). After every call on the client [`drive`] is run, and
 //! nowhere else.
 
+use core::net::SocketAddr;
+
 use bringup_core::client::{Client, Cx, Input, MAX_PER_DRIVE, StreamInput, drive};
 use bringup_core::error::ErrorKind;
 use bringup_core::event_loop::{Ready, Registrar, SourceKey};
@@ -17,6 +19,9 @@ use crate::stage::{Connection, Kind, Socket, Stage, cx};
 
 /// How many datagrams one readiness takes from a socket before others have their turn.
 const MAX_PER_READY: usize = 16;
+
+/// How many ignored inputs are remembered until somebody asks; the clients count all of them.
+const MAX_DISCARDS: usize = 8;
 
 /// Memory for one packet in each direction. 1472 octets is what an Ethernet frame carries of UDP.
 #[derive(Debug)]
@@ -49,12 +54,15 @@ pub struct Driven<C: Client, P: Platform, const SOCKETS: usize, const CONNS: usi
     interface: Option<u32>,
     /// As many as one drive can bring, so that none is lost: they are taken before the next.
     events: Ring<C::Event, MAX_PER_DRIVE>,
+    /// The last inputs that were ignored, and who claims to have sent them; for those who ask.
+    discards: Ring<(C::Discard, Option<SocketAddr>), MAX_DISCARDS>,
 }
 
 impl<C, P, const SOCKETS: usize, const CONNS: usize> Driven<C, P, SOCKETS, CONNS>
 where
     C: Client,
     C::Event: Copy,
+    C::Discard: Copy,
     P: Platform,
 {
     /// A client that has no place on a loop yet.
@@ -67,6 +75,7 @@ where
             owner,
             interface: None,
             events: Ring::new(),
+            discards: Ring::new(),
         }
     }
 
@@ -269,12 +278,25 @@ where
     }
 
     fn input(&mut self, registrar: &mut Registrar<'_, P>, transmit: &mut [u8], input: Input<'_>) {
-        // A discard is the client's to count; it changes nothing.
-        let _ = self.call_with(registrar, transmit, |client, cx| client.handle_input(cx, input));
+        let from = match input {
+            Input::Datagram { from, .. } => Some(from),
+            _ => None,
+        };
+        // It is the client's to count, and changes nothing.
+        let taken =
+            self.call_with(registrar, transmit, |client, cx| client.handle_input(cx, input));
+        if let Err(why) = taken {
+            self.discards.push((why, from));
+        }
+    }
+
+    /// An input that was ignored, why, and who claims to have sent it.
+    pub fn next_discard(&mut self) -> Option<(C::Discard, Option<SocketAddr>)> {
+        self.discards.pop()
     }
 
     fn drive(&mut self, registrar: &mut Registrar<'_, P>, transmit: &mut [u8]) {
-        let Self { client, sockets, conns, timer, owner, interface, events } = self;
+        let Self { client, sockets, conns, timer, owner, interface, events, .. } = self;
         let (owner, interface) = (*owner, *interface);
         let mut stage = Stage { registrar, sockets, conns, events, owner, interface };
         let deadline = drive(client, &mut stage, transmit);

@@ -1,6 +1,6 @@
 //! What the application hears from the system.
 
-use core::net::Ipv4Addr;
+use core::net::{Ipv4Addr, SocketAddr};
 
 use bringup_core::state::SystemState;
 use bringup_dhcp::LostReason;
@@ -173,6 +173,17 @@ pub enum Event<E> {
     PanicLimit {
         /// By how much, nanoseconds.
         offset_ns: i64,
+    },
+    /// Something was received and ignored; told only if [`Config::tell_discards`] says so.
+    ///
+    /// [`Config::tell_discards`]: crate::Config::tell_discards
+    Discard {
+        /// `dhcp`, `dns` or `ntp`.
+        protocol: &'static str,
+        /// The name of the rule that it breaks.
+        reason: &'static str,
+        /// Who claims to have sent it.
+        from: Option<SocketAddr>,
     },
     /// Something could not be done to the machine.
     Failed {

@@ -1,6 +1,6 @@
 //! One interface: its link, its DHCP client, and what was put on it.
 
-use core::net::Ipv4Addr;
+use core::net::{Ipv4Addr, SocketAddr};
 
 use bringup_core::event_loop::{Ready, Registrar};
 use bringup_core::platform::{self, AddressConfig, Platform, RouteConfig};
@@ -120,6 +120,10 @@ impl<'m, P: Platform> Interface<'m, P> {
         ready: &Ready,
     ) -> bool {
         self.dhcp.handle(registrar, buffers, ready)
+    }
+
+    pub(crate) fn next_discard(&mut self) -> Option<(bringup_dhcp::Discard, Option<SocketAddr>)> {
+        self.dhcp.next_discard()
     }
 
     pub(crate) fn next_event(&mut self) -> Option<bringup_dhcp::Event> {

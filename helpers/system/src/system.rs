@@ -37,6 +37,8 @@ pub struct Config<'m> {
     pub set_clock: bool,
     /// Hold TIME_VALID until UTC is known.
     pub wait_for_time: bool,
+    /// Tell what was received and ignored, too.
+    pub tell_discards: bool,
     /// The metric of the first interface's routes; each further one has 100 more.
     pub metric: u32,
     /// DNS servers of the operator; they come before those of leases.
@@ -60,6 +62,7 @@ impl Config<'_> {
             keep: false,
             set_clock: false,
             wait_for_time: true,
+            tell_discards: false,
             metric: 100,
             dns: &[],
             ntp: &[],

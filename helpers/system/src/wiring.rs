@@ -60,6 +60,7 @@ impl<P: Platform> System<'_, P> {
                 quiet = false;
                 self.on_ntp(registrar, event);
             }
+            self.tell_discards();
             if quiet {
                 return self.open_gates(registrar);
             }
@@ -67,6 +68,27 @@ impl<P: Platform> System<'_, P> {
         self.open_gates(registrar);
         if let Some(timer) = self.again {
             registrar.set_timer(timer, registrar.now());
+        }
+    }
+
+    /// Passes on what was ignored, or forgets it.
+    fn tell_discards(&mut self) {
+        let Self { interfaces, resolver, ntp, events, config, .. } = self;
+        let mut tell = |protocol, reason, from| {
+            if config.tell_discards {
+                events.push(Event::Discard { protocol, reason, from });
+            }
+        };
+        for interface in interfaces.iter_mut().flatten() {
+            while let Some((why, from)) = interface.next_discard() {
+                tell("dhcp", why.name(), from);
+            }
+        }
+        while let Some((why, from)) = resolver.next_discard() {
+            tell("dns", why.name(), from);
+        }
+        while let Some((why, from)) = ntp.next_discard() {
+            tell("ntp", why.name(), from);
         }
     }
 

@@ -300,6 +300,9 @@ impl<'m, P: Platform<Error: std::fmt::Display>> Session<'m, P> {
             From::Dns(event) => self.tell_dns(registrar, event),
             From::Clock { .. } => self.tell_time(registrar),
             From::Adjust { .. } => {}
+            From::Discard { protocol, reason, from } => {
+                self.emit(now, &Event::Discard { protocol, reason, from });
+            }
             other => self.tell_trouble(registrar, other),
         }
     }

@@ -60,6 +60,7 @@ pub fn run(args: &Up, output: &mut Output) -> Exit {
         apply: !args.dry_run,
         keep: args.keep,
         set_clock: args.set_clock,
+        tell_discards: output.settings().verbose,
         dns: &servers.dns,
         ntp: &servers.ntp,
         ntp_names: &names,
