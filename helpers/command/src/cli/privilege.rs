@@ -39,12 +39,12 @@ impl fmt::Display for Capability {
     }
 }
 
-/// The first of these capabilities that is not in effect. None is said to be missing where the kernel
-/// does not tell; the operation itself will.
-pub fn missing(needed: &[Capability]) -> Option<Capability> {
-    let status = std::fs::read_to_string("/proc/self/status").ok()?;
-    let effective = effective(&status)?;
-    needed.iter().copied().find(|capability| effective & (1 << capability.bit()) == 0)
+/// Which of these capabilities are not in effect. None is said to be missing where the kernel does not
+/// tell; the operation itself will.
+pub fn missing(needed: &[Capability]) -> Vec<Capability> {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let effective = effective(&status).unwrap_or(u64::MAX);
+    needed.iter().copied().filter(|capability| effective & (1 << capability.bit()) == 0).collect()
 }
 
 /// The effective set in the text of /proc/self/status.

@@ -27,11 +27,19 @@ pub fn floor() -> Utc {
 
 /// Runs `bringup up`.
 pub fn run(args: &Up, output: &mut Output) -> Exit {
-    if let Some(missing) = privilege::missing(&needed(args)) {
+    let missing = privilege::missing(&needed(args));
+    if !missing.is_empty() {
+        let list = |name: &dyn Fn(&Capability) -> String, between| {
+            missing.iter().map(name).collect::<Vec<_>>().join(between)
+        };
+        let names = list(&Capability::to_string, " and ");
+        let options = list(&|c| format!("+{}", c.short_name()), ",");
         output.problem(
-            format!("{missing}, which `up` needs"),
-            "is missing",
-            format!("run as root, or with: setpriv --ambient-caps +{}", missing.short_name()),
+            "`up`",
+            format!("needs {names}, which this process does not have"),
+            format!(
+                "run it as root, or with: setpriv --inh-caps {options} --ambient-caps {options}"
+            ),
         );
         return Exit::Privilege;
     }
