@@ -89,11 +89,35 @@ impl Requests {
         message: RouteNetlinkMessage,
         flags: u16,
     ) -> Result<Option<RouteNetlinkMessage>, OsError> {
+        let mut answer = None;
+        self.exchange(operation, message, flags | NLM_F_ACK, |message| {
+            answer.get_or_insert(message);
+        })?;
+        Ok(answer)
+    }
+
+    /// Asks for everything there is of a kind, and shows it one by one.
+    pub(super) fn dump(
+        &mut self,
+        operation: Operation,
+        message: RouteNetlinkMessage,
+        mut each: impl FnMut(&RouteNetlinkMessage),
+    ) -> Result<(), OsError> {
+        self.exchange(operation, message, NLM_F_DUMP, |message| each(&message))
+    }
+
+    /// Sends a request, and takes what comes for it until its end.
+    fn exchange(
+        &mut self,
+        operation: Operation,
+        message: RouteNetlinkMessage,
+        flags: u16,
+        mut each: impl FnMut(RouteNetlinkMessage),
+    ) -> Result<(), OsError> {
         let failed = during(operation);
         self.sequence = self.sequence.wrapping_add(1);
-        let bytes = encode(message, flags | NLM_F_ACK, self.sequence);
+        let bytes = encode(message, flags, self.sequence);
         sys::send(self.fd.as_fd(), &bytes).map_err(&failed)?;
-        let mut answer = None;
         for _ in 0..MAX_DATAGRAMS {
             let mut control = sys::Control::new();
             let received = sys::receive(self.fd.as_fd(), &mut self.buffer, &mut control);
@@ -109,48 +133,12 @@ impl Requests {
                 match message.payload {
                     NetlinkPayload::Error(error) => {
                         return match error.code {
-                            None => Ok(answer),
+                            None => Ok(()),
                             Some(code) => Err(OsError::new(operation, -code.get())),
                         };
                     }
-                    NetlinkPayload::InnerMessage(message) => answer = answer.or(Some(message)),
-                    _ => {}
-                }
-            }
-        }
-        Err(OsError::new(operation, libc::EPROTO))
-    }
-
-    /// Asks for everything there is of a kind, and shows it one by one.
-    pub(super) fn dump(
-        &mut self,
-        operation: Operation,
-        message: RouteNetlinkMessage,
-        mut each: impl FnMut(&RouteNetlinkMessage),
-    ) -> Result<(), OsError> {
-        let failed = during(operation);
-        self.sequence = self.sequence.wrapping_add(1);
-        let bytes = encode(message, NLM_F_DUMP, self.sequence);
-        sys::send(self.fd.as_fd(), &bytes).map_err(&failed)?;
-        for _ in 0..MAX_DATAGRAMS {
-            let mut control = sys::Control::new();
-            let received = sys::receive(self.fd.as_fd(), &mut self.buffer, &mut control);
-            let received = received.map_err(&failed)?;
-            if received.netlink_sender() != Some(0) {
-                continue;
-            }
-            let datagram = self.buffer.get(..received.length).unwrap_or(&[]);
-            for message in Datagram(datagram).flatten() {
-                if message.header.sequence_number != self.sequence {
-                    continue;
-                }
-                match message.payload {
                     NetlinkPayload::Done(_) => return Ok(()),
-                    NetlinkPayload::InnerMessage(message) => each(&message),
-                    NetlinkPayload::Error(error) => {
-                        let code = error.code.map_or(libc::EPROTO, |code| -code.get());
-                        return Err(OsError::new(operation, code));
-                    }
+                    NetlinkPayload::InnerMessage(message) => each(message),
                     _ => {}
                 }
             }
