@@ -23,7 +23,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::eventually;
-use super::program::{die_with_the_caller, find, run};
+use super::program::{die_with_the_caller, find, libraries, run};
 
 /// Set in the environment of the test's second process.
 const INSIDE: &str = "BRINGUP_LAB_INSIDE";
@@ -261,7 +261,8 @@ impl Host {
     pub fn command(&self, program: impl AsRef<Path>) -> Command {
         let program = program.as_ref();
         let found = program.to_str().and_then(find).unwrap_or_else(|| program.to_owned());
-        let mut command = Command::new(found);
+        let mut command = Command::new(&found);
+        command.envs(libraries(&found).map(|folders| ("LD_LIBRARY_PATH", folders)));
         let fd = self.namespace.as_raw_fd();
         let own = c_path(&self.folder.join("resolv.conf"));
         let machines = self.resolv_conf.clone();

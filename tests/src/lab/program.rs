@@ -1,8 +1,8 @@
 //! Programs that are run to their end, with a deadline, and what they said.
 
 use std::env;
-use std::ffi::OsStr;
-use std::fs::File;
+use std::ffi::{OsStr, OsString};
+use std::fs::{self, File};
 use std::io::{self, Read};
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
@@ -173,8 +173,33 @@ pub fn find(program: &str) -> Option<PathBuf> {
     let path = env::var_os("PATH").unwrap_or_default();
     let mut folders: Vec<PathBuf> = env::split_paths(&path).collect();
     folders.extend(["/usr/sbin", "/sbin"].map(PathBuf::from));
-    folders.extend(profile_folder().parent().map(|target| target.join("lab/usr/sbin")));
+    for package in entries(&unpacked_folder()) {
+        folders.extend(["usr/sbin", "sbin", "usr/bin", "bin"].map(|folder| package.join(folder)));
+    }
     folders.into_iter().map(|folder| folder.join(program)).find(|file| file.is_file())
+}
+
+/// What `LD_LIBRARY_PATH` must be for a program that was unpacked: its libraries were unpacked with
+/// it. `None` for a program that is installed.
+pub(crate) fn libraries(program: &Path) -> Option<OsString> {
+    let below = program.strip_prefix(unpacked_folder()).ok()?;
+    let package = unpacked_folder().join(below.components().next()?);
+    // "usr/lib/x86_64-linux-gnu" and its like on other machines.
+    let folders = ["usr/lib", "lib"].map(|lib| entries(&package.join(lib))).concat();
+    env::join_paths(folders).ok()
+}
+
+/// Where `tests/run` unpacks what it doesn't install, a folder for each package: `target/lab`.
+fn unpacked_folder() -> PathBuf {
+    profile_folder().parent().expect("`target` is above `debug`").join("lab")
+}
+
+/// What is in a folder, sorted; nothing where there is no folder.
+fn entries(folder: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    let mut paths: Vec<PathBuf> = entries.map(|entry| entry.path()).collect();
+    paths.sort();
+    paths
 }
 
 /// The program under test, built beside this one.
