@@ -223,4 +223,19 @@ mod tests {
         assert!(message.header().tc);
         assert_eq!(message.records(Section::Answer).count(), 1);
     }
+
+    #[test]
+    fn bug_28_hickory_rustsec_2026_0119_names_are_not_searched_for() {
+        let [qname, other] = ["a.de", "b.c.de"].map(|text| Name::from_text(text).unwrap());
+        let mut buffer = [0; 4_096];
+        let mut e = Encoder::new(&mut buffer, Header { qr: true, ..Header::default() }).unwrap();
+        e.question(qname.view(), RecordType::CNAME, Class::IN).unwrap();
+        let target = RData::Cname(other.view());
+        for owner in [&qname, &other, &other] {
+            e.record(Section::Answer, owner.view(), 60, &target).unwrap();
+        }
+        // The question's name is pointed at; every other one is written out, however often.
+        let (head, rest) = (12 + 6 + 4, 10 + 8);
+        assert_eq!(e.finish().unwrap().len(), head + (2 + rest) + 2 * (8 + rest));
+    }
 }

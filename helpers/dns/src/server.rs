@@ -430,7 +430,7 @@ mod tests {
     }
 
     #[test]
-    fn sixteen_servers_are_eight_and_a_list_keeps_what_stays() {
+    fn bug_25_sixteen_servers_are_eight_and_a_list_keeps_what_stays() {
         let mut servers = Servers::new(4);
         let sixteen: [ServerAddress; 16] =
             core::array::from_fn(|n| address(u8::try_from(n).unwrap()));

@@ -7,6 +7,7 @@ mod cookies;
 mod failover;
 mod lifetime;
 mod refresh;
+mod rivals;
 mod search;
 mod simulation;
 mod tcp;

@@ -158,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn rule_42_lines() {
+    fn rule_42_and_bug_7_lines() {
         use Setting::*;
         let fe80 = Ipv6Addr::new(0xFE80, 0, 0, 0, 0, 0, 0, 1);
         for (file, expected) in [

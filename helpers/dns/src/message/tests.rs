@@ -65,7 +65,7 @@ fn every_prefix_of_a_message_is_malformed_and_none_panics() {
 }
 
 #[test]
-fn rule_8_counts_that_do_not_fit_are_refused_before_anything_is_read() {
+fn rule_8_and_bug_11_counts_that_do_not_fit_are_refused_before_anything_is_read() {
     let counts = b"\0\0\x81\x80\0\0\xFF\xFF\xFF\xFF\xFF\xFF";
     assert_eq!(Message::parse(counts).err(), Some(Malformed::Counts));
     let one_too_many = response([1, 0, 0], &[0; 8]);
@@ -118,7 +118,37 @@ fn rule_4_many_records_of_one_long_name() {
 }
 
 #[test]
-fn rule_6_every_type_at_every_length() {
+fn rule_4_and_bug_10_chains_of_pointers_do_not_burn_time() {
+    // Each owner points at the one before: the 129th hop is refused.
+    let mut deep = b"\x12\x34\x81\x80\0\0\0\xC8\0\0\0\0".to_vec();
+    let first = u16::try_from(deep.len()).unwrap();
+    deep.extend_from_slice(b"\x01x\0\0\x10\0\x01\0\0\0\x09\0\x01\0");
+    let mut target = first;
+    for _ in 1..200 {
+        let here = u16::try_from(deep.len()).unwrap();
+        deep.extend_from_slice(&(0xC000 | target).to_be_bytes());
+        deep.extend_from_slice(b"\0\x10\0\x01\0\0\0\x09\0\x01\0");
+        target = here;
+    }
+    assert_eq!(Message::parse(&deep).err(), Some(Malformed::PointerChain));
+    // Every owner points at another one of two names of 127 labels: nothing to remember helps.
+    let mut two = b"\x12\x34\x81\x80\0\x02\x13\x88\0\0\0\0".to_vec();
+    for _ in 0..2 {
+        (0..127).for_each(|_| two.extend_from_slice(b"\x01x"));
+        two.extend_from_slice(b"\0\0\x01\0\x01");
+    }
+    for n in 0..5_000u16 {
+        let at = 12 + (n % 2) * 259;
+        two.extend_from_slice(&(0xC000 | at).to_be_bytes());
+        two.extend_from_slice(b"\0\x10\0\x01\0\0\0\x09\0\x01\0");
+    }
+    two.truncate(65_535);
+    let message = Message::parse(&two).unwrap();
+    assert_eq!(message.records(Section::Answer).count(), 5_000);
+}
+
+#[test]
+fn rule_6_and_bug_3_every_type_at_every_length() {
     // What each type asks for, without compression; one octet more or less is refused.
     let soa = [&b"\x01a\0\x01b\0"[..], &[0; 20]].concat();
     for (rtype, rdata) in [

@@ -129,7 +129,7 @@ fn rule_5_text_goes_in_and_comes_out_escaped() {
 }
 
 #[test]
-fn cve_2016_5180_bad_texts_are_refused() {
+fn bug_1_bad_texts_are_refused() {
     use NameError::*;
     for (text, error) in [
         ("", Empty),

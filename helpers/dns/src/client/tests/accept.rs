@@ -122,7 +122,7 @@ fn rule_12_three_broken_replies_are_a_broken_server() {
 }
 
 #[test]
-fn c_ares_junk_to_32_in_flight_sends_nothing_again() {
+fn bug_14_c_ares_junk_to_32_in_flight_sends_nothing_again() {
     let mut storage = crate::client::ResolverStorage::<32, 64, 8_192>::new();
     let mut bench = Bench::new(&mut storage, 1);
     for n in 0..32 {
@@ -212,7 +212,7 @@ fn rule_26_a_server_that_cannot_read_edns_is_asked_without() {
 }
 
 #[test]
-fn rule_22_ids_and_sockets_are_spread() {
+fn rule_22_and_bug_6_ids_and_sockets_are_spread() {
     let mut storage = Storage::new();
     let mut bench = Bench::new(&mut storage, 1);
     let mut nibbles = [[0u32; 16]; 4];

@@ -150,7 +150,7 @@ fn rule_15_chains_end() {
 }
 
 #[test]
-fn rule_16_and_54_dname() {
+fn rule_16_and_54_and_bug_17_dname() {
     let mut storage = Storage::new();
     let mut bench = Bench::new(&mut storage, 1);
     let target = name("new.example");
@@ -317,7 +317,7 @@ fn rule_30_ttls_are_capped_and_0_is_delivered_but_not_kept() {
 }
 
 #[test]
-fn cve_2020_8277_more_addresses_than_there_is_room_for() {
+fn bug_2_c_ares_cve_2020_8277_more_addresses_than_there_is_room_for() {
     let mut storage = Storage::new();
     let mut bench = Bench::new(&mut storage, 1);
     for (count, expected) in

@@ -1,4 +1,5 @@
-//! What broke other resolvers, one case each; more of them stand beside the rules that they break.
+//! What broke other resolvers, one case each, by the number of the row in `docs/dns.md`; more in `rivals`,
+//! and beside the rules that they break.
 
 extern crate std;
 
@@ -21,7 +22,7 @@ fn answer(sent: &Sent, last: u8) -> Vec<u8> {
 }
 
 #[test]
-fn c_ares_cve_2016_5180_names_that_end_in_an_escape() {
+fn bug_1_c_ares_cve_2016_5180_names_that_end_in_an_escape() {
     for (text, expected) in [
         (r"a\.", Ok(3)),
         (r"a\", Err(NameError::Escape)),
@@ -39,7 +40,7 @@ fn c_ares_cve_2016_5180_names_that_end_in_an_escape() {
 }
 
 #[test]
-fn c_ares_cve_2023_32067_an_empty_datagram_is_no_end() {
+fn bug_5_c_ares_cve_2023_32067_an_empty_datagram_is_no_end() {
     let mut storage = Storage::new();
     let mut bench = Bench::new(&mut storage, 1);
     let key = bench.query_a("x.example");
@@ -51,7 +52,7 @@ fn c_ares_cve_2023_32067_an_empty_datagram_is_no_end() {
 }
 
 #[test]
-fn c_ares_1293_nodata_without_soa_is_asked_again_at_once() {
+fn bug_12_c_ares_1293_nodata_without_soa_is_asked_again_at_once() {
     let mut storage = Storage::new();
     let mut bench = Bench::new(&mut storage, 1);
     let key = bench.query_a("x.example");
@@ -65,7 +66,7 @@ fn c_ares_1293_nodata_without_soa_is_asked_again_at_once() {
 }
 
 #[test]
-fn c_ares_1279_of_two_answers_the_later_one_stays_whole() {
+fn bug_12_c_ares_1279_of_two_answers_the_later_one_stays_whole() {
     let mut storage = Storage::new();
     let mut bench = Bench::new(&mut storage, 1);
     // A plain query and one that insists on TCP are two lookups of one question.
@@ -85,7 +86,7 @@ fn c_ares_1279_of_two_answers_the_later_one_stays_whole() {
 }
 
 #[test]
-fn c_ares_1197_a_lost_reply_does_not_make_sockets() {
+fn bug_13_c_ares_1197_a_lost_reply_does_not_make_sockets() {
     let mut storage = Box::new(ResolverStorage::<16, 64, 8_192>::new());
     let mut bench = Bench::new(&mut storage, 1);
     bench.query_a("lost.example");
@@ -103,7 +104,7 @@ fn c_ares_1197_a_lost_reply_does_not_make_sockets() {
 }
 
 #[test]
-fn duplicates_of_every_response_change_nothing() {
+fn bug_21_duplicates_of_every_response_change_nothing() {
     let mut storage = Storage::new();
     let mut bench = Bench::new(&mut storage, 1);
     let key = bench.query("x.example", QueryKind::Addresses);
@@ -119,7 +120,7 @@ fn duplicates_of_every_response_change_nothing() {
 }
 
 #[test]
-fn lws_a_count_that_lies_is_no_answer() {
+fn bug_22_lws_a_count_that_lies_is_no_answer() {
     let mut storage = Storage::new();
     let mut bench = Bench::new(&mut storage, 1);
     let key = bench.query_a("x.example");
@@ -134,7 +135,7 @@ fn lws_a_count_that_lies_is_no_answer() {
 }
 
 #[test]
-fn smoltcp_an_alias_before_junk_does_not_become_the_question() {
+fn bug_24_smoltcp_an_alias_before_junk_does_not_become_the_question() {
     let mut storage = Storage::new();
     let mut bench = Bench::new(&mut storage, 1);
     let key = bench.query_a("x.example");
@@ -150,7 +151,7 @@ fn smoltcp_an_alias_before_junk_does_not_become_the_question() {
 }
 
 #[test]
-fn systemd_cve_2022_2526_callers_that_start_and_cancel_others_when_they_hear() {
+fn bug_16_systemd_cve_2022_2526_callers_that_start_and_cancel_others_when_they_hear() {
     let mut storage = Storage::new();
     let mut bench = Bench::new(&mut storage, 1);
     let keys: Vec<_> = (0..8).map(|_| bench.query_a("x.example")).collect();
@@ -186,7 +187,7 @@ fn systemd_cve_2022_2526_callers_that_start_and_cancel_others_when_they_hear() {
 }
 
 #[test]
-fn c_ares_681_ten_thousand_lookups_into_sixty_four_slots() {
+fn bug_34_c_ares_681_ten_thousand_lookups_into_sixty_four_slots() {
     let mut storage = Box::new(ResolverStorage::<64, 256, 32_768>::new());
     let mut bench = Bench::new(&mut storage, 1);
     let (mut done, mut refused, mut next) = (0, 0, 0);
@@ -218,7 +219,7 @@ fn c_ares_681_ten_thousand_lookups_into_sixty_four_slots() {
 }
 
 #[test]
-fn musl_one_bad_server_in_the_list() {
+fn bug_35_musl_one_bad_server_in_the_list() {
     // What the first server does, and what comes of it; the second one answers.
     for (what, asks_second) in
         [("dead", true), ("refused", true), ("servfail", true), ("lame", true), ("nxdomain", false)]
@@ -262,7 +263,7 @@ fn musl_one_bad_server_in_the_list() {
 }
 
 #[test]
-fn systemd_cve_2017_9445_answers_of_awkward_sizes() {
+fn bug_15_systemd_cve_2017_9445_answers_of_many_records() {
     for count in [29u8, 30, 31, 73, 74] {
         let mut storage = Storage::new();
         let mut bench = Bench::new(&mut storage, 1);
@@ -276,7 +277,7 @@ fn systemd_cve_2017_9445_answers_of_awkward_sizes() {
 }
 
 #[test]
-fn cve_2021_3672_names_with_odd_octets_come_out_escaped() {
+fn bug_4_c_ares_cve_2021_3672_names_with_odd_octets_come_out_escaped() {
     let mut storage = Storage::new();
     let mut bench = Bench::new(&mut storage, 1);
     let odd = name(r"a\.b\000 \255\010.example".replace(' ', r"\032").as_str());

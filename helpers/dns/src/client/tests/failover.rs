@@ -38,7 +38,7 @@ fn rule_49_timeouts_next_server_first_three_sends_each() {
 }
 
 #[test]
-fn hickory_2273_one_dead_server_costs_less_than_a_second_and_then_nothing() {
+fn bug_29_hickory_2273_one_dead_server_costs_less_than_a_second_and_then_nothing() {
     let mut storage = Storage::new();
     let mut bench = Bench::new(&mut storage, 2);
     let key = bench.query_a("x.example");

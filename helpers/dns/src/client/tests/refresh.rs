@@ -186,7 +186,7 @@ fn rule_36_an_answer_in_use_is_asked_for_before_its_ttl_is_over() {
 }
 
 #[test]
-fn a_server_that_failed_is_probed_and_nobody_waits_for_it() {
+fn bug_13_a_server_that_failed_is_probed_and_nobody_waits_for_it() {
     let mut storage = Storage::new();
     let mut bench = Bench::new(&mut storage, 2);
     let (dead, alive) = (SERVERS[0].parse().unwrap(), SERVERS[1].parse().unwrap());

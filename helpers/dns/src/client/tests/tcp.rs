@@ -166,7 +166,7 @@ fn rule_28_a_reply_octet_by_octet() {
 }
 
 #[test]
-fn glibc_cve_2015_7547_large_answers_of_both_families_in_both_orders() {
+fn bug_19_glibc_cve_2015_7547_large_answers_of_both_families_in_both_orders() {
     for length in [2_047, 2_048, 2_049, 2_050, 65_535] {
         for turned in [false, true] {
             let mut storage =
@@ -251,7 +251,7 @@ fn rule_29_a_connection_that_is_lost_is_made_up_for_once() {
 }
 
 #[test]
-fn c_ares_1043_connections_that_never_stand_end_in_a_failure() {
+fn bug_8_c_ares_1043_connections_that_never_stand_end_in_a_failure() {
     let mut storage = Storage::new();
     let mut bench = Bench::new(&mut storage, 3);
     let key = query_tcp(&mut bench, "x.example", A);
