@@ -163,6 +163,9 @@ pub enum Endpoint {
         /// If given, datagrams from anyone else never reach the client, and a refusal by this peer
         /// (ICMP port unreachable) is reported.
         peer: Option<SocketAddr>,
+        /// The number of an interface: the socket sends and receives by way of it alone. `None` is
+        /// the client's own interface where it has one, else the routes decide.
+        interface: Option<u32>,
     },
     /// Frames of the client's interface.
     Link {
@@ -221,6 +224,8 @@ pub enum Transmit<'b> {
         conn: u8,
         /// Where to.
         to: SocketAddr,
+        /// The interface, as for [`Endpoint::Udp`].
+        interface: Option<u32>,
     },
     /// Send bytes on a stream; [`StreamInput::Sent`] says how many were taken.
     Stream {

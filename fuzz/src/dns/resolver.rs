@@ -136,7 +136,7 @@ impl World<'_> {
             6 => match data.u8() % 4 {
                 0 => self.set_servers(data),
                 1 => self.resolver.flush_cache(),
-                2 => self.resolver.link_up(),
+                2 => self.cx(|r, cx| r.link_up(cx)),
                 _ => self.forged(data),
             },
             7 | 8 => self.forged(data),

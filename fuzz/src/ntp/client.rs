@@ -204,7 +204,8 @@ impl World {
             let mut opened = None;
             match transmit {
                 Transmit::Open { endpoint, .. } => {
-                    let bringup_core::client::Endpoint::Udp { peer: Some(peer), local } = endpoint
+                    let bringup_core::client::Endpoint::Udp { peer: Some(peer), local, .. } =
+                        endpoint
                     else {
                         panic!("{endpoint:?}");
                     };

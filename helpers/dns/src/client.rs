@@ -135,6 +135,8 @@ pub enum QueryError {
     ScopeName,
     /// All slots are taken by queries that run or have not been released.
     Full,
+    /// The resolver was stopped.
+    Stopped,
 }
 
 impl From<NameError> for QueryError {
@@ -176,6 +178,7 @@ pub struct Resolver<'m> {
     walk_due: bool,
     counters: Counters,
     seeded: bool,
+    stopped: bool,
     /// Not later than the first deadline; exact after `handle_timeout`.
     wake: Option<Instant>,
     /// Whether a lookup may be waiting to be sent, and where the search for it goes on.
@@ -214,6 +217,7 @@ impl<'m> Resolver<'m> {
             cache,
             counters: Counters::default(),
             seeded: false,
+            stopped: false,
             wake: None,
             send_due: false,
             send_cursor: 0,
@@ -226,8 +230,10 @@ impl<'m> Resolver<'m> {
     /// Takes a new list of servers, first choice first; eight are used. Queries in flight go on, at
     /// the new servers where theirs are gone. A changed list empties the cache.
     pub fn set_servers(&mut self, cx: &mut Cx<'_>, servers: &[ServerAddress]) {
-        self.replace_servers(cx, servers);
-        self.walk_on(cx);
+        if !self.stopped {
+            self.replace_servers(cx, servers);
+            self.walk_on(cx);
+        }
     }
 
     /// Takes a new search list, first choice first; six names are used. Queries in flight end as
@@ -296,7 +302,7 @@ impl<'m> Resolver<'m> {
 
     /// The servers in use, in order.
     pub fn servers(&self) -> impl Iterator<Item = ServerAddress> + '_ {
-        self.servers.in_order().map(|(_, server)| server.address.into())
+        self.servers.in_order().map(|(_, server)| server.at)
     }
 
     /// Forgets all that was cached. Answers that callers still hold stay.
@@ -305,10 +311,31 @@ impl<'m> Resolver<'m> {
     }
 
     /// To be called when a link has come up or an address of this host has changed: what failed,
-    /// what was measured, and the cookies from before say nothing any more.
-    pub fn link_up(&mut self) {
+    /// what was measured, and the cookies from before say nothing any more. Sockets are opened anew,
+    /// since a connected one keeps the address that it was opened with; what is in flight is asked
+    /// again at once, as if it had just begun.
+    pub fn link_up(&mut self, cx: &mut Cx<'_>) {
         self.cache.flush_failures();
         self.servers.forget();
+        self.begin_anew(cx, u8::MAX);
+        self.walk_on(cx);
+    }
+
+    /// Ends everything: a query that runs ends with [`Failure::Stopped`](crate::query::Failure::Stopped),
+    /// or with what it has; sockets and connections are closed. Results stay until they are released,
+    /// and nothing can be asked after this.
+    pub fn stop(&mut self, cx: &mut Cx<'_>) {
+        self.stopped = true;
+        for slot in 0..self.queries.len() {
+            self.stop_query(cx.now, slot);
+        }
+        for index in 0..self.lookups.len() {
+            if self.lookups.get(index).is_some_and(|lookup| !lookup.is_free()) {
+                self.end_lookup(cx.now, index);
+            }
+        }
+        self.replace_servers(cx, &[]);
+        self.wake = None;
     }
 
     /// Asks for a name. The end is told by [`Event::Done`], also when the answer is known already.
@@ -323,6 +350,9 @@ impl<'m> Resolver<'m> {
         kind: QueryKind,
         options: QueryOptions,
     ) -> Result<QueryKey, QueryError> {
+        if self.stopped {
+            return Err(QueryError::Stopped);
+        }
         if !self.seeded {
             self.seeded = true;
             self.cache.set_seed(cx.rng.u32());

@@ -45,11 +45,11 @@ impl SourceAddress {
 /// Says which source address the system would choose (RFC 6724 §5).
 pub trait SourceOracle {
     /// The source for `destination`; `None` if there is no route to it.
-    fn source(&self, destination: IpAddr) -> Option<SourceAddress>;
+    fn source(&mut self, destination: IpAddr) -> Option<SourceAddress>;
 }
 
-impl<F: Fn(IpAddr) -> Option<SourceAddress>> SourceOracle for F {
-    fn source(&self, destination: IpAddr) -> Option<SourceAddress> {
+impl<F: FnMut(IpAddr) -> Option<SourceAddress>> SourceOracle for F {
+    fn source(&mut self, destination: IpAddr) -> Option<SourceAddress> {
         self(destination)
     }
 }
@@ -159,7 +159,7 @@ impl Candidate {
 }
 
 /// Puts destinations into the order of RFC 6724 §6. Equals keep their order (rule 10).
-pub fn sort(addresses: &mut [IpAddr], oracle: &dyn SourceOracle) {
+pub fn sort(addresses: &mut [IpAddr], oracle: &mut dyn SourceOracle) {
     let nobody = Candidate { destination: IpAddr::V4(Ipv4Addr::UNSPECIFIED), source: None };
     let mut candidates = [nobody; MAX_SORTED];
     let mut count = 0;
@@ -213,8 +213,8 @@ mod tests {
     /// Sorts `given`, with sources as `(destination, source)`; what has no source has no route.
     fn sorted(given: &[&str], sources: &[(&str, SourceAddress)]) -> Vec<IpAddr> {
         let mut addresses: Vec<_> = given.iter().map(|a| ip(a)).collect();
-        let oracle = |to: IpAddr| sources.iter().find(|(d, _)| ip(d) == to).map(|(_, s)| *s);
-        sort(&mut addresses, &oracle);
+        let mut oracle = |to: IpAddr| sources.iter().find(|(d, _)| ip(d) == to).map(|(_, s)| *s);
+        sort(&mut addresses, &mut oracle);
         addresses
     }
 
@@ -324,7 +324,7 @@ mod tests {
         let mut addresses: Vec<IpAddr> = (0..100u8).map(|n| [192, 0, 2, n].into()).collect();
         addresses.push(ip("2001:db8::1"));
         let given = addresses.clone();
-        sort(&mut addresses, &|_: IpAddr| None);
+        sort(&mut addresses, &mut |_: IpAddr| None);
         assert_eq!(addresses, given);
     }
 

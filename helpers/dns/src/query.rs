@@ -74,6 +74,10 @@ pub enum Failure {
     Truncated,
     /// The servers cannot be reached from here.
     Unreachable,
+    /// Nobody listens at the servers' ports.
+    PortClosed,
+    /// The resolver was stopped.
+    Stopped,
     /// An alias leads back to itself (RFC 1034 §3.6.2).
     AliasLoop,
     /// More than 16 aliases, or one that makes the name too long.
@@ -101,6 +105,8 @@ impl Failure {
             Self::Malformed => "MALFORMED",
             Self::Truncated => "TRUNCATED",
             Self::Unreachable => "UNREACHABLE",
+            Self::PortClosed => "PORTCLOSED",
+            Self::Stopped => "STOPPED",
             Self::AliasLoop => "ALIASLOOP",
             Self::AliasChain => "ALIASCHAIN",
             Self::TooLarge => "TOOLARGE",
@@ -218,7 +224,7 @@ pub(crate) struct Query {
     /// Until when a positive A waits for its AAAA.
     pub(crate) grace: Option<Instant>,
     pub(crate) source: Source,
-    /// Who answered last.
+    /// Who answered last, or, where nobody did, failed last.
     pub(crate) server: Option<SocketAddr>,
     /// The scope of an IPv6 literal.
     pub(crate) scope_id: u32,
@@ -425,6 +431,8 @@ pub(crate) struct Lookup {
     pub(crate) attempts: [Attempt; MAX_SERVERS],
     /// The last thing that a server said instead of an answer.
     pub(crate) failure: Option<Failure>,
+    /// The server that it is of, or the last one that was silent.
+    pub(crate) failed_at: Option<SocketAddr>,
 }
 
 impl Lookup {
@@ -441,6 +449,7 @@ impl Lookup {
         linger: None,
         attempts: [Attempt::IDLE; MAX_SERVERS],
         failure: None,
+        failed_at: None,
     };
 
     /// Whether it asks this; what is to find out about one server does not count.

@@ -43,18 +43,29 @@ const SOCKET_IDLE: Duration = Duration::from_secs(30);
 pub struct ServerAddress {
     /// Address and port; a link-local IPv6 address with its scope.
     pub address: SocketAddr,
+    /// The number of the interface that its sockets and connections are bound to; `None` leaves the
+    /// way to the routes.
+    pub interface: Option<u32>,
+}
+
+impl ServerAddress {
+    /// The same server, asked by way of one interface only.
+    #[must_use]
+    pub const fn on(self, interface: u32) -> Self {
+        Self { interface: Some(interface), ..self }
+    }
 }
 
 impl From<SocketAddr> for ServerAddress {
     fn from(address: SocketAddr) -> Self {
-        Self { address }
+        Self { address, interface: None }
     }
 }
 
 impl From<IpAddr> for ServerAddress {
     /// The server at port 53 of this address.
     fn from(address: IpAddr) -> Self {
-        Self { address: SocketAddr::new(address, PORT) }
+        SocketAddr::new(address, PORT).into()
     }
 }
 
@@ -113,7 +124,7 @@ impl Socket {
 
 /// What is known of a server.
 pub(crate) struct Server {
-    pub(crate) address: SocketAddr,
+    pub(crate) at: ServerAddress,
     /// The smoothed round trip; `None` until it was measured.
     round_trip: Option<Duration>,
     /// Failures in a row.
@@ -129,9 +140,9 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    fn new(address: SocketAddr) -> Self {
+    const fn new(at: ServerAddress) -> Self {
         Self {
-            address,
+            at,
             round_trip: None,
             failures: 0,
             shunned_until: None,
@@ -175,7 +186,15 @@ impl Server {
     /// This host may have another address now: nothing that was measured or agreed on holds (RFC 8305
     /// §4, RFC 9018 §3).
     pub(crate) fn forget(&mut self) {
-        *self = Self { sockets: self.sockets, ..Self::new(self.address) };
+        let sockets = self.sockets.map(|socket| Socket {
+            // One that is open has the address that this host had, and the platform has it.
+            state: match socket.state {
+                SocketState::Open => SocketState::Closing,
+                other => other,
+            },
+            ..Socket::CLOSED
+        });
+        *self = Self { sockets, ..Self::new(self.at) };
     }
 
     pub(crate) fn is_plain(&self, now: Instant) -> bool {
@@ -230,7 +249,7 @@ impl Servers {
     pub(crate) fn replace(&mut self, list: &[ServerAddress]) -> u8 {
         let mut gone = 0;
         for (number, slot) in (0u8..).zip(&mut self.slots) {
-            let stays = slot.as_ref().is_none_or(|s| list.iter().any(|n| n.address == s.address));
+            let stays = slot.as_ref().is_none_or(|s| list.contains(&s.at));
             if stays {
                 continue;
             }
@@ -249,13 +268,13 @@ impl Servers {
             if list.iter().take(i).any(|earlier| earlier == new) {
                 continue;
             }
-            let same = |s: &Option<Server>| s.as_ref().is_some_and(|s| s.address == new.address);
+            let same = |s: &Option<Server>| s.as_ref().is_some_and(|s| s.at == *new);
             let known = self.slots.iter().position(same);
             let number = known.or_else(|| self.slots.iter().position(Option::is_none));
             // The first eight find a place; a device that is told of sixteen uses eight of them.
             let (Some(number), Some(place)) = (number, places.next()) else { break };
             if let Some(slot @ None) = self.slots.get_mut(number) {
-                *slot = Some(Server::new(new.address));
+                *slot = Some(Server::new(*new));
             }
             *place = u8::try_from(number).ok().map(ServerId);
         }
@@ -281,6 +300,7 @@ impl Servers {
     /// See [`Server::forget`].
     pub(crate) fn forget(&mut self) {
         self.slots.iter_mut().flatten().for_each(Server::forget);
+        self.close_due = true;
     }
 
     pub(crate) fn get(&self, id: ServerId) -> Option<&Server> {
@@ -405,7 +425,7 @@ mod tests {
 
     #[test]
     fn timeouts_follow_the_round_trip_and_double() {
-        let mut server = Server::new(address(1).address);
+        let mut server = Server::new(address(1));
         let ms = |server: &Server, sends| server.timeout(sends).as_millis();
         assert_eq!([1, 2, 3, 9].map(|n| ms(&server, n)), [500, 1_000, 2_000, 5_000]);
         server.note_answer(Some(Duration::from_millis(1)));
@@ -418,7 +438,7 @@ mod tests {
 
     #[test]
     fn a_failing_server_is_shunned_for_longer_each_time() {
-        let mut server = Server::new(address(1).address);
+        let mut server = Server::new(address(1));
         let mut spans = [0; 6];
         for span in &mut spans {
             server.note_failure(Instant::ZERO);
@@ -437,8 +457,8 @@ mod tests {
         assert_eq!(servers.replace(&sixteen), 0);
         assert_eq!(servers.in_order().count(), MAX_SERVERS);
         assert_eq!(servers.replace(&[address(3), address(3), address(90)]), 0b1111_0111);
-        let numbers = servers.in_order().map(|(id, s)| (id.0, s.address));
-        assert!(numbers.eq([(3, address(3).address), (0, address(90).address)]));
+        let numbers = servers.in_order().map(|(id, s)| (id.0, s.at));
+        assert!(numbers.eq([(3, address(3)), (0, address(90))]));
         servers.replace(&[]);
         assert!(servers.is_empty());
     }

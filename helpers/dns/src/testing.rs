@@ -202,6 +202,8 @@ pub(crate) struct Bench<'m> {
     /// The peers of open sockets.
     pub(crate) open: BTreeMap<u8, SocketAddr>,
     pub(crate) opened: usize,
+    /// The interface of every socket that was opened.
+    pub(crate) interfaces: Vec<Option<u32>>,
     /// Servers that refuse what is sent to them.
     pub(crate) refusing: Vec<(SocketAddr, ErrorKind)>,
     /// Whether the platform has connections at all.
@@ -233,6 +235,7 @@ impl<'m> Bench<'m> {
             events: Vec::new(),
             open: BTreeMap::new(),
             opened: 0,
+            interfaces: Vec::new(),
             refusing: Vec::new(),
             tcp: false,
             conns: BTreeMap::new(),
@@ -260,9 +263,10 @@ impl<'m> Bench<'m> {
             let Some(transmit) = self.resolver.poll_transmit(&mut cx, &mut buffer) else { break };
             let mut answer = None;
             match transmit {
-                Transmit::Open { socket, endpoint: Endpoint::Udp { local, peer } } => {
+                Transmit::Open { socket, endpoint: Endpoint::Udp { local, peer, interface } } => {
                     assert!(local.ip().is_unspecified() && local.port() == 0);
                     self.open.insert(socket, peer.unwrap());
+                    self.interfaces.push(interface);
                     self.opened += 1;
                 }
                 Transmit::Close { socket } => {
@@ -280,7 +284,7 @@ impl<'m> Bench<'m> {
                         }
                     }
                 }
-                Transmit::Connect { conn, to } if self.tcp => {
+                Transmit::Connect { conn, to, .. } if self.tcp => {
                     self.conns.insert(conn, (to, Vec::new()));
                     self.connects.push(to);
                 }

@@ -56,8 +56,8 @@ impl<E: Copy, P: Platform> Stage<'_, '_, E, P> {
         let slot = self.sockets.get_mut(usize::from(socket)).ok_or(ErrorKind::Invalid)?;
         let platform = self.registrar.platform();
         let (opened, kind) = match endpoint {
-            Endpoint::Udp { local, peer } => {
-                let interface = self.interface;
+            Endpoint::Udp { local, peer, interface } => {
+                let interface = interface.or(self.interface);
                 let options = UdpOptions { local, peer, interface, broadcast: false };
                 (platform.udp_open(&options), Kind::Udp)
             }
@@ -87,10 +87,15 @@ impl<E: Copy, P: Platform> Stage<'_, '_, E, P> {
         }
     }
 
-    fn connect(&mut self, conn: u8, to: SocketAddr) -> Result<(), ErrorKind> {
+    fn connect(
+        &mut self,
+        conn: u8,
+        to: SocketAddr,
+        interface: Option<u32>,
+    ) -> Result<(), ErrorKind> {
         self.disconnect(conn);
         let slot = self.conns.get_mut(usize::from(conn)).ok_or(ErrorKind::Invalid)?;
-        let opened = self.registrar.platform().tcp_connect(to, self.interface);
+        let opened = self.registrar.platform().tcp_connect(to, interface.or(self.interface));
         let handle = opened.map_err(|error| error.kind())?;
         match self.registrar.add_source(self.owner, handle, Interest::WRITE) {
             Ok(key) => {
@@ -145,7 +150,7 @@ impl<E: Copy, P: Platform> Host<E> for Stage<'_, '_, E, P> {
                 let platform = self.registrar.platform();
                 platform.link_send(handle, to, ethertype, payload).map_err(|e| e.kind())?;
             }
-            Transmit::Connect { conn, to } => self.connect(conn, to)?,
+            Transmit::Connect { conn, to, interface } => self.connect(conn, to, interface)?,
             Transmit::Stream { conn, bytes } => return self.stream(conn, bytes),
             Transmit::Disconnect { conn } => self.disconnect(conn),
         }

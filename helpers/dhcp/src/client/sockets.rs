@@ -31,6 +31,7 @@ impl Wanted {
         let unicast = self.unicast.map(|address| Endpoint::Udp {
             local: SocketAddr::new(IpAddr::V4(address), CLIENT_PORT),
             peer: None,
+            interface: None,
         });
         let arp = Endpoint::Link { filter: LinkFilter::Arp };
         [(LINK, self.link.then_some(link)), (UNICAST, unicast), (ARP, self.arp.then_some(arp))]

@@ -49,7 +49,7 @@ impl<'r> Answer<'r> {
     /// taking turns (RFC 8305 §4). As many as `buffer` has room for, of both families.
     pub fn ordered_addresses<'b>(
         self,
-        oracle: &dyn SourceOracle,
+        oracle: &mut dyn SourceOracle,
         buffer: &'b mut [IpAddr],
     ) -> &'b mut [IpAddr] {
         let mut v4 = self.addresses().filter(IpAddr::is_ipv4);
@@ -106,7 +106,8 @@ impl<'r> Answer<'r> {
         self.entries().next().is_some() && self.entries().all(|e| self.cache.is_authentic(e))
     }
 
-    /// The server that answered last, if one was asked.
+    /// The server that answered last; of a failure the one that it is of, or the last one that did
+    /// not answer. `None` if none was asked.
     pub fn server(&self) -> Option<SocketAddr> {
         self.query.server
     }

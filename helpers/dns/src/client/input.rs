@@ -49,7 +49,7 @@ impl Resolver<'_> {
         if !self.servers.is_open(socket) {
             return Err(Discard::UnknownSocket);
         }
-        if !is_same_endpoint(known.address, from) {
+        if !is_same_endpoint(known.at.address, from) {
             return Err(Discard::WrongSource);
         }
         self.handle_message(cx, Via { server, socket: Some(socket), received_at }, bytes)
@@ -285,7 +285,7 @@ impl Resolver<'_> {
         self.note_plain(cx.now, index, server);
         match self.absorb(cx.now, index, message) {
             Ok((path, end)) => {
-                let address = self.servers.get(server).map(|s| s.address);
+                let address = self.servers.get(server).map(|s| s.at.address);
                 self.note_server(index, address);
                 self.complete(cx, index, &path, end);
             }
@@ -335,8 +335,8 @@ impl Resolver<'_> {
         }
     }
 
-    /// Notes who answered, for every query that waits on the lookup.
-    fn note_server(&mut self, index: usize, address: Option<SocketAddr>) {
+    /// Notes who answered or failed, for every query that waits on the lookup.
+    pub(super) fn note_server(&mut self, index: usize, address: Option<SocketAddr>) {
         let waiting = crate::query::LegState::Waiting(u16::try_from(index).unwrap_or(u16::MAX));
         for query in self.queries.iter_mut() {
             if query.legs.iter().any(|leg| leg.state == waiting) {
@@ -353,8 +353,9 @@ impl Resolver<'_> {
         server: ServerId,
         failure: Failure,
     ) {
+        let address = self.servers.get(server).map(|s| s.at.address);
         let Some(lookup) = self.lookups.get_mut(index) else { return };
-        lookup.failure = Some(failure);
+        (lookup.failure, lookup.failed_at) = (Some(failure), address);
         let current = match lookup.state {
             LookupState::Send(current) | LookupState::Wait(current, _) => current == server,
             LookupState::Free | LookupState::Parked => false,
@@ -390,7 +391,7 @@ impl Resolver<'_> {
         match last {
             Some(Last::Open(opened)) if opened == socket => {
                 self.servers.set_closed(socket);
-                self.refuse_all(cx, server, socket);
+                self.refuse_all(cx, server, socket, why);
             }
             // Buffers are full for the moment: as if it had been lost on the way.
             Some(Last::Query(sent, _)) if sent == socket && why == ErrorKind::Busy => {}
@@ -398,14 +399,15 @@ impl Resolver<'_> {
                 self.refuse(cx, index, server);
             }
             // A refusal may be the echo of an earlier send on this socket: nobody is there.
-            _ if refused => self.refuse_all(cx, server, socket),
+            _ if refused => self.refuse_all(cx, server, socket, why),
             _ => {}
         }
         Ok(())
     }
 
-    /// Whoever waits for `server` on `socket` goes on at once.
-    fn refuse_all(&mut self, cx: &mut Cx<'_>, server: ServerId, socket: u8) {
+    /// Whoever waits for `server` on `socket` goes on at once. A port that is closed stays closed for as
+    /// long as a query takes: the server is not asked again. A way that is missing may come.
+    fn refuse_all(&mut self, cx: &mut Cx<'_>, server: ServerId, socket: u8, why: ErrorKind) {
         if let Some(server) = self.servers.get_mut(server) {
             server.note_failure(cx.now);
         }
@@ -413,8 +415,12 @@ impl Resolver<'_> {
             let attempt = self.lookups.get(index).map(|l| *l.attempt(server));
             let waits =
                 |a: Attempt| a.state == AttemptState::Open && a.socket == socket && !a.over_tcp;
-            if attempt.is_some_and(waits) {
-                self.refuse(cx, index, server);
+            match attempt.is_some_and(waits) {
+                true if why == ErrorKind::Refused => {
+                    self.server_failed(cx, index, server, Failure::PortClosed);
+                }
+                true => self.refuse(cx, index, server),
+                false => {}
             }
         }
     }
@@ -422,13 +428,16 @@ impl Resolver<'_> {
     /// A send to `server` was refused: the next server is asked at once. One that was asked as often
     /// is asked again only after the pause of a timeout, so that refusals cannot make a storm.
     fn refuse(&mut self, cx: &mut Cx<'_>, index: usize, server: ServerId) {
+        let address = self.servers.get(server).map(|s| s.at.address);
         let Some(lookup) = self.lookups.get_mut(index) else { return };
         let never_sent = lookup.state == LookupState::Send(server);
         let current = never_sent || matches!(lookup.state, LookupState::Wait(s, _) if s == server);
         if !current || lookup.linger.is_some() {
             return;
         }
-        lookup.failure.get_or_insert(Failure::Unreachable);
+        if lookup.failure.is_none() {
+            (lookup.failure, lookup.failed_at) = (Some(Failure::Unreachable), address);
+        }
         let Some(attempt) = lookup.attempt_mut(server) else { return };
         attempt.sends += u8::from(never_sent);
         let sends = attempt.sends;
@@ -441,7 +450,7 @@ impl Resolver<'_> {
         }
     }
 
-    fn sends_to(&self, index: usize, server: ServerId) -> u8 {
+    pub(super) fn sends_to(&self, index: usize, server: ServerId) -> u8 {
         self.lookups.get(index).map_or(0, |lookup| lookup.attempt(server).sends)
     }
 }

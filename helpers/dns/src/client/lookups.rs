@@ -11,8 +11,9 @@ use crate::server::{MAX_SERVERS, ServerAddress, ServerId};
 
 /// For how long a reply that nobody waits for any more still fills the cache (RFC 8305 §5).
 const LINGER: Duration = Duration::from_secs(1);
-/// RFC 9520 §3.1: no more than three sends per server and question.
-const MAX_SENDS: u8 = 3;
+/// RFC 9520 §3.1 allows three sends per server and transport. Ours is three in all, over UDP and TCP
+/// together, whatever the server says in between.
+pub(super) const MAX_SENDS: u8 = 3;
 /// No configuration makes a wait for an answer shorter than this.
 const PATIENCE_MIN: Duration = Duration::from_millis(50);
 /// After so long a socket that was left is looked at again.
@@ -108,7 +109,8 @@ impl Resolver<'_> {
     fn fail_lookup(&mut self, cx: &mut Cx<'_>, index: usize) {
         let Some(lookup) = self.lookups.get(index) else { return };
         let failure = lookup.failure.unwrap_or(Failure::Timeout);
-        let (name, rtype) = (lookup.name.clone(), lookup.rtype);
+        let (name, rtype, failed_at) = (lookup.name.clone(), lookup.rtype, lookup.failed_at);
+        self.note_server(index, failed_at);
         // Without room for the memory of it the next caller asks again.
         let _ = self.cache.insert_failure(name.as_wire(), rtype, failure, cx.now);
         self.end_lookup(cx.now, index);
@@ -194,19 +196,25 @@ impl Resolver<'_> {
     }
 
     pub(super) fn replace_servers(&mut self, cx: &mut Cx<'_>, list: &[ServerAddress]) {
-        let before = self.servers.in_order().map(|(_, server)| Some(server.address));
+        let before = self.servers.in_order().map(|(_, server)| Some(server.at));
         let mut old = [None; MAX_SERVERS];
         for (slot, address) in old.iter_mut().zip(before) {
             *slot = address;
         }
         let gone = self.servers.replace(list);
-        let after = self.servers.in_order().map(|(_, server)| server.address);
+        let after = self.servers.in_order().map(|(_, server)| server.at);
         if old.iter().copied().flatten().eq(after) {
             return;
         }
         // What one set of servers said need not hold for another (split views).
         self.cache.flush();
         self.servers.forgive();
+        self.begin_anew(cx, gone);
+    }
+
+    /// The servers with these numbers are others now, or are reached by another way: what waits for one
+    /// of them is asked as if it had not been.
+    pub(super) fn begin_anew(&mut self, cx: &mut Cx<'_>, gone: u8) {
         for number in (0u8..8).filter(|number| gone >> number & 1 == 1) {
             self.streams.close(ServerId::of_conn(number));
         }
@@ -214,7 +222,7 @@ impl Resolver<'_> {
             let Some(lookup) = self.lookups.get_mut(index).filter(|l| !l.is_free()) else {
                 continue;
             };
-            lookup.failure = None;
+            (lookup.failure, lookup.failed_at) = (None, None);
             for (number, attempt) in lookup.attempts.iter_mut().enumerate() {
                 if gone >> number & 1 == 1 {
                     *attempt = Attempt::IDLE;

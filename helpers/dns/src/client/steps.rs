@@ -7,7 +7,7 @@ use super::{Resolver, special};
 use crate::cache::Known;
 use crate::name::Name;
 use crate::query::{
-    Failure, Leg, LegState, Lookup, MAX_ALIASES, Notice, Outcome, Path, Source, Stage,
+    Failure, Leg, LegState, Lookup, LookupState, MAX_ALIASES, Notice, Outcome, Path, Source, Stage,
 };
 use crate::record::RData;
 use crate::search::Walk;
@@ -236,6 +236,34 @@ impl Resolver<'_> {
         self.settle(now, slot);
     }
 
+    /// Ends a query because nobody will be asked any more.
+    pub(super) fn stop_query(&mut self, now: Instant, slot: usize) {
+        for leg in 0..2 {
+            if self.leave_lookup(now, slot, leg) {
+                self.end_leg(slot, leg, Outcome::Failed(Failure::Stopped));
+            }
+        }
+        if let Some(query) = self.queries.get_mut(slot) {
+            // There is no other name to go on to.
+            (query.walk, query.walk_due) = (Walk::BARE, false);
+        }
+        self.settle(now, slot);
+    }
+
+    /// Notes whom a leg still waits for, as the one who is to blame.
+    fn note_silent(&mut self, slot: usize, leg: usize) {
+        let Some(LegState::Waiting(index)) = self.leg(slot, leg).map(|leg| leg.state) else {
+            return;
+        };
+        let server = match self.lookups.get(usize::from(index)).map(|l| l.state) {
+            Some(LookupState::Wait(server, _)) => self.servers.get(server).map(|s| s.at.address),
+            _ => None,
+        };
+        if let Some(query) = self.queries.get_mut(slot).filter(|_| server.is_some()) {
+            query.server = server;
+        }
+    }
+
     /// Ends what still waits in a query whose deadline has passed.
     pub(super) fn expire_if_late(&mut self, now: Instant, slot: usize) {
         let Some(query) = self.queries.get(slot) else { return };
@@ -251,6 +279,7 @@ impl Resolver<'_> {
             false => Failure::Timeout,
         };
         for leg in 0..2 {
+            self.note_silent(slot, leg);
             if self.leave_lookup(now, slot, leg) {
                 self.end_leg(slot, leg, Outcome::Failed(failure));
             }

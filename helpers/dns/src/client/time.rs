@@ -40,8 +40,13 @@ impl Resolver<'_> {
     fn timed_out(&mut self, cx: &mut Cx<'_>, index: usize, server: ServerId) {
         self.counters.timeouts += 1;
         self.stream_timed_out(cx, index, server);
-        if let Some(server) = self.servers.get_mut(server) {
-            server.note_failure(cx.now);
+        let known = self.servers.get_mut(server);
+        let address = known.map(|known| {
+            known.note_failure(cx.now);
+            known.at.address
+        });
+        if let Some(lookup) = self.lookups.get_mut(index).filter(|l| l.failure.is_none()) {
+            lookup.failed_at = address;
         }
         self.fail_over(cx, index);
     }

@@ -5,12 +5,13 @@ use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use bringup_core::client::{Cx, Endpoint, Transmit};
 
 use super::Resolver;
+use super::lookups::MAX_SENDS;
 use super::streams::Loss;
 use crate::config::Config;
 use crate::cookie;
 use crate::encode::{self, QueryFlags};
-use crate::query::{AttemptState, LookupState};
-use crate::server::ServerId;
+use crate::query::{AttemptState, Failure, LookupState};
+use crate::server::{MAX_SERVERS, ServerAddress, ServerId};
 
 /// The most octets of a query: length, header, name, type and class, OPT.
 const MAX_QUERY: usize = 2 + 12 + 255 + 4 + 11 + cookie::MAX_OPTION;
@@ -34,6 +35,7 @@ impl Resolver<'_> {
         // There are eight connections at most.
         while let Some(server) = self.streams.next_broken() {
             self.lose_stream(cx, server, Loss::Given);
+            self.walk_on(cx);
         }
         if let Some(socket) = self.servers.next_to_close() {
             return Some(Transmit::Close { socket });
@@ -44,8 +46,8 @@ impl Resolver<'_> {
         if buffer.len() < MAX_QUERY {
             return None;
         }
-        // Each round moves one lookup onto a connection.
-        for _ in 0..self.lookups.len() {
+        // Each round moves one lookup onto a connection or to another server, or ends it.
+        for _ in 0..self.lookups.len() * (MAX_SERVERS + 1) {
             if !self.send_due {
                 break;
             }
@@ -53,15 +55,30 @@ impl Resolver<'_> {
                 self.send_due = false;
                 break;
             };
-            let address = self.servers.get(server)?.address;
+            if self.sends_to(index, server) >= MAX_SENDS {
+                self.exhausted(cx, index, server);
+                self.walk_on(cx);
+                continue;
+            }
+            let ServerAddress { address, interface } = self.servers.get(server)?.at;
             if !self.goes_over_tcp(index, server, cx.now) {
                 return self.next_datagram(cx, index, server, address, buffer);
             }
             if self.queue_on_stream(cx, index, server) {
-                return Some(Transmit::Connect { conn: server.conn(), to: address });
+                return Some(Transmit::Connect { conn: server.conn(), to: address, interface });
             }
         }
         self.next_write(cx, buffer)
+    }
+
+    /// A server has been asked three times, and what it said asks for a fourth.
+    fn exhausted(&mut self, cx: &mut Cx<'_>, index: usize, server: ServerId) {
+        let Some(lookup) = self.lookups.get(index) else { return };
+        let failure = match lookup.attempt(server).truncated {
+            true => Failure::Truncated,
+            false => lookup.failure.unwrap_or(Failure::Timeout),
+        };
+        self.server_failed(cx, index, server, failure);
     }
 
     fn next_datagram<'b>(
@@ -77,7 +94,8 @@ impl Resolver<'_> {
             self.servers.set_open(socket, cx.now);
             self.last_transmit = Some(Last::Open(socket));
             let local = unspecified(address);
-            let endpoint = Endpoint::Udp { local, peer: Some(address) };
+            let interface = self.servers.get(server)?.at.interface;
+            let endpoint = Endpoint::Udp { local, peer: Some(address), interface };
             return Some(Transmit::Open { socket, endpoint });
         }
         let bytes = self.encode(cx, index, server, buffer)?;

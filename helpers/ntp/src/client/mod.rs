@@ -308,7 +308,7 @@ impl Client for NtpClient {
             let to = self.server(server)?.server.address;
             let Flight::Waiting { nonce, .. } = next else {
                 let local = unspecified(to);
-                let endpoint = Endpoint::Udp { local, peer: Some(to) };
+                let endpoint = Endpoint::Udp { local, peer: Some(to), interface: None };
                 return Some(Transmit::Open { socket, endpoint });
             };
             let mut w = Writer::new(buffer);

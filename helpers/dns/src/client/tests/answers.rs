@@ -478,9 +478,9 @@ fn rule_44_and_58_addresses_are_ordered_when_they_are_delivered() {
     let mut buffer = [IpAddr::from([0; 4]); 3];
     let v6 = IpAddr::from([0x2001, 0xDB8, 0, 0, 0, 0, 0, 1]);
     let v4 = |n| IpAddr::from([192, 0, 2, n]);
-    let source = |to: IpAddr| Some(SourceAddress::new(to, 24));
-    assert_eq!(answer.ordered_addresses(&source, &mut buffer), [v6, v4(1), v4(2)]);
+    let mut source = |to: IpAddr| Some(SourceAddress::new(to, 24));
+    assert_eq!(answer.ordered_addresses(&mut source, &mut buffer), [v6, v4(1), v4(2)]);
     // The route is gone, the answer is the same: the order is not.
-    let no_v6 = |to: IpAddr| to.is_ipv4().then(|| SourceAddress::new(to, 24));
-    assert_eq!(answer.ordered_addresses(&no_v6, &mut buffer), [v4(1), v6, v4(2)]);
+    let mut no_v6 = |to: IpAddr| to.is_ipv4().then(|| SourceAddress::new(to, 24));
+    assert_eq!(answer.ordered_addresses(&mut no_v6, &mut buffer), [v4(1), v6, v4(2)]);
 }

@@ -60,7 +60,8 @@ fn rule_27_and_51_cookies_are_shown_kept_and_expected() {
     let other = bench.one_sent();
     assert_eq!(other.to, SERVERS[1].parse().unwrap());
     assert_ne!(other.cookie().unwrap()[..], client[..], "rule 51");
-    bench.resolver.link_up();
+    bench.with(|r, cx| r.link_up(cx));
+    bench.take_sent();
     bench.query_a("d.example");
     let sent = bench.one_sent();
     assert_eq!(sent.to, SERVERS[0].parse().unwrap());

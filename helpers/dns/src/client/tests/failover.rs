@@ -2,12 +2,14 @@
 
 extern crate std;
 
+use crate::client::{Event, QueryError, QueryOptions};
 use crate::message::Rcode;
 use crate::message::Section;
 use crate::query::{Failure, Outcome, QueryKind};
-use crate::record::RData;
+use crate::record::{RData, RecordType};
+use crate::server::ServerAddress;
 use crate::testing::{Bench, SERVERS, Storage, a, ms, name};
-use bringup_core::client::{Client as _, Input};
+use bringup_core::client::{Client as _, Input, StreamInput};
 use bringup_core::error::ErrorKind;
 use core::net::SocketAddr;
 use std::vec::Vec;
@@ -132,7 +134,7 @@ fn rule_34_and_55_no_query_goes_out_while_a_failure_is_remembered() {
     bench.wait(ms(1));
     fail(&mut bench);
     // A link that comes up, or another list of servers, ends it.
-    bench.with(|r, _| r.link_up());
+    bench.with(|r, cx| r.link_up(cx));
     fail(&mut bench);
     bench.set_servers(&SERVERS[1..2]);
     fail(&mut bench);
@@ -148,8 +150,14 @@ fn a_refused_server_is_left_at_once_and_without_a_storm() {
     assert_eq!((sent.to, sent.at), (server(1), bench.now));
     bench.reply(&sent, &sent.reply().answer("x.example", 60, &a(1)));
     assert_eq!(bench.outcome(key), Outcome::Answer);
-    // All refuse: three rounds with pauses, then the failure.
-    bench.refusing.push((server(1), ErrorKind::Unreachable));
+    // All ports are closed: that is known at once, and of whom.
+    bench.refusing.push((server(1), ErrorKind::Refused));
+    let key = bench.query_a("closed.example");
+    assert_eq!(bench.outcome(key), Outcome::Failed(Failure::PortClosed));
+    let answer = bench.resolver.result(key).unwrap();
+    assert_eq!((answer.elapsed(), answer.server()), (ms(0), Some(server(0))));
+    // No way to any: three rounds with pauses, then the failure.
+    bench.refusing = [server(0), server(1)].map(|s| (s, ErrorKind::Unreachable)).into();
     let start = bench.now;
     let key = bench.query_a("y.example");
     bench.wait(ms(8_000));
@@ -157,7 +165,7 @@ fn a_refused_server_is_left_at_once_and_without_a_storm() {
     let elapsed = bench.resolver.result(key).unwrap().elapsed();
     assert!(bench.now > start && elapsed >= ms(500) && elapsed <= ms(4_000), "{elapsed:?}");
     let counters = bench.resolver.counters();
-    assert!(counters.refused_sends <= 1 + 6, "{counters:?}");
+    assert!(counters.refused_sends <= 1 + 2 + 6, "{counters:?}");
     // A server that was restarted meanwhile is found again.
     bench.wait(ms(70_000));
     let key = bench.query_a("z.example");
@@ -185,6 +193,157 @@ fn a_refusal_that_comes_later_moves_all_queries_of_the_socket() {
     assert!(moved.iter().all(|s| s.to == server(1)));
     let unknown = Input::SendFailed { socket: 200, why: ErrorKind::Refused };
     assert!(bench.with(|r, cx| r.handle_input(cx, unknown)).is_err());
+}
+
+#[test]
+fn a_failure_names_its_server() {
+    let mut storage = Storage::new();
+    let mut bench = Bench::new(&mut storage, 2);
+    for (rcode, failure) in
+        [(Rcode::SERVFAIL, Failure::ServFail), (Rcode::REFUSED, Failure::Refused)]
+    {
+        let key = bench.query_a("x.example");
+        for n in 0..2 {
+            let sent = bench.one_sent();
+            assert_eq!(sent.to, server(n));
+            bench.reply(&sent, &sent.reply().rcode(rcode));
+        }
+        assert_eq!(bench.outcome(key), Outcome::Failed(failure));
+        assert_eq!(bench.resolver.result(key).unwrap().server(), Some(server(1)));
+        bench.release(key);
+        bench.wait(ms(300_000));
+    }
+    // Silence is the last one's that was asked, whether its time or the query's is over.
+    for deadline in [600, 20_000] {
+        bench.resolver.flush_cache();
+        let options =
+            QueryOptions { deadline: Some(bench.now + ms(deadline)), ..QueryOptions::default() };
+        let kind = QueryKind::Type(RecordType::A);
+        let key = bench.with(|r, cx| r.query(cx, "y.example", kind, options)).unwrap();
+        bench.wait(ms(20_000));
+        assert_eq!(bench.outcome(key), Outcome::Failed(Failure::Timeout));
+        let last = bench.take_sent().last().map(|sent| sent.to);
+        assert_eq!(bench.resolver.result(key).unwrap().server(), last, "{deadline}");
+        bench.release(key);
+        bench.wait(ms(60_000));
+    }
+}
+
+#[test]
+fn rule_34_three_sends_in_all_over_udp_and_tcp_together() {
+    for closes in [false, true] {
+        let mut storage = Storage::new();
+        let mut bench = Bench::new(&mut storage, 1);
+        bench.tcp = true;
+        let key = bench.query_a("x.example");
+        bench.wait(ms(500));
+        // Two over UDP, and the answer does not fit: the third goes over TCP.
+        let sent = bench.take_sent();
+        assert_eq!(sent.len(), 2);
+        let mut cut = sent[1].reply();
+        cut.header.tc = true;
+        bench.reply(&sent[1], &cut);
+        bench.stream(0, StreamInput::Connected).unwrap();
+        assert_eq!(bench.take_sent_tcp().len(), 1);
+        // Whatever becomes of that, there is no fourth.
+        if closes {
+            bench.stream(0, StreamInput::Closed).unwrap();
+            assert_eq!(bench.outcome(key), Outcome::Failed(Failure::Truncated));
+        }
+        bench.wait(ms(30_000));
+        assert_eq!((bench.take_sent().len(), bench.take_sent_tcp().len()), (0, 0));
+        assert!(bench.resolver.result(key).is_some());
+        assert_eq!(bench.resolver.counters().sent, 3);
+    }
+}
+
+#[test]
+fn a_link_that_comes_up_opens_sockets_anew_and_asks_again_at_once() {
+    let mut storage = Storage::new();
+    let mut bench = Bench::new(&mut storage, 1);
+    bench.tcp = true;
+    let over_udp = bench.query_a("x.example");
+    let before = bench.one_sent();
+    let options = QueryOptions { tcp: true, ..QueryOptions::default() };
+    let kind = QueryKind::Type(RecordType::A);
+    let over_tcp = bench.with(|r, cx| r.query(cx, "y.example", kind, options)).unwrap();
+    bench.stream(0, StreamInput::Connected).unwrap();
+    bench.take_sent_tcp();
+    bench.wait(ms(100));
+    bench.with(|r, cx| r.link_up(cx));
+    // The bench refuses to send on a socket that was closed.
+    let again = bench.one_sent();
+    assert_eq!((again.at, again.qname()), (bench.now, before.qname()));
+    assert_eq!((bench.open.len(), bench.conns.len(), bench.connects.len()), (1, 1, 2));
+    bench.reply(&again, &again.reply().answer("x.example", 60, &a(1)));
+    assert_eq!(bench.outcome(over_udp), Outcome::Answer);
+    bench.stream(0, StreamInput::Connected).unwrap();
+    let sent = bench.one_sent_tcp();
+    bench.reply_tcp(&sent, &sent.reply().answer("y.example", 60, &a(1)));
+    assert_eq!(bench.outcome(over_tcp), Outcome::Answer);
+    // Nothing waits on what is gone: idle sockets are closed after a while.
+    bench.wait(ms(60_000));
+    assert!(bench.open.is_empty() && bench.conns.is_empty());
+}
+
+#[test]
+fn a_server_is_asked_by_way_of_its_interface() {
+    let mut storage = Storage::new();
+    let mut bench = Bench::new(&mut storage, 0);
+    let list = [ServerAddress::from(server(0)).on(7), ServerAddress::from(server(0))];
+    bench.with(|r, cx| r.set_servers(cx, &list));
+    assert!(bench.resolver.servers().eq(list), "by another way it is another server");
+    bench.query_a("x.example");
+    assert_eq!(bench.take_sent().len(), 1);
+    assert_eq!(bench.interfaces, [Some(7)]);
+    bench.wait(ms(500));
+    assert_eq!(bench.interfaces, [Some(7), None]);
+}
+
+#[test]
+fn what_runs_when_it_is_stopped_ends_and_nothing_begins() {
+    let mut storage = Storage::new();
+    let mut bench = Bench::new(&mut storage, 1);
+    bench.tcp = true;
+    let known = bench.query_a("known.example");
+    let sent = bench.one_sent();
+    bench.reply(&sent, &sent.reply().answer("known.example", 60, &a(1)));
+    assert_eq!(bench.outcome(known), Outcome::Answer);
+    let keys = ["x.example", "y.example"].map(|text| bench.query(text, QueryKind::Addresses));
+    // One family is here already.
+    let sent = bench.take_sent();
+    let half = sent.iter().find(|s| s.qtype() == RecordType::A && s.qname() == name("y.example"));
+    let half = half.unwrap();
+    bench.reply(half, &half.reply().answer("y.example", 60, &a(1)));
+    bench.with(|r, cx| r.stop(cx));
+    let outcomes: Vec<_> = bench
+        .take_events()
+        .iter()
+        .map(|event| match event {
+            Event::Done { key, outcome } => (*key, *outcome),
+            other => panic!("{other:?}"),
+        })
+        .collect();
+    assert_eq!(
+        outcomes,
+        [(keys[0], Outcome::Failed(Failure::Stopped)), (keys[1], Outcome::Answer)]
+    );
+    assert!(bench.open.is_empty() && bench.conns.is_empty());
+    assert_eq!(bench.resolver.poll_timeout(), None);
+    assert_eq!(bench.records(known).len(), 1, "what was found stays");
+    // Nothing begins any more, whatever is said to it.
+    let options = QueryOptions::default();
+    let refused = bench.with(|r, cx| r.query(cx, "z.example", QueryKind::Addresses, options));
+    assert_eq!(refused, Err(QueryError::Stopped));
+    bench.set_servers(&SERVERS);
+    bench.with(|r, cx| r.link_up(cx));
+    let late = half.reply().answer("y.example", 60, &a(2)).bytes();
+    assert!(bench.receive(half.socket, half.to, &late).is_err());
+    bench.wait(ms(60_000));
+    assert!(bench.take_sent().is_empty() && bench.take_events().is_empty());
+    for key in [known, keys[0], keys[1]] {
+        bench.release(key);
+    }
 }
 
 #[test]
