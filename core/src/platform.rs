@@ -8,7 +8,7 @@
 //! keep all its sockets in one stack (smoltcp, the simulator).
 
 use core::fmt::Debug;
-use core::net::{Ipv4Addr, SocketAddr};
+use core::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use crate::attach::{Linked, Unlocked};
 use crate::client::{Checksum, LinkFilter, Mac, Rng};
@@ -140,6 +140,17 @@ pub struct RouteConfig {
     pub metric: u32,
 }
 
+/// An address of this host that packets to some destination come from (RFC 6724 §5).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Source {
+    /// The address.
+    pub address: IpAddr,
+    /// Length of its prefix in bits; 0 where that is not known.
+    pub prefix: u8,
+    /// Its preferred lifetime is over (RFC 4862 §5.5.4).
+    pub deprecated: bool,
+}
+
 /// How the machine's clock is to be changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Adjust {
@@ -235,6 +246,14 @@ pub trait Platform: Rng + Sized {
         buffer: &mut [u8],
     ) -> Result<Option<usize>, Self::Error> {
         let _ = (handle, buffer);
+        Err(Self::Error::unsupported())
+    }
+
+    /// The address that packets to `destination` would come from now; `None` if there is no way to it.
+    /// Nothing is sent. It may be up to a second old (RFC 6724 §8). Without it addresses are left in
+    /// the order in which DNS gave them.
+    fn source(&mut self, destination: IpAddr) -> Result<Option<Source>, Self::Error> {
+        let _ = destination;
         Err(Self::Error::unsupported())
     }
 

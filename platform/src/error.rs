@@ -36,6 +36,8 @@ pub enum Operation {
     UdpSend,
     /// Receiving a datagram.
     UdpReceive,
+    /// Finding the address that packets would come from.
+    Source,
     /// Connecting a byte stream.
     TcpConnect,
     /// Sending on a byte stream.
@@ -101,6 +103,7 @@ impl Operation {
             Self::UdpConnect => "connecting a UDP socket",
             Self::UdpSend => "sending a datagram",
             Self::UdpReceive => "receiving a datagram",
+            Self::Source => "finding the address to send from",
             Self::TcpConnect => "connecting a byte stream",
             Self::TcpSend => "sending on a byte stream",
             Self::TcpReceive => "receiving from a byte stream",

@@ -2,7 +2,7 @@
 //!
 //! [`Linux`] is the platform: read it first, it only joins the parts. `clock` (CLOCK_BOOTTIME, and
 //! waits that count suspend), `entropy`, `udp` and `tcp` (socket2), `packet` (AF_PACKET with its filter),
-//! `netlink` (requests and the watch), `interface` (what rtnetlink's words mean to the contract),
+//! `source` (from where this host would send), `netlink` (requests and the watch), `interface` (what rtnetlink's words mean to the contract),
 //! `wake` (the eventfd that other threads write). `control` reads what comes beside a datagram,
 //! [`namespace`] makes private networks, `sys` holds the system calls.
 //!
@@ -16,19 +16,20 @@ mod interface;
 pub mod namespace;
 mod netlink;
 mod packet;
+mod source;
 mod sys;
 mod tcp;
 mod udp;
 mod wake;
 
 use core::convert::Infallible;
-use core::net::SocketAddr;
+use core::net::{IpAddr, SocketAddr};
 use std::collections::BTreeMap;
 
 use bringup_core::client::{LinkFilter, Mac, Rng};
 use bringup_core::platform::{
     AddressConfig, Adjust, Arm, Interface, InterfaceChange, Platform, Reboot, Received,
-    ReceivedFrame, RouteConfig, SystemOps, UdpOptions,
+    ReceivedFrame, RouteConfig, Source, SystemOps, UdpOptions,
 };
 use bringup_core::poll::{Interest, Poll, Readiness, Token};
 use bringup_core::time::{Duration, Instant, Utc};
@@ -37,6 +38,7 @@ use self::clock::ClockFd;
 use self::entropy::Entropy;
 use self::netlink::{Requests, Watch};
 use self::packet::Packet;
+use self::source::Sources;
 use self::tcp::Tcp;
 use self::udp::Udp;
 pub use self::wake::{EventWake, LinuxOps};
@@ -141,6 +143,8 @@ pub struct Linux<Q> {
     /// Opened when it is first needed: DNS and NTP alone need none.
     requests: Option<Requests>,
     open: BTreeMap<i32, Open>,
+    /// What is known of this host's addresses, for a moment.
+    sources: Option<Sources>,
     options: Options,
 }
 
@@ -170,6 +174,7 @@ where
             entropy: Entropy::new()?,
             requests: None,
             open: BTreeMap::new(),
+            sources: None,
             options,
         })
     }
@@ -266,6 +271,16 @@ where
 
     fn tcp_receive(&mut self, handle: i32, buffer: &mut [u8]) -> Result<Option<usize>, OsError> {
         self.tcp(handle)?.receive(buffer)
+    }
+
+    fn source(&mut self, destination: IpAddr) -> Result<Option<Source>, OsError> {
+        let Some(address) = source::choose(destination)? else { return Ok(None) };
+        let now = clock::now();
+        if !self.sources.as_ref().is_some_and(|sources| sources.is_fresh(now)) {
+            let read = self.requests()?.sources(now)?;
+            self.sources = Some(read);
+        }
+        Ok(self.sources.as_ref().map(|sources| sources.describe(address)))
     }
 
     fn close(&mut self, handle: i32) {

@@ -5,7 +5,7 @@
 //! gates of the system states. Nothing waits for a thing that it does not need: with an NTP server by
 //! address no name is resolved.
 
-use core::net::SocketAddr;
+use core::net::{IpAddr, SocketAddr};
 
 use bringup_core::event_loop::{Ready, Registrar, SourceKey};
 use bringup_core::platform::{self, Platform, PlatformError};
@@ -21,6 +21,7 @@ use crate::event::{Action, Event, Gate, InterfaceId};
 use crate::interface::Interface;
 use crate::ring::Ring;
 use crate::servers::{Origin, ServerList};
+use crate::sources;
 use crate::time_names::{DrivenResolver, NtpName, TimeNames};
 
 /// The largest number of sockets that an NTP client names.
@@ -285,7 +286,8 @@ impl<'m, P: Platform> System<'m, P> {
     }
 
     /// Stops: takes off the interfaces what was put on, unless it is to be kept, and closes every
-    /// socket. Nothing comes after that.
+    /// socket. Queries that run end as [`Failure::Stopped`](bringup_dns::Failure::Stopped); a further one
+    /// is refused. Nothing comes after that.
     pub fn stop(&mut self, registrar: &mut Registrar<'_, P>) {
         for index in 0..self.interfaces.len() {
             if self.config.apply && !self.config.keep {
@@ -295,9 +297,9 @@ impl<'m, P: Platform> System<'m, P> {
                 interface.close(registrar);
             }
         }
-        self.resolver.close(registrar);
-        self.ntp.close(registrar);
         self.names.close(registrar);
+        self.stop_resolver(registrar);
+        self.ntp.close(registrar);
         for timer in [self.again.take(), self.watch_timer.take()].into_iter().flatten() {
             registrar.remove_timer(timer);
         }
@@ -307,7 +309,8 @@ impl<'m, P: Platform> System<'m, P> {
         }
     }
 
-    /// Asks the resolver for a name; the end comes as [`Event::Dns`].
+    /// Asks the resolver for a name; the end comes as [`Event::Dns`]. After [`stop`](Self::stop) it is
+    /// refused.
     pub fn query(
         &mut self,
         registrar: &mut Registrar<'_, P>,
@@ -320,6 +323,37 @@ impl<'m, P: Platform> System<'m, P> {
         });
         self.settle(registrar);
         key
+    }
+
+    fn stop_resolver(&mut self, registrar: &mut Registrar<'_, P>) {
+        self.resolver.call(registrar, &mut self.buffers, Resolver::stop);
+        // The resolver says so many things at a time; those that find no room here are counted as
+        // lost, and their results can still be looked at.
+        while let Some(event) = self.resolver.next_event() {
+            self.events.push(Event::Dns(event));
+            if !self.resolver.has_events() {
+                self.resolver.call(registrar, &mut self.buffers, |_, _| ());
+            }
+        }
+        self.resolver.close(registrar);
+    }
+
+    /// The addresses that a query found, in the order in which they are to be tried: sorted by RFC 6724
+    /// §6 with the source addresses that the platform names, the families taking turns (RFC 8305
+    /// §4). As many as `buffer` has room for, none while the query runs.
+    ///
+    /// To be called when the addresses are wanted, and again after an update: the order follows this
+    /// host's addresses and routes, and is never kept.
+    pub fn addresses<'b>(
+        &self,
+        registrar: &mut Registrar<'_, P>,
+        key: QueryKey,
+        buffer: &'b mut [IpAddr],
+    ) -> &'b mut [IpAddr] {
+        match self.resolver.client().result(key) {
+            Some(answer) => sources::ordered(registrar.platform(), answer, buffer),
+            None => &mut [],
+        }
     }
 
     /// Gives a query's result back, or cancels it.

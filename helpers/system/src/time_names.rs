@@ -1,6 +1,6 @@
 //! NTP servers that are known by name: resolved through our own resolver, again when that fails.
 
-use core::net::SocketAddr;
+use core::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use bringup_core::event_loop::Registrar;
 use bringup_core::platform::Platform;
@@ -10,6 +10,7 @@ use bringup_dns::{Outcome, QueryKey, QueryKind, QueryOptions, Resolver};
 
 use crate::driven::{Buffers, Driven};
 use crate::servers::{Origin, ServerList};
+use crate::sources;
 
 /// How many names are looked at; later ones are ignored.
 pub const MAX_NAMES: usize = 4;
@@ -181,8 +182,9 @@ impl<'m> TimeNames<'m> {
             let port = self.names.get(index).map_or(123, |name| name.port);
             if let Some(answer) = resolver.client().result(key) {
                 list.withdraw(Origin::Name(number));
-                for address in answer.addresses() {
-                    list.push(SocketAddr::new(address, port), Origin::Name(number));
+                let mut buffer = [IpAddr::V4(Ipv4Addr::UNSPECIFIED); sources::MAX_ADDRESSES];
+                for address in sources::ordered(registrar.platform(), answer, &mut buffer) {
+                    list.push(SocketAddr::new(*address, port), Origin::Name(number));
                 }
             }
             self.stages[index] =

@@ -7,12 +7,12 @@ use bringup_core::event_loop::Registrar;
 use bringup_core::platform::{self, AddressConfig, InterfaceChange, Platform, PlatformError};
 use bringup_core::state::{States, SystemState};
 use bringup_core::time::{Duration, Instant};
-use bringup_dns::ServerAddress;
+use bringup_dns::{Resolver, ServerAddress};
 use bringup_ntp::ClockState;
 
 use crate::event::{Action, Event, Gate, InterfaceId};
 use crate::interface::Interface;
-use crate::servers::{MAX_SERVERS, Origin, ServerList, ntp_servers};
+use crate::servers::{MAX_SERVERS, Origin, ServerFact, ServerList, ntp_servers};
 use crate::system::System;
 
 /// How often a turn goes round while one helper's event concerns another.
@@ -254,8 +254,7 @@ impl<P: Platform> System<'_, P> {
             let interface = InterfaceId(u8::try_from(index).unwrap_or(u8::MAX));
             self.events.push(Event::Link { interface, up });
             if up {
-                let buffers = &mut self.buffers;
-                self.resolver.call(registrar, buffers, |resolver, _| resolver.link_up());
+                self.way_changed(registrar);
             }
         }
     }
@@ -311,9 +310,18 @@ impl<P: Platform> System<'_, P> {
         let Self { interfaces, events, .. } = self;
         let Some(Some(interface)) = interfaces.get_mut(index) else { return };
         let id = u8::try_from(index).ok().map(InterfaceId);
+        let before = interface.applied().address.map(|config| config.address);
         interface.apply(registrar, |action, error| {
             events.push(Event::Failed { interface: id, action, error });
         });
+        if before != interface.applied().address.map(|config| config.address) {
+            self.way_changed(registrar);
+        }
+    }
+
+    /// A link has come up, or this host has another address: the resolver begins anew.
+    fn way_changed(&mut self, registrar: &mut Registrar<'_, P>) {
+        self.resolver.call(registrar, &mut self.buffers, Resolver::link_up);
     }
 
     pub(crate) fn withdraw(&mut self, registrar: &mut Registrar<'_, P>, index: usize) {
@@ -362,6 +370,7 @@ impl<P: Platform> System<'_, P> {
             let (address, prefix) = (config.address, config.prefix);
             let interface = InterfaceId(number);
             self.events.push(Event::AddressLost { interface, address, prefix, why });
+            self.way_changed(registrar);
         }
         self.take_servers(registrar, None);
         if !self.is_open(registrar.now(), Gate::Address) {
@@ -401,11 +410,27 @@ impl<P: Platform> System<'_, P> {
         self.servers_changed(registrar);
     }
 
+    /// How a DNS server is reached. One that a lease named is asked by way of that lease's interface
+    /// where there are several: its network may answer to nobody else, and another's may lead to a
+    /// server of the same address. With one interface, and for servers of the operator and of this
+    /// host, the routes decide.
+    fn dns_server(&self, fact: &ServerFact) -> ServerAddress {
+        let server = ServerAddress::from(fact.address);
+        let several = self.interfaces.iter().flatten().count() > 1;
+        match fact.origin {
+            Origin::Lease(number) if several && !fact.address.ip().is_loopback() => {
+                let interface = self.interfaces.get(usize::from(number)).and_then(Option::as_ref);
+                interface.map_or(server, |interface| server.on(interface.link().index))
+            }
+            _ => server,
+        }
+    }
+
     /// Hands the lists to the clients.
     pub(crate) fn servers_changed(&mut self, registrar: &mut Registrar<'_, P>) {
         let mut dns = [None; MAX_SERVERS];
         for (slot, fact) in dns.iter_mut().zip(self.dns_servers.iter()) {
-            *slot = Some(ServerAddress::from(fact.address));
+            *slot = Some(self.dns_server(fact));
         }
         let used = dns.iter().flatten().count();
         let mut list = [ServerAddress::from(SocketAddr::from(([0, 0, 0, 0], 53))); MAX_SERVERS];

@@ -1,14 +1,14 @@
 //! [`Sim`] as a platform: what the device's program may do.
 
 use core::convert::Infallible;
-use core::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
+use core::net::{IpAddr, Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::collections::VecDeque;
 
 use bringup_core::client::{Checksum, LinkFilter, Mac, Rng};
 use bringup_core::error::ErrorKind;
 use bringup_core::platform::{
     AddressConfig, Adjust, Arm, Interface, InterfaceChange, Platform, Reboot, Received,
-    ReceivedFrame, RouteConfig, SystemOps, UdpOptions,
+    ReceivedFrame, RouteConfig, Source, SystemOps, UdpOptions,
 };
 use bringup_core::time::{Instant, Utc};
 
@@ -81,6 +81,15 @@ impl Platform for Sim {
             };
             self.now = self.now.max(next);
         }
+    }
+
+    fn source(&mut self, destination: IpAddr) -> Result<Option<Source>, ErrorKind> {
+        // There is no IPv6 in this world.
+        let IpAddr::V4(to) = destination else { return Ok(None) };
+        let Ok(way) = self.host.way(to, Ipv4Addr::UNSPECIFIED, None) else { return Ok(None) };
+        let prefix = self.host.addresses().find(|(_, a)| a.address == way.source);
+        let prefix = prefix.map_or(0, |(_, a)| a.prefix);
+        Ok(Some(Source { address: way.source.into(), prefix, deprecated: false }))
     }
 
     fn udp_open(&mut self, options: &UdpOptions) -> Result<SimHandle, ErrorKind> {

@@ -340,3 +340,26 @@ fn stop_ends_the_wait_before_a_name_is_asked_for_again() {
         w.stop();
     });
 }
+
+#[test]
+fn a_query_ends_with_the_system_and_none_begins_after_it() {
+    use bringup::dns::{Failure, Outcome, QueryError, QueryKind, QueryOptions};
+
+    within(&Plan::default(), |w| {
+        w.until_operational(s(5));
+        w.far[0].borrow_mut().dns_on = false;
+        let ask = |w: &mut crate::world::World<'_, '_, '_>| {
+            let (kind, options) = (QueryKind::Addresses, QueryOptions::default());
+            w.app.system.query(&mut w.event_loop.registrar(), "unknown.test", kind, options)
+        };
+        let key = ask(w).expect("asked");
+        w.pass(bringup::core::time::Duration::from_millis(100));
+        w.stop();
+        let stopped = Outcome::Failed(Failure::Stopped);
+        let ended = bringup::dns::Event::Done { key, outcome: stopped };
+        let said: Vec<_> = std::iter::from_fn(|| w.app.system.next_event()).collect();
+        assert!(said.contains(&Event::Dns(ended)), "{said:?}");
+        assert_eq!(ask(w), Err(QueryError::Stopped));
+        assert_eq!(w.sim(|sim| sim.open_sockets()), 0);
+    });
+}

@@ -2,7 +2,7 @@
 //! network namespace of its own.
 
 use std::env;
-use std::net::{Ipv4Addr, SocketAddrV4};
+use std::net::{IpAddr, Ipv4Addr, SocketAddrV4};
 use std::os::fd::AsFd;
 use std::process::Command;
 
@@ -349,5 +349,28 @@ fn sockets_stay_on_their_interface() {
             received.is_some_and(|r| (r.from, r.length) == (from.into(), 5))
         });
         assert_eq!(linux.udp_receive(there, &mut [0; 8]), Ok(None));
+    });
+}
+
+#[test]
+fn the_kernel_says_from_where_it_would_send() {
+    in_namespaces("the_kernel_says_from_where_it_would_send", |linux| {
+        let [on_link, elsewhere] = [[192, 0, 2, 9], [198, 51, 100, 9]].map(IpAddr::from);
+        let v6 = IpAddr::from([0x2001, 0xDB8, 0, 0, 0, 0, 0, 9]);
+        for to in [on_link, elsewhere, v6] {
+            assert_eq!(linux.source(to), Ok(None), "no way to {to} yet");
+        }
+        let (near, _) = veth(linux);
+        linux.address_add(near, &address(None)).expect("added");
+        let own = Source { address: NEAR.into(), prefix: 24, deprecated: false };
+        let described = |linux: &mut Platform_| linux.source(on_link).expect("asked") == Some(own);
+        // What is known of addresses may be a second old.
+        wait_until(linux, described);
+        assert_eq!(linux.source(elsewhere), Ok(None), "off the link, and no router");
+        if ip("-6 addr add 2001:db8::1/64 dev near nodad preferred_lft 0").is_some() {
+            let old =
+                Source { address: "2001:db8::1".parse().unwrap(), prefix: 64, deprecated: true };
+            wait_until(linux, |linux| linux.source(v6).expect("asked") == Some(old));
+        }
     });
 }
