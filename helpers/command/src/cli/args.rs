@@ -146,6 +146,9 @@ pub struct Query {
     /// Ask over TCP
     #[arg(long)]
     pub tcp: bool,
+    /// Tell at the end what the resolver has done: packets, timeouts, what was ignored and why
+    #[arg(long)]
+    pub stats: bool,
 }
 
 /// `bringup time`.

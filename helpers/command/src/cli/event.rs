@@ -3,6 +3,7 @@
 //! Each variant is an object of `--json`: `event` is its name, the rest are its fields. What is not
 //! known is `null`.
 
+use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
 
 use serde::Serialize;
@@ -37,6 +38,8 @@ pub enum Event {
     Answer(Answer),
     /// How a DNS query ended.
     Result(Lookup),
+    /// What the resolver has done; told with `--stats`.
+    Stats(Stats),
     /// What is known of an NTP server.
     Server(Server),
     /// What is known of the time.
@@ -117,11 +120,17 @@ pub struct Lookup {
     pub rcode: String,
     /// `network`, `cache`, `hosts`, `literal` or `special`; `null` if there is no answer.
     pub from: Option<&'static str>,
-    /// The server that answered last.
+    /// The server that answered last, or the one whose failure this is.
     pub server: Option<SocketAddr>,
     /// From the question to this, microseconds.
     pub elapsed_us: u64,
 }
+
+/// What the resolver has done, each counter by its name; of the reasons to ignore something, those that
+/// there were.
+#[derive(Clone, Debug, Serialize)]
+#[serde(transparent)]
+pub struct Stats(pub BTreeMap<String, u64>);
 
 /// What is known of an NTP server.
 #[derive(Clone, Debug, Serialize)]

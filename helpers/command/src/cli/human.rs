@@ -2,7 +2,9 @@
 
 use std::fmt::{self, Display, Formatter};
 
-use super::event::{Address, Answer, Decoded, Event, Lookup, Problem, Server, Servers, Time};
+use super::event::{
+    Address, Answer, Decoded, Event, Lookup, Problem, Server, Servers, Stats, Time,
+};
 
 /// An event as text: one line, or several for a decoded message.
 #[derive(Clone, Copy, Debug)]
@@ -22,6 +24,7 @@ pub fn is_essential(event: &Event) -> bool {
         | Event::Server(_)
         | Event::Time(_)
         | Event::Decoded(_)
+        | Event::Stats(_)
         | Event::Error(_) => true,
         Event::State { to, .. } => *to == "OPERATIONAL",
         Event::Result(lookup) => lookup.rcode != "NOERROR",
@@ -39,6 +42,7 @@ pub fn is_timed(event: &Event) -> bool {
         event,
         Event::Answer(_)
             | Event::Result(_)
+            | Event::Stats(_)
             | Event::Server(_)
             | Event::Decoded(_)
             | Event::Error(_)
@@ -61,6 +65,7 @@ impl Display for Human<'_> {
                 write!(f, "{owner}\t{ttl}\t{rtype}\t{data}")
             }
             Event::Result(lookup) => lookup.fmt(f),
+            Event::Stats(stats) => stats.fmt(f),
             Event::Server(server) => server.fmt(f),
             Event::Time(time) => time.fmt(f),
             Event::Attached { waited_for } => {
@@ -112,6 +117,14 @@ impl Display for Lookup {
             (Some(from), _) => write!(f, ", from {from}")?,
         }
         write!(f, ", after {}", Millis::of_micros(*elapsed_us))
+    }
+}
+
+impl Display for Stats {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let mut counters = self.0.iter().filter(|(_, count)| **count > 0);
+        write!(f, ";")?;
+        counters.try_for_each(|(name, count)| write!(f, " {name} {count}"))
     }
 }
 

@@ -1,5 +1,7 @@
 //! `bringup query`: a resolver, one name, one or two types.
 
+use std::net::SocketAddr;
+
 use bringup_core::event_loop::{Application, Ready, Registrar};
 use bringup_core::platform::Platform;
 use bringup_core::poll::PollStorage;
@@ -13,7 +15,7 @@ use bringup_dns::{
 use bringup_system::Buffers;
 
 use super::args::Query;
-use super::event::{Answer, Event};
+use super::event::{Answer, Event, Stats};
 use super::exit::Exit;
 use super::lookup;
 use super::network::{self, DrivenResolver};
@@ -43,7 +45,10 @@ pub fn run(args: &Query, output: &mut Output) -> Exit {
         early: None,
     };
     match network::run(&mut app, &mut poll, App::start) {
-        Ok(()) => app.early.unwrap_or_else(|| exit(&app.outcomes)),
+        Ok(()) => {
+            app.tell_stats();
+            app.early.unwrap_or_else(|| exit(&app.outcomes))
+        }
         Err(error) => network::tell_os_error(output, error),
     }
 }
@@ -122,7 +127,10 @@ impl<P: Platform> App<'_, '_, P> {
                 "give the interface's number, as in fe80::1%2",
                 Exit::Usage,
             ),
-            QueryError::Full => ("too many queries at once", "try again", Exit::Unknown),
+            // Neither can be: there are two queries, and nobody stops the resolver.
+            QueryError::Full | QueryError::Stopped => {
+                ("too many queries at once", "try again", Exit::Unknown)
+            }
         };
         self.output.problem(self.args.name.as_str(), why, hint);
         self.end(registrar, exit);
@@ -156,8 +164,19 @@ impl<P: Platform> App<'_, '_, P> {
             self.output.emit(&event);
         }
         if let Outcome::Failed(failure) = outcome {
-            let (why, hint) = explain(failure, self.args.deadline);
+            let server = resolver.result(key).and_then(|answer| answer.server());
+            let (why, hint) = explain(failure, server, self.args.deadline);
             self.output.problem(format!("{} {rtype}", self.args.name), why, hint);
+        }
+    }
+
+    fn tell_stats(&mut self) {
+        if self.args.stats && self.early.is_none() {
+            let counters = self.resolver.client().counters();
+            let ignored = |name| counters.discards().any(|(why, n)| n == 0 && why.name() == name);
+            let told = counters.iter().filter(|(name, _)| !ignored(*name));
+            let stats = told.map(|(name, count)| (name.replace('-', "_"), count)).collect();
+            self.output.emit(&Event::Stats(Stats(stats)));
         }
     }
 
@@ -183,12 +202,17 @@ impl<P: Platform> Application<P> for App<'_, '_, P> {
     }
 }
 
-/// Why it could not be found out, and what to do next.
-pub(super) fn explain(failure: Failure, deadline: Duration) -> (String, &'static str) {
+/// Why it could not be found out, of whom if of one server, and what to do next.
+fn explain(
+    failure: Failure,
+    server: Option<SocketAddr>,
+    deadline: Duration,
+) -> (String, &'static str) {
+    let who = server.map_or_else(|| "the server".to_owned(), lookup::server_text);
     let other = "ask another server with --server";
     match failure {
         Failure::Timeout => (
-            format!("no server answered within {} ms", deadline.as_millis()),
+            format!("no server answered within {} ms, {who} was asked last", deadline.as_millis()),
             "check the network, or ask another server with --server",
         ),
         Failure::NoServers => (
@@ -196,15 +220,22 @@ pub(super) fn explain(failure: Failure, deadline: Duration) -> (String, &'static
             "name one with --server, or put one into /etc/resolv.conf",
         ),
         Failure::Unreachable => {
-            ("the servers cannot be reached from here".into(), "check the link and its routes")
+            (format!("{who} cannot be reached from here"), "check the link and its routes")
         }
+        Failure::PortClosed => (
+            format!(
+                "nobody answers DNS at {who}: its port {} is closed",
+                server.map_or(53, |s| s.port())
+            ),
+            "start the server, or ask another one with --server",
+        ),
         Failure::SingleLabel => (
             "it is a single label, and no search list applies".into(),
             "write the full name, or a dot at its end",
         ),
-        Failure::ServFail => ("the servers failed to resolve it".into(), other),
-        Failure::Refused => ("the servers refuse to answer this client".into(), other),
-        failure => (format!("the servers gave no usable answer ({})", failure.name()), other),
+        Failure::ServFail => (format!("{who} failed to resolve it (SERVFAIL)"), other),
+        Failure::Refused => (format!("{who} refuses to answer this client (REFUSED)"), other),
+        failure => (format!("{who} gave no usable answer ({})", failure.name()), other),
     }
 }
 

@@ -233,6 +233,8 @@ impl<'m, P: Platform<Error: std::fmt::Display>> Session<'m, P> {
                             self.ask_later(registrar);
                             Progress::Waiting
                         }
+                        // The end has begun: there is nobody left to tell.
+                        Err(QueryError::Stopped) => Progress::No,
                         Err(_) => {
                             let what = format!("the name {}", self.wanted[at].name);
                             let why = "is not a name that can be asked for".to_owned();
