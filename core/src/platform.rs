@@ -221,6 +221,13 @@ pub trait Platform: Rng + Sized {
         buffer: &mut [u8],
     ) -> Result<Option<Received>, Self::Error>;
 
+    /// The local address of a UDP socket, as far as it is known; for programs that show what goes over
+    /// the wire. Without it they show the port as 0.
+    fn udp_local(&mut self, handle: Self::Handle) -> Result<SocketAddr, Self::Error> {
+        let _ = handle;
+        Err(Self::Error::unsupported())
+    }
+
     /// Begins to connect a byte stream that never blocks; it is writable when it stands or has failed.
     /// Without it a DNS answer that does not fit into a datagram cannot be had.
     fn tcp_connect(

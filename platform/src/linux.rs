@@ -260,6 +260,10 @@ where
         self.udp(handle)?.receive(buffer)
     }
 
+    fn udp_local(&mut self, handle: i32) -> Result<SocketAddr, OsError> {
+        self.udp(handle)?.local()
+    }
+
     fn tcp_connect(&mut self, to: SocketAddr, interface: Option<u32>) -> Result<i32, OsError> {
         let tcp = Tcp::connect(to, interface)?;
         Ok(self.keep(Open::Tcp(tcp)))

@@ -57,6 +57,11 @@ impl Udp {
         self.socket.as_raw_fd()
     }
 
+    pub(super) fn local(&self) -> Result<SocketAddr, OsError> {
+        let address = self.socket.local_addr().map_err(during(Operation::Handle))?;
+        address.as_socket().ok_or(OsError::new(Operation::Handle, libc::EAFNOSUPPORT))
+    }
+
     /// Sends whole or not at all. On a connected socket the kernel reports an earlier refusal by the
     /// peer here, if no receive came first; the datagram was not sent then.
     pub(super) fn send(&self, to: SocketAddr, bytes: &[u8]) -> Result<(), OsError> {

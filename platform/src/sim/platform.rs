@@ -157,6 +157,10 @@ impl Platform for Sim {
         Ok(Some(Received { length, truncated, from: from.into(), at }))
     }
 
+    fn udp_local(&mut self, handle: SimHandle) -> Result<SocketAddr, ErrorKind> {
+        Ok(self.sockets.udp(handle)?.local.into())
+    }
+
     fn close(&mut self, handle: SimHandle) {
         self.sockets.close(handle);
     }

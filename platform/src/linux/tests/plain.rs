@@ -118,6 +118,19 @@ fn a_connected_socket_hears_its_peer_alone() {
 }
 
 #[test]
+fn a_chosen_port_is_told() {
+    let mut polls = PollStorage::<4>::new();
+    let mut linux = Linux::new(UnixPoll::new(&mut polls)).expect("a platform");
+    let (server, at) = bound(&mut linux);
+    assert_eq!(linux.udp_local(server), Ok(at));
+    let client = linux.udp_open(&options(LOOPBACK, Some(at))).expect("opened");
+    let local = linux.udp_local(client).expect("told");
+    linux.udp_send(client, at, b"x").expect("sent");
+    let from = linux.udp_receive(server, &mut [0; 4]).expect("no error").map(|r| r.from);
+    assert_eq!(from, Some(local), "the one that the peer sees");
+}
+
+#[test]
 fn chosen_ports_come_from_the_whole_range() {
     let mut linux = Linux::new(Polling::new().expect("a poller")).expect("a platform");
     let (server, at) = bound(&mut linux);
