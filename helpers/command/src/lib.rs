@@ -19,6 +19,7 @@
 
 pub mod cli;
 pub mod demo;
+pub mod record;
 
 pub use bringup_core as core;
 pub use bringup_dhcp as dhcp;

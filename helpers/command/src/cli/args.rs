@@ -60,7 +60,22 @@ pub enum Command {
 
 /// `bringup demo`.
 #[derive(Clone, Debug, clap::Args)]
-pub struct Demo {}
+pub struct Demo {
+    /// What is to be written down.
+    #[command(flatten)]
+    pub files: Files,
+}
+
+/// Where a bring-up is written down.
+#[derive(Clone, Debug, Default, clap::Args)]
+pub struct Files {
+    /// Draw what happened, as a picture; without -q as a chart here, too
+    #[arg(long, value_name = "FILE.svg")]
+    pub timeline: Option<PathBuf>,
+    /// Write what is sent and received, for tcpdump and Wireshark
+    #[arg(long, value_name = "FILE")]
+    pub pcap: Option<PathBuf>,
+}
 
 /// `bringup up`.
 #[derive(Clone, Debug, clap::Args)]
@@ -101,6 +116,9 @@ pub struct Up {
     /// Do not offer the two-message DHCP exchange
     #[arg(long)]
     pub no_rapid_commit: bool,
+    /// What is to be written down.
+    #[command(flatten)]
+    pub files: Files,
 }
 
 impl Up {

@@ -8,6 +8,7 @@ use bringup_core::event_loop::{EventLoop, LoopStorage};
 use bringup_core::platform::{Arm, Platform, SystemOps};
 use bringup_core::poll::Interest;
 use bringup_core::state::SystemState;
+use bringup_core::time::Duration;
 use bringup_core::timer::Owner;
 use bringup_dhcp::lease::STORAGE_LEN;
 use bringup_dns::{Resolver, SmallStorage};
@@ -17,6 +18,7 @@ use super::event::Event;
 use super::exit::Exit;
 use super::output::Output;
 use super::session::{Plan, Session};
+use crate::record::{Tap, What};
 
 /// What is to be brought up, and how.
 #[derive(Clone, Debug)]
@@ -55,12 +57,16 @@ where
     P: Platform<Error: Display> + Arm<O>,
     O: SystemOps<Lock: Sync, Wake: Sync>,
 {
+    let mut platform = platform;
+    let started = Duration::from_micros(u64::try_from(output.elapsed().as_micros()).unwrap_or(0));
+    let epoch = setup.plan.epoch.unwrap_or_else(|| platform.now() - started);
+    let platform = Tap::new(platform, output.recorder().cloned(), epoch);
     // Storage, queue, application, loop: each borrows what stands before it.
     let mut leases = vec![[0; STORAGE_LEN]; setup.interfaces.len()];
     let mut slots: Vec<_> = setup.interfaces.iter().map(|_| None).collect();
     let mut cache = SmallStorage::new();
     let mut memory = LoopStorage::<P::Handle, 64, 128>::new();
-    let queue = AttachQueue::<Session<'_, P>, P, O>::new(ops.lock, ops.wake);
+    let queue = AttachQueue::<Session<'_, Tap<P>>, Tap<P>, O>::new(ops.lock, ops.wake);
 
     let resolver = Resolver::new(setup.system.resolver, &mut cache);
     let system = System::new(setup.system, &mut slots, resolver);
@@ -100,6 +106,9 @@ where
         return cannot_start(session.output(), "the loop has too few timers");
     }
     if setup.attach {
+        if let Some(recorder) = session.output().recorder() {
+            recorder.add(event_loop.registrar().now().since(epoch).as_micros(), What::Posted);
+        }
         // The thread has posted before the loop begins: a simulation would not wait for it.
         thread::scope(|scope| {
             scope.spawn(|| attach(&queue, ends));

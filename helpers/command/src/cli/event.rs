@@ -21,6 +21,13 @@ pub enum Event {
         /// What is.
         to: &'static str,
     },
+    /// The carrier of an interface came or went.
+    Link {
+        /// The interface's name.
+        interface: String,
+        /// Whether it is there now.
+        up: bool,
+    },
     /// A step is held back.
     Hold {
         /// The state that is not entered.

@@ -29,6 +29,7 @@ pub fn is_essential(event: &Event) -> bool {
         Event::State { to, .. } => *to == "OPERATIONAL",
         Event::Result(lookup) => lookup.rcode != "NOERROR",
         Event::Hold { .. }
+        | Event::Link { .. }
         | Event::Address(_)
         | Event::Servers(_)
         | Event::Attached { .. }
@@ -58,6 +59,9 @@ impl Display for Human<'_> {
             }
             Event::Hold { state, holder, released: true } => {
                 write!(f, "hold     {holder} lets go of {state}")
+            }
+            Event::Link { interface, up } => {
+                write!(f, "link     {interface} is {}", if *up { "up" } else { "down" })
             }
             Event::Address(address) => address.fmt(f),
             Event::Servers(servers) => servers.fmt(f),

@@ -10,6 +10,7 @@
 //! | [`query`] | `bringup query` |
 //! | [`time`] | `bringup time` |
 //! | [`up`], [`demo`], [`query`], [`time`], [`decode`] | the subcommands |
+//! | [`picture`] | `--timeline` and `--pcap` |
 //! | [`bring_up`], [`session`] | what `up` and `demo` share: one bring-up, as it is told |
 
 use std::io::Write as _;
@@ -26,6 +27,7 @@ pub mod human;
 pub mod lookup;
 pub mod network;
 pub mod output;
+pub mod picture;
 pub mod privilege;
 pub mod query;
 pub mod session;
@@ -36,6 +38,7 @@ pub mod up;
 use args::{Args, Command, Parsed};
 use exit::Exit;
 use output::{Output, Settings};
+use picture::Show;
 
 /// Reads the command line, does what it says, and gives out how that ended.
 pub fn main() -> ExitCode {
@@ -68,7 +71,12 @@ fn run(args: &Args, output: &mut Output) -> Exit {
         Command::Decode(decode) => decode::run(decode, output),
         Command::Query(query) => query::run(query, output),
         Command::Time(time) => time::run(time, output),
-        Command::Up(up) => up::run(up, output),
-        Command::Demo(_) => demo::run(output),
+        Command::Up(up) => {
+            let title = format!("bringup up {}", up.interfaces.join(" "));
+            picture::around(&up.files, Show::WithFile, &title, output, |output| up::run(up, output))
+        }
+        Command::Demo(demo) => {
+            picture::around(&demo.files, Show::Always, "bringup demo", output, demo::run)
+        }
     }
 }

@@ -14,6 +14,7 @@ use serde::Serialize;
 use super::event::{Event, Problem};
 use super::exit::Exit;
 use super::human::{self, Human};
+use crate::record::{Protocol, Recorder, What};
 
 /// How to tell.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -46,6 +47,8 @@ pub struct Output {
     /// One event; kept so that a line reaches the descriptor in one write.
     line: Vec<u8>,
     broken: Option<Broken>,
+    /// Who writes down what is told.
+    recorder: Option<Recorder>,
 }
 
 /// An object of `--json`.
@@ -69,7 +72,7 @@ impl Output {
         out: Box<dyn Write + Send>,
         err: Box<dyn Write + Send>,
     ) -> Self {
-        Self { settings, started, out, err, line: Vec::new(), broken: None }
+        Self { settings, started, out, err, line: Vec::new(), broken: None, recorder: None }
     }
 
     /// How it tells.
@@ -82,6 +85,21 @@ impl Output {
         self.broken.is_some()
     }
 
+    /// Has everything that is told from now on written down, whether or not anybody wants to read it.
+    pub fn record_into(&mut self, recorder: Recorder) {
+        self.recorder = Some(recorder);
+    }
+
+    /// Who writes down what is told.
+    pub const fn recorder(&self) -> Option<&Recorder> {
+        self.recorder.as_ref()
+    }
+
+    /// How long ago the program started.
+    pub fn elapsed(&self) -> std::time::Duration {
+        self.started.elapsed()
+    }
+
     /// Tells an event that happens now.
     pub fn emit(&mut self, event: &Event) {
         let t_us = u64::try_from(self.started.elapsed().as_micros()).unwrap_or(u64::MAX);
@@ -91,6 +109,9 @@ impl Output {
     /// Tells an event that happened `t_us` microseconds after the program started; in a simulation,
     /// after that started.
     pub fn emit_at(&mut self, t_us: u64, event: &Event) {
+        if let (Some(recorder), Some(what)) = (&self.recorder, what(event)) {
+            recorder.add(t_us, what);
+        }
         if let Event::Error(problem) = event {
             // Nobody is left to hear that this fails.
             let _ = writeln!(self.err, "{}", Human::sentence(problem));
@@ -175,6 +196,30 @@ impl Output {
         };
         let _ = writeln!(self.err, "{}", Human::sentence(&problem));
     }
+}
+
+/// What a picture shows of an event.
+fn what(event: &Event) -> Option<What> {
+    Some(match event {
+        Event::State { to, .. } => What::State(to),
+        Event::Hold { holder, released, .. } => {
+            What::Hold { holder: holder.clone(), released: *released }
+        }
+        Event::Link { interface, up } => What::Link { interface: interface.clone(), up: *up },
+        Event::Address(address) => {
+            let has = if address.lost { "lost" } else { "has" };
+            let text = format!("{} {has} {}", address.interface, address.address);
+            What::Note(Protocol::Dhcp, text)
+        }
+        Event::Time(time) => What::Note(Protocol::Ntp, format!("time {}", time.state)),
+        Event::Attached { waited_for } => What::Attached(waited_for),
+        Event::Discard { protocol, reason, .. } => {
+            let named = |known: &Protocol| known.name().eq_ignore_ascii_case(protocol);
+            let protocol = Protocol::ALL.into_iter().find(named)?;
+            What::Note(protocol, format!("ignored: {reason}"))
+        }
+        _ => return None,
+    })
 }
 
 #[cfg(test)]

@@ -283,9 +283,8 @@ impl<'m, P: Platform<Error: std::fmt::Display>> Session<'m, P> {
                 self.emit(now, &Event::Hold { state, holder, released });
             }
             From::Link { interface, up } => {
-                let name = self.name(interface);
-                let is = if up { "up" } else { "down" };
-                self.output.say(&format!("             link     {name} is {is}"));
+                let interface = self.name(interface);
+                self.emit(now, &Event::Link { interface, up });
             }
             From::Address { interface, .. } => self.tell_address(now, interface),
             From::AddressLost { interface, address, prefix, .. } => {

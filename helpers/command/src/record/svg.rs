@@ -19,7 +19,7 @@ const STRIP: (f64, f64) = (74.0, 18.0);
 /// The height of a line of labels.
 const LINE: f64 = 15.0;
 /// The most lines of labels in a lane.
-const LINES_MAX: usize = 9;
+const LINES_MAX: usize = 16;
 /// How many of the labels of marks at one place are written.
 const CROWD: usize = 6;
 /// The width of a character of a label; no monospaced face in use is wider.
@@ -87,7 +87,10 @@ impl<'a> Drawing<'a> {
 
     fn finish(mut self) -> String {
         for lane in &self.timeline.lanes {
-            self.lane(lane);
+            // That no callback was attached is not worth a lane; that no packet was sent is.
+            if lane.kind != LaneKind::Callbacks || !lane.marks.is_empty() {
+                self.lane(lane);
+            }
         }
         let bottom = self.y;
         self.axis(bottom);
@@ -199,7 +202,7 @@ impl<'a> Drawing<'a> {
     }
 
     fn lane(&mut self, lane: &Lane) {
-        let top = self.y + 10.0;
+        let (y, top) = (self.y, self.y + 10.0);
         // How high what is drawn is, above the labels.
         let body = match lane.kind {
             LaneKind::Packets => 32.0,
@@ -211,9 +214,14 @@ impl<'a> Drawing<'a> {
             WIDTH - 20.0,
             top + body / 2.0 + 4.0,
             lane.name,
-            y = self.y
         ));
-        let placed = self.place(&lane.marks);
+        let (placed, unnamed) = self.place(&lane.marks);
+        if unnamed > 0 {
+            self.put(format_args!(
+                "<text class=\"d\" x=\"20\" y=\"{}\">+{unnamed} unnamed</text>",
+                top + body / 2.0 + 20.0
+            ));
+        }
         for Placed { x, line, .. } in &placed {
             #[expect(clippy::cast_precision_loss, reason = "a handful")]
             let to = top + body + LINE * (*line as f64) + 11.0;
@@ -318,21 +326,24 @@ impl<'a> Drawing<'a> {
 
     /// Gives labels their lines, from the right to the left: each takes the first on which it ends
     /// before the next one begins, so that earlier marks have lower lines and no line down to a label
-    /// crosses another.
-    fn place(&self, marks: &[Mark]) -> Vec<Placed> {
-        let mut placed = Vec::new();
+    /// crosses another. Those for which there is none are counted.
+    fn place(&self, marks: &[Mark]) -> (Vec<Placed>, usize) {
+        let (mut placed, mut unnamed) = (Vec::new(), 0);
         let mut begins = [f64::INFINITY; LINES_MAX];
         for label in self.labels(marks).into_iter().rev() {
             // The time is six pixels off, the label four, and a bit of air after it.
             let end = label.x + 16.0 + width(&label.text) + width(&label.time);
-            let Some(line) = begins.iter().position(|begin| end <= *begin) else { continue };
+            let Some(line) = begins.iter().position(|begin| end <= *begin) else {
+                unnamed += 1;
+                continue;
+            };
             // Lines above are passed by this one's own line down: nothing may come there any more.
             for begin in begins.iter_mut().take(line + 1) {
                 *begin = begin.min(label.x);
             }
             placed.push(Placed { line, ..label });
         }
-        placed
+        (placed, unnamed)
     }
 
     /// What is to be written: a crowd of marks at one place is told by its first and its last.

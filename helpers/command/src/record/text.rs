@@ -21,9 +21,8 @@ pub fn draw(timeline: &Timeline) -> String {
         .waited()
         .into_iter()
         .map(|(holder, for_us)| format!("{} {holder} {}", letter(holder), scale.with_unit(for_us)));
-    let legend: Vec<String> =
-        ["↓ sent  ↑ received  ↕ both".to_owned()].into_iter().chain(waited).collect();
-    line(&mut out, "", &legend.join("  "));
+    line(&mut out, "", &waited.collect::<Vec<_>>().join(" · "));
+    line(&mut out, "", "↓ sent · ↑ received · ↕ both · • known · ○ attached · ● ran");
     out.truncate(out.trim_end().len());
     out
 }
@@ -134,7 +133,8 @@ link       ·············━━━━━━━━━━━━━━�
 DHCP                    ↓                                      ↕
 states                                                                      │
 waits for               ddddddddddddddddddddddddddddddddddddddd
-           ↓ sent  ↑ received  ↕ both  d dhcp 6.10 ms";
+           d dhcp 6.10 ms
+           ↓ sent · ↑ received · ↕ both · • known · ○ attached · ● ran";
         assert_eq!(drawn, expected, "\n{drawn}");
     }
 }

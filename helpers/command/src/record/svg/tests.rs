@@ -15,7 +15,7 @@ fn boxes(record: &Record) -> Vec<(Placed, f64)> {
     let timeline = Timeline::of(record);
     let drawing = Drawing::new(&timeline);
     let marks = &timeline.lanes[2].marks;
-    let placed = drawing.place(marks);
+    let (placed, _) = drawing.place(marks);
     placed
         .into_iter()
         .map(|p| {
