@@ -3,6 +3,7 @@
 use core::net::{Ipv4Addr, SocketAddr};
 
 use bringup_core::state::SystemState;
+use bringup_core::time::Utc;
 use bringup_dhcp::LostReason;
 use bringup_ntp::{Adjust, ClockState};
 
@@ -166,6 +167,12 @@ pub enum Event<E> {
         adjust: Adjust,
         /// Whether it was done.
         applied: bool,
+    },
+    /// Keep this time over a restart: it has passed for certain, and is the next start's floor
+    /// ([`bringup_ntp::Config::floor`]). Told when the time is confirmed, and hourly from then on.
+    SaveClock {
+        /// The time.
+        utc: Utc,
     },
     /// No NTP server answers; the client goes on.
     NoNtpServer,

@@ -504,8 +504,8 @@ impl<P: Platform> System<'_, P> {
                 }
             }
             bringup_ntp::Event::Sample { .. } => self.names.heard(),
+            bringup_ntp::Event::SaveClock { utc } => self.events.push(Event::SaveClock { utc }),
             bringup_ntp::Event::Rejected { .. }
-            | bringup_ntp::Event::SaveClock { .. }
             | bringup_ntp::Event::Report { .. }
             | bringup_ntp::Event::ProbeDone => {}
         }

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use bringup::core::attach::Outcome;
 use bringup::core::platform::Platform;
 use bringup::core::state::SystemState;
+use bringup::platform::sim::true_utc;
 use bringup::system::{Event, Gate};
 
 use crate::world::{Plan, s, within};
@@ -224,6 +225,29 @@ fn a_time_without_news_is_no_time_in_the_end() {
         assert!(!w.is_time_known());
         w.far[0].borrow_mut().ntp_on = true;
         w.until_operational(s(2_000));
+        w.stop();
+    });
+}
+
+#[test]
+fn d2_a_confirmed_time_is_told_to_be_saved_at_once_and_hourly() {
+    within(&Plan::default(), |w| {
+        w.until_operational(s(5));
+        w.pass(s(12_600));
+        let saved: Vec<_> = w
+            .app
+            .said
+            .iter()
+            .filter_map(|(at, event)| match event {
+                Event::SaveClock { utc } => Some((*at, *utc)),
+                _ => None,
+            })
+            .collect();
+        assert_eq!(saved.len(), 4, "once confirmed, and three times more");
+        for (at, utc) in saved {
+            let behind_ns = true_utc(at).nanos_since(utc);
+            assert!((60_000_000_000..61_000_000_000).contains(&behind_ns), "{behind_ns}");
+        }
         w.stop();
     });
 }
