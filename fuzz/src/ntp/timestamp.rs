@@ -11,7 +11,7 @@ const ERA: i128 = 1 << 64;
 const TO_1970: i128 = (70 * 365 + 17) * 86_400;
 /// Where mistakes are: the ends of `Utc`, the epoch, eras 0 to 2, and 68 years beside them.
 const EDGES: [i64; 10] = [
-    i64::MIN + 1_000_000_000,
+    i64::MIN,
     i64::MAX,
     0,
     -2_208_988_800_000_000_000,
@@ -30,9 +30,7 @@ fn utc(data: &mut Data<'_>) -> Utc {
         n @ 0..=199 => EDGES[usize::from(n) % EDGES.len()],
         _ => data.i64(),
     };
-    // In the first second of `Utc`, in 1677, `to_utc` saturates before it adds the fraction.
-    let ns = edge.saturating_add(near.saturating_mul(far));
-    Utc::from_unix_nanos(ns.max(i64::MIN + 1_000_000_000))
+    Utc::from_unix_nanos(edge.saturating_add(near.saturating_mul(far)))
 }
 
 /// Units of 2^-32 s since 1900, any era.

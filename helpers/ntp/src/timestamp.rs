@@ -62,10 +62,16 @@ impl Timestamp {
     /// The only time in the 2^32 seconds from `floor` on that this timestamp can stand for.
     ///
     /// The era comes from a time that has passed, not from the local clock: a device that boots in
-    /// 1970 and asks in 2040 gets 2040. Saturates at the end of [`Utc`], in 2262.
+    /// 1970 and asks in 2040 gets 2040. Saturates at the ends of [`Utc`].
     pub const fn to_utc(self, floor: Utc) -> Utc {
         let second = floor.as_unix_secs() + self.seconds_after(floor) as i64;
-        Utc::from_unix_secs(second).offset_by(self.subsec_nanos() as i64)
+        let ns = self.subsec_nanos() as i64;
+        // From the second's nearer end to 1970, or the first second of all would saturate in between.
+        if second < 0 {
+            Utc::from_unix_secs(second + 1).offset_by(ns - NANOS as i64)
+        } else {
+            Utc::from_unix_secs(second).offset_by(ns)
+        }
     }
 
     /// Seconds from the second of `floor` to this timestamp's, modulo 2^32.

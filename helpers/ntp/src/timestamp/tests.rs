@@ -54,6 +54,17 @@ fn m3_era_follows_the_floor() {
 }
 
 #[test]
+fn m4_the_ends_of_utc_come_back_and_saturate() {
+    for ns in [i64::MIN, i64::MIN + 1, i64::MIN + 145_224_192, i64::MAX - 1, i64::MAX] {
+        let utc = Utc::from_unix_nanos(ns);
+        assert_eq!(Timestamp::from_utc(utc).to_utc(utc), utc, "{ns}");
+    }
+    let last = Utc::from_unix_nanos(i64::MAX);
+    let later = Timestamp::from_bits(Timestamp::from_utc(last).to_bits() + (1 << 32));
+    assert_eq!(later.to_utc(last), last);
+}
+
+#[test]
 fn m8_every_nanosecond_comes_back() {
     let mut dice = Dice(8);
     for _ in 0..20_000 {
