@@ -227,14 +227,20 @@ const fn micros(ns: i64) -> i64 {
     ns.saturating_add(500).div_euclid(1_000)
 }
 
-/// Some time is a yes; that servers answer, but none with a time to believe, is a no.
+/// Some time is a yes; that servers answer, but none with a time to believe, is a no. What does not
+/// show the nonce is nobody's answer.
 fn exit(state: ClockState, verdicts: &[Verdict]) -> Exit {
+    let answers = |verdict: &Verdict| match verdict {
+        Verdict::Discarded(why) => why.ends_exchange(),
+        Verdict::Ok | Verdict::Outvoted => true,
+        Verdict::NoReply => false,
+    };
     if state != ClockState::Invalid {
         Exit::Done
-    } else if verdicts.iter().all(|verdict| *verdict == Verdict::NoReply) {
-        Exit::Unknown
-    } else {
+    } else if verdicts.iter().any(answers) {
         Exit::No
+    } else {
+        Exit::Unknown
     }
 }
 
@@ -251,6 +257,8 @@ mod tests {
             (ClockState::Confirmed, &[Verdict::Ok], Exit::Done),
             (ClockState::Invalid, &[kiss, Verdict::NoReply], Exit::No),
             (ClockState::Invalid, &[Verdict::NoReply], Exit::Unknown),
+            (ClockState::Invalid, &[Verdict::Discarded(Discard::WrongOrigin)], Exit::Unknown),
+            (ClockState::Invalid, &[Verdict::Ok, Verdict::Ok], Exit::No),
             (ClockState::Invalid, &[], Exit::Unknown),
         ] {
             assert_eq!(exit(state, verdicts), expected, "{state} {verdicts:?}");
