@@ -63,6 +63,8 @@ pub(crate) struct Association {
     denials: u8,
     /// It has denied service; a spare takes its place until `not_before`.
     pub(crate) quarantined: bool,
+    /// It has not answered its last three polls; it is asked after all others.
+    pub(crate) lost: bool,
     /// The majority says that it is wrong.
     pub(crate) outvoted: bool,
     /// What became of the last exchange that ended badly, if none went well after it.
@@ -111,6 +113,7 @@ impl Association {
             tokens: BURST,
             denials: 0,
             quarantined: false,
+            lost: false,
             outvoted: false,
             last_refusal: None,
             last_stray: None,
@@ -162,6 +165,7 @@ impl Association {
         self.held = (self.held + 1).min(SAMPLES_HELD);
         self.facts = m.server;
         self.last_refusal = None;
+        self.lost = false;
         self.reach |= 1;
         self.denials = 0;
         self.poll_floor = self.rate_floor.max(granted_poll(m.server.poll));

@@ -54,6 +54,9 @@ pub struct Config {
     /// Shortest and longest interval of steady polling, log2 seconds; kept within `4..=17`
     /// (RFC 5905 §7.2).
     pub poll: (u8, u8),
+    /// Shortest interval of steady polling of an address of a name, log2 seconds; kept within
+    /// `4..=17`. What pools ask of simple clients: not more than once in 30 minutes.
+    pub name_poll: u8,
     /// The first request waits for a random time up to this (P5). Zero for a device that is switched
     /// on alone; more where thousands come back after a power cut.
     pub start_delay_max: Duration,
@@ -74,12 +77,13 @@ pub struct Config {
 impl Config {
     /// The defaults, for a client that knows that `floor` has passed.
     ///
-    /// Polls of 64 to 1024 s (RFC 5905 §7.3), no delay at the start, a distance of 1 s, confirmed
+    /// Polls of 64 to 1024 s (RFC 5905 §7.3), of 2048 s for addresses of names, no delay at the start, a distance of 1 s, confirmed
     /// for a day and valid for a week.
     pub const fn new(floor: Utc) -> Self {
         Self {
             floor,
             poll: (6, 10),
+            name_poll: 11,
             start_delay_max: Duration::ZERO,
             max_distance_ns: 1_000_000_000,
             confirmed_for: Duration::from_secs(86_400),

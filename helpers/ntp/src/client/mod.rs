@@ -224,7 +224,8 @@ impl NtpClient {
     /// Takes in a good sample.
     fn accept(&mut self, cx: &mut Cx<'_>, server: u8, m: &Measurement) {
         bump(&mut self.counters.accepted);
-        let steady_poll = self.steady_poll();
+        let source = self.server(server).map_or(Source::Name, |a| a.server.source);
+        let steady_poll = self.steady_poll(source);
         if let Some(a) = self.server_mut(server) {
             a.good(m, cx.now, steady_poll);
         }

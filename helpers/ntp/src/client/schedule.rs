@@ -4,7 +4,7 @@ use bringup_core::client::{Cx, Rng};
 use bringup_core::time::{Duration, Instant};
 
 use super::flight::{Flight, LIFETIME};
-use super::{Event, MAX_ACTIVE, NtpClient};
+use super::{Event, MAX_ACTIVE, NtpClient, Source};
 use crate::association::{Association, BURST, FIRST_POLL, MIN_INTERVAL};
 use crate::clock::ClockState;
 use crate::discard::{Discard, bump};
@@ -67,7 +67,7 @@ impl NtpClient {
             }
         } else {
             self.started_at = Some(cx.now);
-            self.servers.iter_mut().for_each(|a| a.tokens = BURST);
+            self.servers.iter_mut().for_each(|a| (a.tokens, a.lost) = (BURST, false));
             let delay = cx.rng.below(self.config.start_delay_max.as_micros());
             let began = cx.now + Duration::from_micros(delay);
             self.phase = Phase::Starting { began, asked: 0, next_at: began };
@@ -81,20 +81,28 @@ impl NtpClient {
         self.phase = Phase::Stopped;
     }
 
-    /// The poll exponents of a server that answers: short until the time is confirmed.
-    pub(super) fn steady_poll(&self) -> (u8, u8) {
+    /// The poll exponents of a server that answers: short until the time is confirmed, and not
+    /// short for long with addresses of a name, which may be a pool's (P4).
+    pub(super) fn steady_poll(&self, source: Source) -> (u8, u8) {
         let (least, most) = self.config.poll;
+        let least = if source == Source::Name { least.max(self.config.name_poll) } else { least };
         let (least, most) = (least.clamp(FIRST_POLL, 17), most.clamp(FIRST_POLL, 17));
         let now_least = if self.state() == ClockState::Confirmed { least } else { FIRST_POLL };
         (now_least, most.max(least))
     }
 
-    /// The numbers of the servers that are asked in turn.
+    /// The longest interval of a server that is silent, log2 seconds.
+    fn silent_poll(&self, source: Source) -> u8 {
+        BACKOFF_POLL.max(self.steady_poll(source).1)
+    }
+
+    /// The numbers of the servers that are asked in turn: the best that answer, as far as one knows,
+    /// then those that have fallen silent.
     fn active(&self) -> impl Iterator<Item = u8> + use<> {
         let mut numbers = [None; MAX_ACTIVE];
-        let open =
-            (0_u8..).zip(self.servers.iter().take(self.count)).filter(|(_, a)| !a.quarantined);
-        for (slot, (n, _)) in numbers.iter_mut().zip(open) {
+        let servers = || (0_u8..).zip(self.servers.iter().take(self.count));
+        let open = |lost: bool| servers().filter(move |(_, a)| !a.quarantined && a.lost == lost);
+        for (slot, (n, _)) in numbers.iter_mut().zip(open(false).chain(open(true))) {
             *slot = Some(n);
         }
         numbers.into_iter().flatten()
@@ -249,7 +257,7 @@ impl NtpClient {
     /// When this server is to be asked next: an interval after the last request.
     fn next_poll(&self, server: u8, cx: &mut Cx<'_>) -> Instant {
         let Some(a) = self.server(server) else { return cx.now + MIN_INTERVAL };
-        let exponent = a.poll_exponent().max(self.steady_poll().0);
+        let exponent = a.poll_exponent().max(self.steady_poll(a.server.source).0);
         a.last_sent.map_or(cx.now, |at| at + interval(exponent, cx.rng)).max(a.not_before)
     }
 
@@ -298,8 +306,7 @@ impl NtpClient {
             match self.ask(server, cx.now, MIN_INTERVAL) {
                 Ok(()) => {
                     let next_at = cx.now + interval(exponent, cx.rng);
-                    let most = BACKOFF_POLL.max(self.steady_poll().1);
-                    let exponent = (exponent + 1).min(most);
+                    let exponent = (exponent + 1).min(self.silent_poll(Source::Configured));
                     self.phase = Phase::Searching { exponent, turn: server + 1, next_at };
                     return;
                 }
@@ -384,21 +391,24 @@ impl NtpClient {
 
     /// A request to this server that left at `sent_at` has no reply.
     pub(super) fn unanswered(&mut self, cx: &mut Cx<'_>, server: u8, sent_at: Instant) {
-        let most = BACKOFF_POLL.max(self.steady_poll().1);
         match self.phase {
             Phase::Polling => {
+                let Some(source) = self.server(server).map(|a| a.server.source) else { return };
+                let most = self.silent_poll(source);
                 let Some(a) = self.server_mut(server) else { return };
                 if a.last_good.is_some_and(|at| sent_at <= at) {
                     return;
                 }
                 a.silent(most);
+                // A spare, if there is one, takes its place.
+                a.lost |= a.is_silent();
                 let next_at = self.next_poll(server, cx);
                 if let Some(a) = self.server_mut(server) {
                     a.next_at = next_at;
                 }
                 if self.active().filter_map(|n| self.server(n)).all(Association::is_silent) {
                     self.emit(Event::Exhausted);
-                    self.enter_searching(cx, self.steady_poll().0);
+                    self.enter_searching(cx, self.steady_poll(Source::Configured).0);
                 }
             }
             Phase::Probing => self.probed_if_spent(server),

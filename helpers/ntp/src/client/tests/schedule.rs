@@ -7,7 +7,7 @@ use std::vec;
 
 use std::vec::Vec;
 
-use super::world::{Answer, Fake, SECOND, World};
+use super::world::{Answer, BUILD, Fake, SECOND, World};
 use crate::client::{Config, Event, Source};
 use crate::clock::ClockState;
 use crate::discard::Discard;
@@ -92,6 +92,48 @@ fn p3_steady_polling_slows_down_and_is_never_in_step() {
     assert!(gaps[gaps.len() - 1] >= 1_024 * SECOND, "minpoll 6 to maxpoll 10");
     assert!(gaps.windows(2).all(|w| w[0] != w[1]), "P6: randomised");
     assert!((84..110).contains(&at.len()), "a day: {}", at.len());
+    world.assert_polite();
+}
+
+#[test]
+fn p4_addresses_of_a_name_are_asked_twice_an_hour_at_most() {
+    let mut world = World::with(Config::new(BUILD), &vec![Fake::good(); 4], Source::Name);
+    world.start();
+    world.run_s(86_400);
+    assert_eq!(world.client.state(), ClockState::Confirmed);
+    let late = |server: usize| {
+        let of = world.outside.sent.iter().filter(move |s| s.server == server);
+        of.map(|s| s.at_us).filter(|at| *at > 120 * SECOND).collect::<Vec<_>>()
+    };
+    for server in 0..4 {
+        let gaps: Vec<_> = late(server).windows(2).map(|w| (w[1] - w[0]) / SECOND).collect();
+        assert!((36..44).contains(&gaps.len()), "{server}: {gaps:?}");
+        assert!(gaps.iter().all(|gap| (2_048..2_254).contains(gap)), "{server}: {gaps:?}");
+    }
+    world.assert_polite();
+}
+
+#[test]
+fn a_spare_takes_the_place_of_one_that_falls_silent() {
+    let mut world = World::started(&vec![Fake::good(); 6]);
+    world.run_s(600);
+    assert!(world.outside.sent.iter().all(|s| s.server < 4), "four are enough");
+    world.outside.fakes[1].answer = Answer::Nothing;
+    world.run_s(7_200);
+    let before = world.outside.sent.len();
+    world.run_s(86_400);
+    let day: Vec<_> = world.outside.sent[before..].iter().map(|s| s.server).collect();
+    let asked: BTreeSet<_> = day.iter().copied().collect();
+    assert_eq!(asked, BTreeSet::from([0, 2, 3, 4]), "{day:?}");
+    assert_eq!(world.client.state(), ClockState::Confirmed);
+    for fake in &mut world.outside.fakes[2..] {
+        fake.answer = Answer::Nothing;
+    }
+    world.outside.fakes[1].answer = Answer::Good;
+    world.run_s(86_400);
+    let last = world.outside.sent.len() - 40;
+    let asked: BTreeSet<_> = world.outside.sent[last..].iter().map(|s| s.server).collect();
+    assert!(asked.contains(&0) && asked.contains(&1), "whoever answers is found: {asked:?}");
     world.assert_polite();
 }
 

@@ -245,6 +245,21 @@ fn what_is_known_goes_stale() {
 }
 
 #[test]
+fn what_is_known_goes_stale_when_the_last_server_is_withdrawn() {
+    let mut world = World::started(&[Fake::good(), Fake::good()]);
+    world.run_s(60);
+    world.client.set_servers(&mut world.outside.cx(), &[]);
+    world.client.stop();
+    let sent = world.outside.sent.len();
+    world.run_s(86_400);
+    assert_eq!(world.client.state(), ClockState::Provisional);
+    world.run_s(6 * 86_400);
+    let (p, i) = (ClockState::Provisional, ClockState::Invalid);
+    assert_eq!(world.count(|e| *e == Event::StateChanged { from: p, to: i }), 1);
+    assert_eq!((world.ahead_ns(), world.outside.sent.len()), (None, sent));
+}
+
+#[test]
 fn c3_the_shortest_way_of_a_burst_counts() {
     let mut world = World::started(&[Fake { home_us: 150_000, ..Fake::good() }]);
     world.run_s(1);
