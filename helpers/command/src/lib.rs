@@ -12,7 +12,7 @@
 //! | [`system`] | `bringup-system` | the assembled system |
 //! | [`platform`] | `bringup-platform` | Linux, the simulator, locks and pollers |
 //!
-//! [`demo`] has small DHCP, DNS and NTP servers without sockets, for demonstrations and tests. [`cli`]
+//! [`resolver_files`] has the resolver follow /etc/resolv.conf and /etc/hosts. [`demo`] has small DHCP, DNS and NTP servers without sockets, for demonstrations and tests. [`cli`]
 //! is the command itself; scripts may rely on its options, its `--json` objects and its exit codes, and
 //! programs should not rely on its types.
 #![forbid(unsafe_code)]
@@ -20,6 +20,7 @@
 pub mod cli;
 pub mod demo;
 pub mod record;
+pub mod resolver_files;
 
 pub use bringup_core as core;
 pub use bringup_dhcp as dhcp;

@@ -1,8 +1,6 @@
 //! What the subcommands that ask servers have in common: a loop on Linux, a resolver on it, and the
 //! servers that it is to ask.
 
-use std::io::Read as _;
-
 use bringup_core::attach::AttachQueue;
 use bringup_core::client::Cx;
 use bringup_core::event_loop::{Application, EventLoop, LoopStorage, Registrar};
@@ -18,19 +16,13 @@ use super::exit::Exit;
 use super::output::Output;
 use super::text::{ServerAddress, UnknownInterface};
 use super::up::interface_number;
+use crate::resolver_files::ResolverFiles;
 
 /// Linux on poll(2).
 pub type Port<'m> = Linux<UnixPoll<'m>>;
 
 /// A resolver on a loop: 16 sockets and one connection for each of 8 servers.
 pub type DrivenResolver<'m, P> = Driven<Resolver<'m>, P, 128, 8>;
-
-/// Where the resolver's configuration is by custom.
-const RESOLV_CONF: &str = "/etc/resolv.conf";
-/// Where names are that need no server.
-const HOSTS: &str = "/etc/hosts";
-/// The most of a file that is read, octets.
-const FILE_MAX: u64 = 1 << 20;
 
 /// Runs an application on a loop of its own until it stops. `start` sets it up.
 pub fn run<'m, A>(
@@ -66,11 +58,11 @@ pub fn tell_os_error(output: &mut Output, error: OsError) -> Exit {
 pub fn configure(
     resolver: &mut Resolver<'_>,
     cx: &mut Cx<'_>,
+    files: &ResolverFiles,
     named: &[ServerAddress],
 ) -> Result<(), UnknownInterface> {
     if named.is_empty() {
-        let file = read_file(RESOLV_CONF);
-        resolver.load_resolv_conf(cx, *resolver.config(), &file, interface_number);
+        files.follow(resolver, cx, *resolver.config(), interface_number);
         return Ok(());
     }
     let to_server = |server: &ServerAddress| {
@@ -79,20 +71,6 @@ pub fn configure(
     let servers = named.iter().map(to_server).collect::<Result<Vec<_>, _>>()?;
     resolver.set_servers(cx, &servers);
     Ok(())
-}
-
-/// The octets of /etc/hosts.
-pub fn hosts() -> Vec<u8> {
-    read_file(HOSTS)
-}
-
-/// A file's octets; none if it cannot be read, which is a file that says nothing.
-fn read_file(path: &str) -> Vec<u8> {
-    let mut octets = Vec::new();
-    let file = std::fs::File::open(path);
-    // What was read before an error still counts.
-    let _ = file.map(|file| file.take(FILE_MAX).read_to_end(&mut octets));
-    octets
 }
 
 /// Tells that the address of a server names an interface that there is not.

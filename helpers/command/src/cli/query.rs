@@ -9,8 +9,8 @@ use bringup_core::time::Duration;
 use bringup_core::timer::Owner;
 use bringup_dns::client::{Event as ResolverEvent, LargeStorage};
 use bringup_dns::{
-    Config, Counters, Failure, HostsText, Outcome, QueryError, QueryKey, QueryKind, QueryOptions,
-    RecordType, Resolver,
+    Config, Counters, Failure, Outcome, QueryError, QueryKey, QueryKind, QueryOptions, RecordType,
+    Resolver,
 };
 use bringup_system::Buffers;
 
@@ -20,6 +20,7 @@ use super::exit::Exit;
 use super::lookup;
 use super::network::{self, DrivenResolver};
 use super::output::Output;
+use crate::resolver_files::ResolverFiles;
 
 /// Without a type, both are asked for.
 const ADDRESSES: [RecordType; 2] = [RecordType::A, RecordType::AAAA];
@@ -27,14 +28,14 @@ const ADDRESSES: [RecordType; 2] = [RecordType::A, RecordType::AAAA];
 /// Looks the name up, and tells what was found.
 pub fn run(args: &Query, output: &mut Output) -> Exit {
     let (mut poll, mut storage) = (PollStorage::new(), Box::new(LargeStorage::new()));
-    let octets = network::hosts();
-    let hosts = HostsText(&octets);
+    let files = ResolverFiles::of_system();
     let mut resolver = Resolver::new(Config::DEFAULT, &mut *storage);
     if args.server.is_empty() {
-        resolver.set_hosts(Some(&hosts));
+        resolver.set_hosts(Some(files.hosts()));
     }
     let mut app = App {
         args,
+        files: &files,
         output,
         resolver: DrivenResolver::new(resolver, Owner::Application),
         buffers: Buffers::new(),
@@ -66,6 +67,7 @@ fn exit(outcomes: &[Outcome]) -> Exit {
 
 struct App<'m, 'o, P: Platform> {
     args: &'o Query,
+    files: &'m ResolverFiles,
     output: &'o mut Output,
     resolver: DrivenResolver<'m, P>,
     buffers: Buffers,
@@ -85,9 +87,9 @@ impl<P: Platform> App<'_, '_, P> {
         if self.resolver.register(registrar).is_err() {
             return self.end(registrar, Exit::Unknown);
         }
-        let Self { resolver, buffers, args, .. } = self;
+        let Self { resolver, buffers, args, files, .. } = self;
         let configured = resolver.call(registrar, buffers, |resolver, cx| {
-            network::configure(resolver, cx, &args.server)
+            network::configure(resolver, cx, files, &args.server)
         });
         if let Err(unknown) = configured {
             let exit = network::tell_unknown_interface(self.output, unknown);

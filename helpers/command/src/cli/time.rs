@@ -17,6 +17,7 @@ use super::network::{self, DrivenResolver};
 use super::output::Output;
 use super::text::Host;
 use super::up::{floor, interface_number};
+use crate::resolver_files::ResolverFiles;
 
 /// The port of NTP.
 const PORT: u16 = 123;
@@ -31,10 +32,13 @@ pub fn run(args: &Args, output: &mut Output) -> Exit {
         return Exit::Usage;
     }
     let (mut poll, mut storage) = (PollStorage::new(), Box::new(SmallStorage::new()));
-    let resolver = Resolver::new(bringup_dns::Config::DEFAULT, &mut *storage);
+    let files = ResolverFiles::of_system();
+    let mut resolver = Resolver::new(bringup_dns::Config::DEFAULT, &mut *storage);
+    resolver.set_hosts(Some(files.hosts()));
     let ntp = NtpClient::new(bringup_ntp::Config::new(floor()));
     let mut app = App {
         args,
+        files: &files,
         output,
         resolver: DrivenResolver::new(resolver, Owner::Application),
         ntp: Driven::new(ntp, Owner::Application),
@@ -53,6 +57,7 @@ pub fn run(args: &Args, output: &mut Output) -> Exit {
 
 struct App<'m, 'o, P: Platform> {
     args: &'o Args,
+    files: &'m ResolverFiles,
     output: &'o mut Output,
     resolver: DrivenResolver<'m, P>,
     ntp: Driven<NtpClient, P, MAX_SOCKETS>,
@@ -79,8 +84,9 @@ impl<'o, P: Platform> App<'_, 'o, P> {
         let has_names = args.servers.iter().any(|host| matches!(host, Host::Name { .. }));
         if has_names {
             // Fails only for servers that are named, and there is none.
+            let files = self.files;
             let _ = self.resolver.call(registrar, &mut self.buffers, |resolver, cx| {
-                network::configure(resolver, cx, &[])
+                network::configure(resolver, cx, files, &[])
             });
         }
         for host in &args.servers {
