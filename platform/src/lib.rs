@@ -8,7 +8,7 @@
 //! 3. [`sim`]: the same contract in virtual time, with wires that lose, delay and damage frames. No
 //!    thread, no real clock: this is where a port's behaviour is easiest to read.
 //! 4. [`polling`]: core's poller on the `polling` crate, for loops with many descriptors.
-//! 5. [`file`]: files of configuration that others change.
+//! 5. [`mod@file`]: files of configuration that others change.
 //! 6. [`error`]: what failed, and with which number.
 //!
 //! Unsafe code stands in `lock`, in `polling` and in `linux/sys.rs` only.
