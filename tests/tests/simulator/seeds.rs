@@ -4,6 +4,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
+use bringup::core::state::SystemState;
 use bringup::core::time::Duration;
 use bringup::platform::sim::Faults;
 
@@ -75,7 +76,7 @@ fn story(seed: u64) {
     };
     within(&plan, |w| {
         spoil(w, &mut dice);
-        for _ in 0..30 {
+        for _ in 0..40 {
             trouble(w, &mut dice);
             let most = if dice.one_in(8) { 20_000 } else { 600 };
             w.pass(s(1 + dice.below(most)));
@@ -100,11 +101,22 @@ fn spoil(w: &mut World<'_, '_, '_>, dice: &mut Dice) {
     }
 }
 
+/// What a request may wait for.
+const GATES: [Option<SystemState>; 4] =
+    [None, Some(SystemState::Dhcp), Some(SystemState::TimeValid), Some(SystemState::Operational)];
+/// In the zone, an alias, not there, nowhere.
+const NAMES: [&str; 4] =
+    ["host.bringup.test", "www.bringup.test", "absent.bringup.test", "elsewhere.test"];
+
+fn pick(dice: &mut Dice, count: usize) -> usize {
+    usize::try_from(dice.below(u64::try_from(count).expect("small"))).expect("small")
+}
+
 fn trouble(w: &mut World<'_, '_, '_>, dice: &mut Dice) {
     let place = usize::try_from(dice.below(2)).expect("small") % w.far.len();
     let index = w.index(place);
     let (on, now) = (dice.one_in(2), w.now());
-    match dice.below(10) {
+    match dice.below(14) {
         0 | 1 => w.sim(|sim| sim.set_carrier(index, on)),
         2 => w.far[place].borrow_mut().dhcp_on = on,
         3 => w.far[place].borrow_mut().dns_on = on,
@@ -119,6 +131,8 @@ fn trouble(w: &mut World<'_, '_, '_>, dice: &mut Dice) {
         }
         7 => w.sim(|sim| sim.overrun_watches()),
         8 => spoil(w, dice),
+        9 | 10 => w.attach(GATES[pick(dice, GATES.len())]),
+        11 | 12 => w.ask(NAMES[pick(dice, NAMES.len())]),
         _ => {
             let last = w.far[place].borrow().address;
             let also = "10.89.7.7".parse().expect("an address");

@@ -4,8 +4,10 @@ use std::cell::RefCell;
 use std::collections::{BTreeMap, VecDeque};
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 
-use bringup::core::attach::AttachQueue;
+use bringup::core::attach::{AttachQueue, Outcome};
 use bringup::core::client::{Checksum, Mac};
 use bringup::core::error::ErrorKind;
 use bringup::core::event_loop::{Application, EventLoop, LoopStorage, Ready, Registrar};
@@ -13,7 +15,7 @@ use bringup::core::state::{Announcement, HoldKey, Phase, States, SystemState, Ve
 use bringup::core::time::{Duration, Instant};
 use bringup::demo::servers::{Data, DhcpServer, DnsServer, Network, NtpServer, Zone};
 use bringup::dhcp::lease::STORAGE_LEN;
-use bringup::dns::{Name, Resolver, SmallStorage};
+use bringup::dns::{self, Name, QueryKey, QueryKind, QueryOptions, Resolver, SmallStorage};
 use bringup::ntp::ClockState;
 use bringup::platform::lock::StdLock;
 use bringup::platform::sim::packet::{parse_udp, udp};
@@ -157,6 +159,8 @@ pub(crate) struct App<'m> {
     pub(crate) system: System<'m, Sim>,
     pub(crate) said: Vec<(Instant, Event<ErrorKind>)>,
     pub(crate) states: Vec<(SystemState, SystemState)>,
+    /// The queries that have ended since the last turn was checked.
+    ended: Vec<QueryKey>,
     /// A step that the application is to hold.
     pub(crate) holds: Option<SystemState>,
     pub(crate) held: Option<HoldKey>,
@@ -167,6 +171,9 @@ impl App<'_> {
         while let Some(event) = self.system.next_event() {
             if let Event::State { from, to } = event {
                 self.states.push((from, to));
+            }
+            if let Event::Dns(dns::Event::Done { key, .. }) = event {
+                self.ended.push(key);
             }
             self.said.push((now, event));
         }
@@ -259,6 +266,8 @@ impl Limits {
 
 /// How many turns may pass at one instant; a bring-up has a few dozen.
 const MAX_TURNS_AT_ONCE: u32 = 200;
+/// The deadline of every query.
+const QUERY_ENDS_IN: Duration = Duration::from_secs(20);
 /// The sockets that may be open: DHCP's, the resolver's pool, NTP's, the watch.
 const MAX_OPEN: usize = 48;
 
@@ -273,6 +282,13 @@ pub(crate) struct World<'a, 'q, 'm> {
     last: Instant,
     states_checked: usize,
     state: SystemState,
+    /// How often each request that was attached has been told its end.
+    attached: Vec<Arc<AtomicU32>>,
+    /// The queries that are to end, and until when.
+    asked: Vec<(QueryKey, Instant)>,
+    /// How many turns in a row have left one of them running after its deadline. The turn in which
+    /// a suspended machine wakes up only reads the clock.
+    turns_overdue: u32,
 }
 
 /// Makes a world, starts the system, and lets `story` go on.
@@ -318,7 +334,14 @@ pub(crate) fn within(plan: &Plan, story: impl FnOnce(&mut World<'_, '_, '_>)) {
     let mut memory = Box::new(LoopStorage::<_, 32, 128>::new());
     let queue = Queue::new(StdLock::new(), SimWake::new());
     let system = System::new(config, &mut slots, Resolver::new(config.resolver, &mut cache));
-    let mut app = App { system, said: Vec::new(), states: Vec::new(), holds: None, held: None };
+    let mut app = App {
+        system,
+        said: Vec::new(),
+        states: Vec::new(),
+        ended: Vec::new(),
+        holds: None,
+        held: None,
+    };
     let mut event_loop = EventLoop::new(sim, &mut memory, &queue).expect("a loop");
     let count = usize::from(plan.interfaces);
     for (name, storage) in names.into_iter().zip(&mut leases).take(count) {
@@ -340,8 +363,15 @@ pub(crate) fn within(plan: &Plan, story: impl FnOnce(&mut World<'_, '_, '_>)) {
         last,
         states_checked: 0,
         state: SystemState::ContextCreated,
+        attached: Vec::new(),
+        asked: Vec::new(),
+        turns_overdue: 0,
     };
     story(&mut world);
+    world.event_loop.shutdown(world.app);
+    for (number, told) in world.attached.iter().enumerate() {
+        assert_eq!(told.load(Ordering::Relaxed), 1, "how often request {number} was told its end");
+    }
 }
 
 fn mac(number: u8) -> Mac {
@@ -385,6 +415,7 @@ impl World<'_, '_, '_> {
         self.check_sends();
         self.check_states();
         self.check_addresses(now);
+        self.check_queries(now);
         let open = self.sim(|sim| sim.open_sockets());
         assert!(open <= MAX_OPEN, "{open} sockets are open");
         assert_eq!(self.app.system.events_lost(), 0, "events were lost");
@@ -405,6 +436,19 @@ impl World<'_, '_, '_> {
         for (at, interface, port) in sent {
             self.limits.sent(at, interface, port);
         }
+    }
+
+    /// Every query ends once and in time.
+    fn check_queries(&mut self, now: Instant) {
+        for key in std::mem::take(&mut self.app.ended) {
+            let place = self.asked.iter().position(|(asked, _)| *asked == key);
+            let place = place.expect("a query ends once, and was asked before");
+            self.asked.swap_remove(place);
+            self.app.system.release(&mut self.event_loop.registrar(), key);
+        }
+        let overdue = self.asked.iter().any(|(_, until)| now > *until);
+        self.turns_overdue = if overdue { self.turns_overdue + 1 } else { 0 };
+        assert!(self.turns_overdue < 4, "a query has not ended: {:?}", self.asked);
     }
 
     fn check_states(&mut self) {
@@ -459,6 +503,29 @@ impl World<'_, '_, '_> {
                 return;
             }
         }
+    }
+
+    /// Attaches a request; that it is told its end once is checked when the story is over.
+    pub(crate) fn attach(&mut self, gate: Option<SystemState>) {
+        let told = Arc::new(AtomicU32::new(0));
+        self.attached.push(Arc::clone(&told));
+        let tell = move |_: Outcome<'_, _, _>| {
+            told.fetch_add(1, Ordering::Relaxed);
+        };
+        assert!(self.queue.attach(gate, tell).is_ok(), "the queue is open");
+    }
+
+    /// Asks for a name, unless too many are being asked for.
+    pub(crate) fn ask(&mut self, name: &str) {
+        let registrar = &mut self.event_loop.registrar();
+        let until = registrar.now() + QUERY_ENDS_IN;
+        let options = QueryOptions { deadline: Some(until), ..QueryOptions::default() };
+        if let Ok(key) = self.app.system.query(registrar, name, QueryKind::Addresses, options) {
+            self.asked.push((key, until));
+        }
+        // What is in the cache is answered at once, and no readiness follows.
+        let now = self.now();
+        self.app.listen(now);
     }
 
     /// How often an event came.
