@@ -77,6 +77,9 @@ fn story(seed: u64) {
     within(&plan, |w| {
         spoil(w, &mut dice);
         for _ in 0..40 {
+            if dice.one_in(8) {
+                flurry(w, &mut dice);
+            }
             trouble(w, &mut dice);
             let most = if dice.one_in(8) { 20_000 } else { 600 };
             w.pass(s(1 + dice.below(most)));
@@ -98,6 +101,23 @@ fn spoil(w: &mut World<'_, '_, '_>, dice: &mut Dice) {
         let index = w.index(place);
         let (there, back) = (dice.faults(), dice.faults());
         w.sim(|sim| sim.set_faults(index, there, back));
+    }
+}
+
+/// A bad contact, servers that come and go: what a client would answer with a packet each time.
+fn flurry(w: &mut World<'_, '_, '_>, dice: &mut Dice) {
+    let place = pick(dice, w.far.len());
+    let index = w.index(place);
+    for round in 0..10 + dice.below(40) {
+        match dice.below(4) {
+            0 => {
+                let on = dice.one_in(2);
+                w.far[place].borrow_mut().ntp_on = on;
+            }
+            1 => trouble(w, dice),
+            _ => w.sim(|sim| sim.set_carrier(index, round % 2 == 1)),
+        }
+        w.pass(Duration::from_millis(1 + dice.below(300)));
     }
 }
 
