@@ -24,17 +24,17 @@ impl Application<Std> for App {
             _ => {}
         }
     }
-}
-fn notifier(app: &mut App, registrar: &mut Registrar<'_, Std>, a: &Announcement) -> Verdict {
-    match (a.phase, a.to) {
-        (Phase::Asked, SystemState::Dhcp) => {
-            return Verdict::Hold(*app.held.insert(a.hold("first datagram")));
+    fn notify(&mut self, registrar: &mut Registrar<'_, Std>, a: &Announcement) -> Verdict {
+        match (a.phase, a.to) {
+            (Phase::Asked, SystemState::Dhcp) => {
+                return Verdict::Hold(*self.held.insert(a.hold("first datagram")));
+            }
+            (Phase::Entered, SystemState::Operational) => registrar.stop(),
+            _ => {}
         }
-        (Phase::Entered, SystemState::Operational) => registrar.stop(),
-        _ => {}
+        println!("{:?} {}", a.phase, a.to);
+        Verdict::Go
     }
-    println!("{:?} {}", a.phase, a.to);
-    Verdict::Go
 }
 static QUEUE: AttachQueue<App, Std, StdOps> = AttachQueue::new(StdLock::new(), PairWake::new());
 static LISTEN: Node<'static, App, Std, StdOps> = Node::new(&QUEUE);
@@ -50,8 +50,8 @@ fn listen(outcome: Outcome<'_, App, Std>) {
 fn main() -> Result<(), Error> {
     let (mut app, mut storage) = (App::default(), LoopStorage::<i32, 4, 4>::new());
     let mut event_loop = EventLoop::new(Std::new(), &mut storage, &QUEUE)?;
-    event_loop.add_notifier(notifier).expect("the first of sixteen");
     let mut registrar = event_loop.registrar();
+    registrar.add_notifier(Owner::Application).expect("the first of sixteen");
     let timer = registrar.add_timer(Owner::Application).expect("a free slot");
     registrar.set_timer(timer, registrar.now() + Duration::from_micros(250));
     registrar.advance(SystemState::Operational).expect("a state of the run-up");

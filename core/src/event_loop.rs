@@ -6,9 +6,10 @@
 //!
 //! **Who owns what.** The loop owns the platform and lends it out through the [`Registrar`]. It
 //! stores keys with an [`Owner`] tag and no closures: each ready key goes to the application's one
-//! [`dispatch`](Application::dispatch), which passes the system's keys on to the system, a field of
-//! the application. A `Registrar` adds, changes and removes descriptors and timers and cannot run a
-//! turn, so that nothing is ever re-entered.
+//! [`dispatch`](Application::dispatch), each announcement of a state to its one
+//! [`notify`](Application::notify), and these pass on what is the system's to the system, a field of
+//! the application. A `Registrar` adds, changes and removes descriptors, timers and notifiers and
+//! cannot run a turn, so that nothing is ever re-entered.
 //!
 //! **Nobody starves.** A timer armed in a turn fires in a later one, a request posted in a turn runs
 //! in a later one, and a descriptor is reported once a turn.
@@ -32,7 +33,7 @@ use crate::platform::{Arm, Platform, PlatformError, SystemOps, Wake};
 use crate::poll::{Interest, Poll, Readiness, Token};
 use crate::state::{
     Announcement, HoldKey, MAX_NOTIFIERS, Machine, NotifierKey, RequestError, States, Step,
-    SystemState, Verdict,
+    SystemState, TooManyNotifiers, Verdict,
 };
 use crate::time::Instant;
 use crate::timer::{NoSlot, Owner, TimerHeap, TimerKey, TimerSlot};
@@ -107,15 +108,18 @@ pub trait Application<P: Platform>: Sized {
     /// Takes what is ready. Keys of [`Owner::System`] go to the system.
     fn dispatch(&mut self, registrar: &mut Registrar<'_, P>, ready: Ready);
 
+    /// Takes what a notifier is called for: a step that is about to be taken, which it may hold, or a
+    /// state that has been entered. Those of [`Owner::System`] go to the system.
+    fn notify(&mut self, registrar: &mut Registrar<'_, P>, announcement: &Announcement) -> Verdict {
+        let _ = (registrar, announcement);
+        Verdict::Go
+    }
+
     /// Takes the flags that were raised ([`AttachQueue::raise`]) since they were handed out last.
     fn raised(&mut self, registrar: &mut Registrar<'_, P>, bits: u32) {
         let _ = (registrar, bits);
     }
 }
-
-/// A notifier: called before each step (its verdict counts) and after it. It is a plain function,
-/// what it knows is in the application.
-pub type Notifier<A, P> = fn(&mut A, &mut Registrar<'_, P>, &Announcement) -> Verdict;
 
 /// Why a descriptor could not be added.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -135,10 +139,6 @@ impl<E: PlatformError> AddError<E> {
         }
     }
 }
-
-/// All notifiers that a machine can have are there.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct TooManyNotifiers;
 
 /// What the loop keeps besides the lent memory; a [`Registrar`] borrows it.
 #[derive(Debug)]
@@ -288,7 +288,14 @@ impl<P: Platform> Registrar<'_, P> {
         self.inner.machine.release(key)
     }
 
-    /// Removes a notifier, the one that is being called too. Whether it was there.
+    /// Registers a notifier after all others: [`notify`](Application::notify) is called with its key
+    /// before and after each step. During an announcement it is called at its end.
+    pub fn add_notifier(&mut self, owner: Owner) -> Result<NotifierKey, TooManyNotifiers> {
+        self.inner.machine.register(owner)
+    }
+
+    /// Removes a notifier, the one that is being called too, and lets go of what it holds. Whether it
+    /// was there.
     pub fn remove_notifier(&mut self, key: NotifierKey) -> bool {
         self.inner.machine.remove_notifier(key)
     }
@@ -328,7 +335,6 @@ pub struct EventLoop<'m, P: Platform, A, O: SystemOps> {
     inner: Inner,
     timers: &'m mut [TimerSlot],
     sources: &'m mut [SourceSlot<P::Handle>],
-    notifiers: [Option<Notifier<A, P>>; MAX_NOTIFIERS],
     queue: &'m AttachQueue<A, P, O>,
     /// The queues of the loops that follow this one.
     followers: &'m [AttachQueue<A, P, O>],
@@ -370,8 +376,7 @@ where
             stop: false,
             follows: false,
         };
-        let (notifiers, followers) = ([None; MAX_NOTIFIERS], [].as_slice());
-        Ok(Self { platform, inner, timers, sources, notifiers, queue, followers, wake })
+        Ok(Self { platform, inner, timers, sources, queue, followers: &[], wake })
     }
 
     /// Makes this the loop that sets the states for others of its context: those that serve
@@ -395,18 +400,6 @@ where
             timers: self.timers,
             sources: self.sources,
         }
-    }
-
-    /// Registers a notifier after all others.
-    pub fn add_notifier(
-        &mut self,
-        notifier: Notifier<A, P>,
-    ) -> Result<NotifierKey, TooManyNotifiers> {
-        let key = self.inner.machine.add_notifier().ok_or(TooManyNotifiers)?;
-        if let Some(place) = self.notifiers.get_mut(key.index()) {
-            *place = Some(notifier);
-        }
-        Ok(key)
     }
 
     /// Takes turns until a callback says [`stop`](Registrar::stop), or until the system is in its
@@ -505,11 +498,8 @@ where
                 None => return,
                 Some(Step::Settled(state)) => self.settle(state),
                 Some(Step::Announce(announcement)) => {
-                    let notifier = self.notifiers.get(announcement.notifier().index());
-                    if let Some(Some(notifier)) = notifier.copied() {
-                        let verdict = notifier(app, &mut self.registrar(), &announcement);
-                        self.inner.machine.answer(verdict);
-                    }
+                    let verdict = app.notify(&mut self.registrar(), &announcement);
+                    self.inner.machine.answer(verdict);
                 }
             }
         }
@@ -540,5 +530,8 @@ impl<P: Platform, A, O: SystemOps> Drop for EventLoop<'_, P, A, O> {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(any(test, feature = "testing"), unix))]
+#[allow(missing_docs, reason = "the names of the tests say it")]
+pub(crate) mod scenarios;
+#[cfg(all(test, unix))]
 mod tests;

@@ -30,5 +30,5 @@ pub mod time;
 pub mod timer;
 pub mod wire;
 
-#[cfg(test)]
-mod testing;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;

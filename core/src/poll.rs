@@ -60,7 +60,7 @@ pub trait Poll {
     /// The platform's error.
     type Error;
 
-    /// Watches `handle`. Fails if the poller is full.
+    /// Watches `handle`, which is not watched yet. Fails if the poller is full.
     fn add(
         &mut self,
         handle: Self::Handle,
@@ -80,7 +80,7 @@ pub trait Poll {
     fn remove(&mut self, handle: Self::Handle, token: Token);
 
     /// Waits until something is ready or `timeout` has passed; `None` waits without limit. The
-    /// timeout is never rounded down. A signal ends the wait without an error.
+    /// timeout is never rounded down. A signal is no error; it may end the wait.
     fn wait(&mut self, timeout: Option<Duration>) -> Result<(), Self::Error>;
 
     /// The next result of the last wait.
@@ -372,5 +372,8 @@ mod unix {
     }
 }
 
+#[cfg(all(any(test, feature = "testing"), unix))]
+#[allow(missing_docs, reason = "the names of the tests say it")]
+pub(crate) mod scenarios;
 #[cfg(all(test, unix))]
 mod tests;

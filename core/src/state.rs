@@ -7,6 +7,8 @@
 //! notifier may ask for anything, the machine included, without re-entering it.
 //!
 //! - A hold is released by its key, and the walk goes on with the next notifier.
+//! - Notifiers come and go at any time, from within one too: who is removed is called no more, who is
+//!   added during an announcement is called at its end.
 //! - A request made during a walk waits until the announcement that is going on has been made to
 //!   all. Nothing is announced twice, and the state never moves back by accident.
 //! - A downward move is one jump. It cannot be held: an expired address is not kept because somebody
@@ -15,6 +17,8 @@
 //!   the climb. Nothing comes after CONTEXT_DESTROYING.
 
 use core::fmt;
+
+use crate::timer::Owner;
 
 /// The states that a [`Machine`] can walk: a run of ranked ones, and others that stand beside it.
 pub trait States: Copy + PartialEq + fmt::Debug {
@@ -125,18 +129,17 @@ impl fmt::Display for SystemState {
 /// How many notifiers a machine can have.
 pub const MAX_NOTIFIERS: usize = 16;
 
-/// Names a notifier.
+/// Names a notifier. No other one of the machine ever has the same key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NotifierKey {
-    index: u8,
-    generation: u16,
+    /// How many had been registered before.
+    order: u64,
 }
 
-impl NotifierKey {
-    /// Its place in the order of registration.
-    pub(crate) const fn index(self) -> usize {
-        self.index as usize
-    }
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Notifier {
+    key: NotifierKey,
+    owner: Owner,
 }
 
 /// Names one hold of one step: who holds, and which announcement it was.
@@ -165,14 +168,19 @@ pub struct Announcement<S = SystemState> {
     pub to: S,
     /// Which of the two.
     pub phase: Phase,
-    notifier: NotifierKey,
+    notifier: Notifier,
     sequence: u32,
 }
 
 impl<S> Announcement<S> {
     /// Who is called.
     pub const fn notifier(&self) -> NotifierKey {
-        self.notifier
+        self.notifier.key
+    }
+
+    /// Whose notifier it is.
+    pub const fn owner(&self) -> Owner {
+        self.notifier.owner
     }
 
     /// The key with which this step can be held, and released later. `holder` is shown to people.
@@ -189,6 +197,10 @@ pub enum Verdict {
     /// Not yet: the walk waits until this key is released.
     Hold(HoldKey),
 }
+
+/// All notifiers that a machine can have are there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TooManyNotifiers;
 
 /// What the machine wants done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -215,8 +227,8 @@ struct Walk<S> {
     from: S,
     to: S,
     phase: Phase,
-    /// The next notifier to be called.
-    next: u8,
+    /// Every notifier before this place in the order of registration has been called.
+    next: u64,
     /// The announcement that is out.
     sequence: u32,
     held: Option<HoldKey>,
@@ -230,9 +242,10 @@ pub struct Machine<S = SystemState> {
     jump: Option<S>,
     walk: Option<Walk<S>>,
     sequence: u32,
-    live: u16,
-    generations: [u16; MAX_NOTIFIERS],
-    used: u8,
+    /// In no order.
+    notifiers: [Option<Notifier>; MAX_NOTIFIERS],
+    /// How many notifiers have ever been registered.
+    registered: u64,
 }
 
 impl<S: States> Machine<S> {
@@ -244,9 +257,8 @@ impl<S: States> Machine<S> {
             jump: None,
             walk: None,
             sequence: 0,
-            live: 0,
-            generations: [0; MAX_NOTIFIERS],
-            used: 0,
+            notifiers: [None; MAX_NOTIFIERS],
+            registered: 0,
         }
     }
 
@@ -273,40 +285,35 @@ impl<S: States> Machine<S> {
         }
     }
 
-    /// Registers a notifier after all others. `None` if there are [`MAX_NOTIFIERS`].
-    pub fn add_notifier(&mut self) -> Option<NotifierKey> {
-        if self.walk.is_none() {
-            // Nobody counts notifiers now: those at the end that were removed make room.
-            while self.used > 0 && self.live & (1 << (self.used - 1)) == 0 {
-                self.used -= 1;
-            }
-        }
-        let index = self.used;
-        let generation = self.generations.get_mut(usize::from(index))?;
-        *generation = generation.wrapping_add(1);
-        self.live |= 1 << index;
-        self.used += 1;
-        Some(NotifierKey { index, generation: *generation })
+    /// Registers a notifier after all others; during an announcement it is called at its end.
+    pub fn add_notifier(&mut self) -> Result<NotifierKey, TooManyNotifiers> {
+        self.register(Owner::Application)
+    }
+
+    /// The same for the loop, which has notifiers of two owners.
+    pub(crate) fn register(&mut self, owner: Owner) -> Result<NotifierKey, TooManyNotifiers> {
+        let free = self.notifiers.iter_mut().find(|place| place.is_none());
+        let key = NotifierKey { order: self.registered };
+        *free.ok_or(TooManyNotifiers)? = Some(Notifier { key, owner });
+        self.registered += 1;
+        Ok(key)
     }
 
     /// Removes a notifier; during a walk too, itself or another. What it holds is released. Whether
     /// it was there.
     pub fn remove_notifier(&mut self, key: NotifierKey) -> bool {
-        let known = self.is_live(key.index)
-            && self.generations.get(key.index()).is_some_and(|g| *g == key.generation);
-        if known {
-            self.live &= !(1 << key.index);
-            if let Some(walk) = &mut self.walk {
-                if walk.held.is_some() && walk.next == key.index + 1 {
-                    walk.held = None;
-                }
+        let mut places = self.notifiers.iter_mut();
+        let Some(place) = places.find(|place| place.is_some_and(|n| n.key == key)) else {
+            return false;
+        };
+        *place = None;
+        if let Some(walk) = &mut self.walk {
+            // A walk that is held is held by the one that it called last.
+            if walk.held.is_some() && walk.next == key.order + 1 {
+                walk.held = None;
             }
         }
-        known
-    }
-
-    fn is_live(&self, index: u8) -> bool {
-        self.live.checked_shr(u32::from(index)).is_some_and(|bits| bits & 1 == 1)
+        true
     }
 
     /// Asks for a climb to a run-up state. Nothing happens if the machine is there or past it, or
@@ -444,24 +451,16 @@ impl<S: States> Machine<S> {
         Some(())
     }
 
-    /// The announcement to the next notifier that is still there.
+    /// The announcement to the next notifier that is there.
     fn announce(&mut self) -> Option<Announcement<S>> {
-        let next = self.walk.as_ref()?.next;
-        let index = (next..self.used).find(|&index| self.is_live(index))?;
-        self.sequence = self.sequence.wrapping_add(1);
         let walk = self.walk.as_mut()?;
-        walk.next = index + 1;
+        let left = self.notifiers.iter().flatten().filter(|n| n.key.order >= walk.next);
+        let notifier = *left.min_by_key(|n| n.key.order)?;
+        self.sequence = self.sequence.wrapping_add(1);
+        walk.next = notifier.key.order + 1;
         walk.sequence = self.sequence;
-        Some(Announcement {
-            from: walk.from,
-            to: walk.to,
-            phase: walk.phase,
-            notifier: NotifierKey {
-                index,
-                generation: self.generations.get(usize::from(index)).copied().unwrap_or(0),
-            },
-            sequence: self.sequence,
-        })
+        let Walk { from, to, phase, sequence, .. } = *walk;
+        Some(Announcement { from, to, phase, notifier, sequence })
     }
 }
 

@@ -1,27 +1,39 @@
 //! What the tests of attach and of the loop stand on: a lock and a wake that watch what is done with
-//! them, a platform in virtual time ([`Sim`]), one over real descriptors and threads ([`Real`]), and
-//! an application that writes down what it is told.
+//! them, a platform over any poller, and an application that writes down what it is told.
+//!
+//! With feature `testing` this is public, for whoever has a [`Poll`](crate::poll::Poll) of his own:
+//! implement `Fresh` for it, and `poller_scenarios!` makes a test of everything that the core's own
+//! poller, and the loop on it, are held to.
 
 extern crate std;
 
 use core::cell::Cell;
-use core::net::SocketAddr;
-use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use core::sync::atomic::{AtomicUsize, Ordering};
 use std::boxed::Box;
-use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::thread::{self, ThreadId};
 use std::vec::Vec;
 
 use crate::attach::{AttachQueue, Node, Outcome};
-use crate::client::Rng;
-use crate::error::ErrorKind;
 use crate::event_loop::{Application, EventLoop, LoopStorage, Ready, Registrar, SourceKey};
-use crate::platform::{Arm, Platform, RawLock, Received, SystemOps, UdpOptions, Wake};
-use crate::poll::{Interest, Poll, Readiness, Token};
-use crate::state::HoldKey;
-use crate::time::{Duration, Instant, Utc};
-use crate::timer::TimerKey;
+use crate::platform::{Arm, Platform, RawLock, SystemOps, Wake};
+use crate::state::{Announcement, HoldKey, NotifierKey, Verdict};
+use crate::timer::{Owner, TimerKey};
+
+mod ground;
+#[cfg(unix)]
+mod list;
+#[cfg(unix)]
+#[allow(unsafe_code, reason = "the C library's signals")]
+pub(crate) mod signal;
+
+pub use ground::Fresh;
+pub(crate) use ground::{Ground, Still};
+#[cfg(unix)]
+pub use list::{poller_scenarios, scenarios};
+
+/// What has no descriptors.
+pub(crate) type Sim = Ground<Still>;
 
 std::thread_local! {
     /// How many locks this thread holds.
@@ -55,26 +67,41 @@ unsafe impl RawLock for StdLock {
     }
 }
 
-/// Counts, and wakes whichever platform armed it.
+/// Counts, and ends the wait of a poller that watches what [`arm`](Self::arm) returns.
 pub(crate) struct TestWake {
     wakes: AtomicUsize,
-    sim: OnceLock<Arc<AtomicBool>>,
-    #[cfg(unix)]
-    real: OnceLock<(std::os::unix::net::UnixStream, std::os::unix::net::UnixStream)>,
+    ends: OnceLock<Ends>,
 }
+
+#[cfg(unix)]
+pub(crate) type Ends = (std::os::unix::net::UnixStream, std::os::unix::net::UnixStream);
+/// There is no poller here that watches anything.
+#[cfg(not(unix))]
+type Ends = ();
 
 impl TestWake {
     const fn new() -> Self {
-        Self {
-            wakes: AtomicUsize::new(0),
-            sim: OnceLock::new(),
-            #[cfg(unix)]
-            real: OnceLock::new(),
-        }
+        Self { wakes: AtomicUsize::new(0), ends: OnceLock::new() }
     }
 
     pub(crate) fn count(&self) -> usize {
         self.wakes.load(Ordering::SeqCst)
+    }
+
+    /// Once only.
+    #[cfg(unix)]
+    fn arm(&self) -> Option<i32> {
+        let ends = std::os::unix::net::UnixStream::pair().expect("a socket pair");
+        for end in [&ends.0, &ends.1] {
+            end.set_nonblocking(true).expect("not blocking");
+        }
+        self.ends.set(ends).ok()?;
+        self.ends.get().map(|(_, reader)| std::os::fd::AsRawFd::as_raw_fd(reader))
+    }
+
+    #[cfg(not(unix))]
+    fn arm(&self) -> Option<i32> {
+        self.ends.set(()).ok().map(|()| 0)
     }
 }
 
@@ -82,24 +109,18 @@ impl Wake for TestWake {
     fn wake(&self) {
         assert_unlocked();
         self.wakes.fetch_add(1, Ordering::SeqCst);
-        if let Some(pending) = self.sim.get() {
-            pending.store(true, Ordering::SeqCst);
-        }
         #[cfg(unix)]
-        if let Some((mut writer, _)) = self.real.get().map(|(w, r)| (w, r)) {
+        if let Some((writer, _)) = self.ends.get() {
             // Full means that the loop is being woken already.
-            let _ = std::io::Write::write(&mut writer, &[1]);
+            let _ = std::io::Write::write(&mut &*writer, &[1]);
         }
     }
 
     fn clear(&self) {
         assert_unlocked();
-        if let Some(pending) = self.sim.get() {
-            pending.store(false, Ordering::SeqCst);
-        }
         #[cfg(unix)]
-        if let Some((_, mut reader)) = self.real.get().map(|(w, r)| (w, r)) {
-            while std::io::Read::read(&mut reader, &mut [0; 64]).is_ok_and(|n| n == 64) {}
+        if let Some((_, reader)) = self.ends.get() {
+            while std::io::Read::read(&mut &*reader, &mut [0; 64]).is_ok_and(|n| n == 64) {}
         }
     }
 }
@@ -130,6 +151,9 @@ pub(crate) fn new_loop<P: Platform<Handle = i32> + Arm<Ops>>(
 /// What the application does with what is ready.
 type React<P> = fn(&mut App<P>, &mut Registrar<'_, P>, Ready);
 
+/// What it does when a notifier is called.
+pub(crate) type Notify<P> = fn(&mut App<P>, &mut Registrar<'_, P>, &Announcement) -> Verdict;
+
 pub(crate) struct App<P: Platform> {
     /// Numbers, in the order in which they were told.
     pub(crate) log: Vec<u32>,
@@ -138,13 +162,44 @@ pub(crate) struct App<P: Platform> {
     pub(crate) react: React<P>,
     pub(crate) timers: Vec<TimerKey>,
     pub(crate) sources: Vec<SourceKey>,
+    /// The socket pairs of the sources, each with the watched end first.
+    #[cfg(unix)]
+    pub(crate) ends: Vec<Ends>,
     pub(crate) held: Option<HoldKey>,
+    notifiers: Vec<(NotifierKey, Notify<P>)>,
 }
 
 impl<P: Platform> App<P> {
     pub(crate) fn new(react: React<P>) -> Self {
         let (log, ready, flags) = (Vec::new(), Vec::new(), Vec::new());
-        Self { log, ready, flags, react, timers: Vec::new(), sources: Vec::new(), held: None }
+        Self {
+            log,
+            ready,
+            flags,
+            react,
+            timers: Vec::new(),
+            sources: Vec::new(),
+            #[cfg(unix)]
+            ends: Vec::new(),
+            held: None,
+            notifiers: Vec::new(),
+        }
+    }
+
+    /// Registers a notifier of its own.
+    pub(crate) fn add_notifier(
+        &mut self,
+        registrar: &mut Registrar<'_, P>,
+        notify: Notify<P>,
+    ) -> NotifierKey {
+        let key = registrar.add_notifier(Owner::Application).expect("one of the first sixteen");
+        self.notifiers.push((key, notify));
+        key
+    }
+
+    /// The notifier that was registered last.
+    pub(crate) fn last_notifier(&self) -> NotifierKey {
+        self.notifiers.last().expect("one was registered").0
     }
 
     pub(crate) fn idle() -> Self {
@@ -157,6 +212,14 @@ impl<P: Platform> Application<P> for App<P> {
         assert_unlocked();
         self.ready.push(ready);
         (self.react)(self, registrar, ready);
+    }
+
+    fn notify(&mut self, registrar: &mut Registrar<'_, P>, said: &Announcement) -> Verdict {
+        assert_unlocked();
+        assert_eq!(said.owner(), Owner::Application);
+        let mut mine = self.notifiers.iter();
+        let (_, notify) = *mine.find(|(key, _)| *key == said.notifier()).expect("a key of ours");
+        notify(self, registrar, said)
     }
 
     fn raised(&mut self, registrar: &mut Registrar<'_, P>, bits: u32) {
@@ -211,226 +274,8 @@ impl Told {
         self.0.lock().unwrap().iter().map(|&(number, what, _)| (number, what)).collect()
     }
 
+    #[cfg(test)]
     pub(crate) fn threads(&self) -> Vec<ThreadId> {
         self.0.lock().unwrap().iter().map(|&(_, _, thread)| thread).collect()
-    }
-}
-
-/// A platform in virtual time: waiting is jumping to the deadline.
-#[derive(Default)]
-pub(crate) struct Sim {
-    pub(crate) now: Instant,
-    /// The deadline of every wait.
-    pub(crate) waits: Vec<Option<Instant>>,
-    pub(crate) poller: SimPoll,
-    pending: Arc<AtomicBool>,
-}
-
-/// A poller that is told what is ready.
-#[derive(Default)]
-pub(crate) struct SimPoll {
-    watched: Vec<(i32, Token, Interest)>,
-    /// For each wait to come, which handles are ready.
-    pub(crate) script: VecDeque<Vec<i32>>,
-    results: VecDeque<(Token, Readiness)>,
-}
-
-pub(crate) const WAKE: i32 = 1_000;
-
-pub(crate) const READABLE: Readiness =
-    Readiness { readable: true, writable: false, error: false, hangup: false, invalid: false };
-
-impl Poll for SimPoll {
-    type Handle = i32;
-    type Error = ErrorKind;
-
-    fn add(&mut self, handle: i32, token: Token, interest: Interest) -> Result<(), ErrorKind> {
-        self.watched.push((handle, token, interest));
-        Ok(())
-    }
-
-    fn modify(&mut self, handle: i32, token: Token, interest: Interest) -> Result<(), ErrorKind> {
-        let mut watched = self.watched.iter_mut();
-        let found = watched.find(|(h, t, _)| (*h, *t) == (handle, token));
-        found.map(|place| place.2 = interest).ok_or(ErrorKind::NotFound)
-    }
-
-    fn remove(&mut self, handle: i32, token: Token) {
-        self.watched.retain(|(h, t, _)| (*h, *t) != (handle, token));
-        self.results.retain(|(t, _)| *t != token);
-    }
-
-    fn wait(&mut self, _: Option<Duration>) -> Result<(), ErrorKind> {
-        self.results.clear();
-        for handle in self.script.pop_front().unwrap_or_default() {
-            let named = self.watched.iter().filter(|(h, ..)| *h == handle);
-            self.results.extend(named.map(|(_, token, _)| (*token, READABLE)));
-        }
-        Ok(())
-    }
-
-    fn next_ready(&mut self) -> Option<(Token, Readiness)> {
-        self.results.pop_front()
-    }
-}
-
-impl Rng for Sim {
-    fn fill(&mut self, buffer: &mut [u8]) {
-        buffer.fill(4);
-    }
-}
-
-impl Platform for Sim {
-    type Poller = SimPoll;
-    type Handle = i32;
-    type Error = ErrorKind;
-
-    fn now(&mut self) -> Instant {
-        self.now
-    }
-    fn utc(&mut self) -> Utc {
-        Utc::from_unix_nanos(0)
-    }
-    fn poller(&mut self) -> &mut SimPoll {
-        &mut self.poller
-    }
-    fn wait(&mut self, deadline: Option<Instant>) -> Result<(), ErrorKind> {
-        assert_unlocked();
-        self.waits.push(deadline);
-        let woken = self.pending.load(Ordering::SeqCst);
-        let ready = self.poller.script.front().is_some_and(|handles| !handles.is_empty());
-        if !woken && !ready {
-            let deadline = deadline.expect("nothing would ever end this wait");
-            self.now = self.now.max(deadline);
-        }
-        self.poller.wait(None)?;
-        if woken {
-            self.poller.results.push_back((Token::WAKE, READABLE));
-        }
-        Ok(())
-    }
-    fn udp_open(&mut self, _: &UdpOptions) -> Result<i32, ErrorKind> {
-        Err(ErrorKind::Unsupported)
-    }
-    fn udp_send(&mut self, _: i32, _: SocketAddr, _: &[u8]) -> Result<(), ErrorKind> {
-        Err(ErrorKind::Unsupported)
-    }
-    fn udp_receive(&mut self, _: i32, _: &mut [u8]) -> Result<Option<Received>, ErrorKind> {
-        Err(ErrorKind::Unsupported)
-    }
-    fn close(&mut self, _: i32) {}
-    fn wake_latency(&mut self) -> Duration {
-        Duration::from_micros(300)
-    }
-}
-
-impl Arm<Ops> for Sim {
-    fn arm(&mut self, wake: &TestWake) -> Result<i32, ErrorKind> {
-        wake.sim.set(self.pending.clone()).map_err(|_| ErrorKind::Exists)?;
-        Ok(WAKE)
-    }
-}
-
-#[cfg(unix)]
-pub(crate) use real::{Real, signal};
-
-#[cfg(unix)]
-mod real {
-    use super::*;
-    use crate::poll::{PollError, PollStorage, UnixPoll};
-    use std::os::fd::AsRawFd;
-    use std::os::unix::net::UnixStream;
-
-    /// poll(2), the machine's clock, and a socket pair for a wake.
-    pub(crate) struct Real {
-        poll: UnixPoll<'static>,
-        start: std::time::Instant,
-    }
-
-    impl Real {
-        pub(crate) fn new() -> Self {
-            let storage = Box::leak(Box::new(PollStorage::<8>::new()));
-            Self { poll: UnixPoll::new(storage), start: std::time::Instant::now() }
-        }
-    }
-
-    impl Rng for Real {
-        fn fill(&mut self, buffer: &mut [u8]) {
-            buffer.fill(4);
-        }
-    }
-
-    impl Platform for Real {
-        type Poller = UnixPoll<'static>;
-        type Handle = i32;
-        type Error = PollError;
-
-        fn now(&mut self) -> Instant {
-            Instant::from_micros(u64::try_from(self.start.elapsed().as_micros()).unwrap())
-        }
-        fn utc(&mut self) -> Utc {
-            Utc::from_unix_nanos(0)
-        }
-        fn poller(&mut self) -> &mut Self::Poller {
-            &mut self.poll
-        }
-        fn udp_open(&mut self, _: &UdpOptions) -> Result<i32, PollError> {
-            Err(PollError::Full)
-        }
-        fn udp_send(&mut self, _: i32, _: SocketAddr, _: &[u8]) -> Result<(), PollError> {
-            Err(PollError::Full)
-        }
-        fn udp_receive(&mut self, _: i32, _: &mut [u8]) -> Result<Option<Received>, PollError> {
-            Err(PollError::Full)
-        }
-        fn close(&mut self, _: i32) {}
-    }
-
-    impl Arm<Ops> for Real {
-        fn arm(&mut self, wake: &TestWake) -> Result<i32, PollError> {
-            let pair = UnixStream::pair().expect("a socket pair");
-            for end in [&pair.0, &pair.1] {
-                end.set_nonblocking(true).expect("not blocking");
-            }
-            wake.real.set(pair).map_err(|_| PollError::Full)?;
-            Ok(wake.real.get().map_or(-1, |(_, reader)| reader.as_raw_fd()))
-        }
-    }
-
-    /// Signals, as far as the tests need them.
-    #[allow(unsafe_code, reason = "the C library's signals")]
-    pub(crate) mod signal {
-        use core::ffi::{c_int, c_ulong};
-
-        /// SIGHUP and SIGALRM: one for each test that wants a handler of its own.
-        pub(crate) const HANGUP: c_int = 1;
-        pub(crate) const ALARM: c_int = 14;
-
-        unsafe extern "C" {
-            fn signal(number: c_int, handler: extern "C" fn(c_int)) -> usize;
-            fn pthread_self() -> c_ulong;
-            fn pthread_kill(thread: c_ulong, number: c_int) -> c_int;
-        }
-
-        /// Names a thread that can be sent the signal.
-        #[derive(Clone, Copy)]
-        pub(crate) struct Target(c_ulong);
-
-        pub(crate) fn this_thread() -> Target {
-            // SAFETY: no precondition.
-            Target(unsafe { pthread_self() })
-        }
-
-        /// From now on `handler` runs when the signal arrives.
-        pub(crate) fn handle(number: c_int, handler: extern "C" fn(c_int)) {
-            // SAFETY: the handlers of the tests make async-signal-safe calls only.
-            unsafe { signal(number, handler) };
-        }
-
-        /// Sends the signal. The thread must not have ended.
-        pub(crate) fn send(target: Target, number: c_int) {
-            // SAFETY: the tests join the target later.
-            assert_eq!(unsafe { pthread_kill(target.0, number) }, 0);
-        }
     }
 }

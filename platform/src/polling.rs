@@ -103,8 +103,7 @@ impl Poll for Polling {
         self.ready.clear();
         self.cursor = 0;
         self.events.clear();
-        // A signal ends the wait inside the crate only when the time is up; it waits on otherwise.
-        // That is within the contract: nothing became ready.
+        // The crate waits on when a signal arrives.
         self.poller
             .wait(&mut self.events, timeout.map(core::time::Duration::from))
             .map_err(during(Operation::Wait))?;
@@ -131,11 +130,16 @@ impl Poll for Polling {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::io::Write;
-    use std::os::fd::AsRawFd;
-    use std::os::unix::net::UnixStream;
+    use bringup_core::testing::{Fresh, poller_scenarios};
 
-    const NOW: Option<Duration> = Some(Duration::ZERO);
+    impl Fresh for Polling {
+        fn fresh() -> Self {
+            Self::new().expect("a poller")
+        }
+    }
+
+    // What core's own poller and the loop on it are held to.
+    poller_scenarios!(Polling);
 
     #[test]
     fn tokens_survive_the_way_through_the_crate() {
@@ -143,45 +147,5 @@ mod tests {
             assert_eq!(token_of(key_of(token)), token);
             assert_ne!(key_of(token), u32::MAX as usize, "reserved on 32-bit machines");
         }
-    }
-
-    #[test]
-    fn a_descriptor_that_stays_ready_is_reported_again() {
-        let mut poll = Polling::new().expect("a poller");
-        let (mut near, far) = UnixStream::pair().expect("a pair");
-        poll.add(far.as_raw_fd(), Token(7), Interest::READ).expect("added");
-        poll.wait(NOW).expect("waited");
-        assert_eq!(poll.next_ready(), None, "nothing was written yet");
-        near.write_all(b"x").expect("written");
-        for round in 0..2 {
-            poll.wait(NOW).expect("waited");
-            let (token, readiness) = poll.next_ready().expect("ready");
-            assert_eq!((token, readiness.readable), (Token(7), true), "round {round}");
-            assert_eq!(poll.next_ready(), None);
-        }
-        poll.modify(far.as_raw_fd(), Token(7), Interest::NONE).expect("modified");
-        poll.wait(NOW).expect("waited");
-        assert_eq!(poll.next_ready(), None, "nobody is interested");
-        drop(near);
-        poll.wait(NOW).expect("waited");
-        let hangup = poll.next_ready().is_some_and(|(_, readiness)| readiness.hangup);
-        assert!(hangup, "a hang-up is always reported");
-    }
-
-    #[test]
-    fn results_of_a_removed_descriptor_are_forgotten() {
-        let mut poll = Polling::new().expect("a poller");
-        let (near, far) = UnixStream::pair().expect("a pair");
-        poll.add(near.as_raw_fd(), Token(1), Interest::WRITE).expect("added");
-        poll.add(far.as_raw_fd(), Token(2), Interest::WRITE).expect("added");
-        poll.wait(NOW).expect("waited");
-        let (first, _) = poll.next_ready().expect("both are ready");
-        let (other, fd) = if first == Token(1) {
-            (Token(2), far.as_raw_fd())
-        } else {
-            (Token(1), near.as_raw_fd())
-        };
-        poll.remove(fd, other);
-        assert_eq!(poll.next_ready(), None);
     }
 }

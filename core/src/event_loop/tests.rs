@@ -1,56 +1,34 @@
+//! The scenarios on poll(2), and what poll(2) alone can report.
+
 extern crate std;
 
 use super::*;
-use crate::state::Phase;
-use crate::testing::{App, Loop, Place, Queue, Sim, Told, What, assert_unlocked, new_loop, queue};
+use crate::poll::UnixPoll;
+use crate::testing::{App, Ground, Queue, new_loop, queue};
 use crate::time::Duration;
-use core::pin::pin;
-use std::boxed::Box;
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::vec;
-use std::vec::Vec;
 
-use SystemState as S;
+crate::testing::poller_scenarios!(UnixPoll<'static>);
 
-mod attached;
-#[cfg(unix)]
-mod real;
-mod several_loops;
-mod sources;
-mod states;
-mod timers;
+type Real = Ground<UnixPoll<'static>>;
 
-fn ms(ms: u64) -> Instant {
-    Instant::ZERO + Duration::from_millis(ms)
-}
-
-fn timer(event_loop: &mut Loop<'_>, app: &mut App<Sim>, at: Instant) -> TimerKey {
+#[test]
+fn a_descriptor_closed_behind_the_loops_back_is_reported_once_and_not_spun_on() {
+    let queue: Queue<Real> = queue();
+    let mut app = App::<Real>::idle();
+    let mut event_loop = new_loop(Real::real(), &queue);
+    // A number that is not open, as one that was closed is; other tests open and close low ones.
     let mut registrar = event_loop.registrar();
-    let key = registrar.add_timer(Owner::Application).unwrap();
-    assert!(registrar.set_timer(key, at));
-    app.timers.push(key);
-    key
-}
-
-fn source(event_loop: &mut Loop<'_>, app: &mut App<Sim>, handle: i32) -> SourceKey {
-    let mut registrar = event_loop.registrar();
-    let key = registrar.add_source(Owner::Application, handle, Interest::READ).unwrap();
-    app.sources.push(key);
-    key
-}
-
-fn fired(app: &App<Sim>) -> Vec<TimerKey> {
-    let keys = app.ready.iter().filter_map(|ready| match ready {
-        Ready::Timer { key, .. } => Some(*key),
-        _ => None,
-    });
-    keys.collect()
-}
-
-fn reported(app: &App<Sim>) -> Vec<SourceKey> {
-    let keys = app.ready.iter().filter_map(|ready| match ready {
-        Ready::Source { key, .. } => Some(*key),
-        _ => None,
-    });
-    keys.collect()
+    let key = registrar.add_source(Owner::Application, 1 << 30, Interest::READ).unwrap();
+    let timer = registrar.add_timer(Owner::Application).unwrap();
+    registrar.set_timer(timer, Instant::ZERO + Duration::from_millis(5));
+    let mut turns = 0;
+    while !app.ready.iter().any(|ready| matches!(ready, Ready::Timer { .. })) {
+        event_loop.turn(&mut app).unwrap();
+        turns += 1;
+    }
+    let invalid = Readiness { invalid: true, ..Readiness::default() };
+    let report = Ready::Source { key, owner: Owner::Application, readiness: invalid };
+    assert_eq!(app.ready.iter().filter(|ready| **ready == report).count(), 1);
+    assert!(turns <= 4, "{turns} turns");
+    assert_eq!(event_loop.registrar().remove_source(key), Some(1 << 30), "and can be removed");
 }

@@ -127,7 +127,7 @@ fn s2_a_notifier_may_remove_itself_or_another() {
     let mut asked = Vec::new();
     while let Some(step) = m.step() {
         if let Step::Announce(a) = step {
-            asked.push((a.notifier().index(), a.phase));
+            asked.push((a.notifier(), a.phase));
             if a.notifier() == keys[0] {
                 assert!(m.remove_notifier(keys[0]));
                 assert!(!m.remove_notifier(keys[0]));
@@ -135,13 +135,48 @@ fn s2_a_notifier_may_remove_itself_or_another() {
             m.answer(Verdict::Go);
         }
     }
-    let rest = [(0, Phase::Asked), (1, Phase::Asked), (2, Phase::Asked)];
-    assert_eq!(asked[..3], rest, "those behind the removed one are still asked");
-    assert_eq!(asked[3..], [(1, Phase::Entered), (2, Phase::Entered)]);
-    m.remove_notifier(keys[2]);
-    let reused = m.add_notifier().unwrap();
-    assert_eq!(reused.index(), 2);
-    assert_ne!(reused, keys[2], "a stale key names nobody");
+    let [first, second, third] = keys[..] else { panic!("three") };
+    let all = [first, second, third].map(|key| (key, Phase::Asked));
+    assert_eq!(asked[..3], all, "those behind the removed one are still asked");
+    assert_eq!(asked[3..], [(second, Phase::Entered), (third, Phase::Entered)]);
+    m.remove_notifier(third);
+    assert_ne!(m.add_notifier().unwrap(), third, "a stale key names nobody");
+    assert!(!m.remove_notifier(third));
+}
+
+#[test]
+fn a_notifier_that_is_added_during_an_announcement_is_called_at_its_end() {
+    let mut m = Machine::new(S::ContextCreated);
+    let first = m.add_notifier().unwrap();
+    m.advance(S::PrePrivDrop).unwrap();
+    let mut calls = Vec::new();
+    let mut added = Vec::new();
+    while let Some(step) = m.step() {
+        let Step::Announce(a) = step else { continue };
+        calls.push((a.notifier(), a.phase));
+        if a.notifier() == first {
+            added.push(m.add_notifier().unwrap());
+        }
+        m.answer(Verdict::Go);
+    }
+    let [second, third] = added[..] else { panic!("one in each phase") };
+    let asked = [first, second].map(|key| (key, Phase::Asked));
+    let entered = [first, second, third].map(|key| (key, Phase::Entered));
+    assert_eq!(calls, [&asked[..], &entered[..]].concat());
+}
+
+#[test]
+fn one_that_is_added_while_a_step_is_held_may_hold_it_too() {
+    let mut m = Machine::new(S::ContextCreated);
+    m.add_notifier().unwrap();
+    m.advance(S::PrePrivDrop).unwrap();
+    let key = until(&mut m, S::PrePrivDrop, Phase::Asked).hold("the first");
+    m.answer(Verdict::Hold(key));
+    m.add_notifier().unwrap();
+    assert!(m.release(key));
+    let key = until(&mut m, S::PrePrivDrop, Phase::Asked).hold("the second");
+    m.answer(Verdict::Hold(key));
+    assert_eq!((m.step(), m.held()), (None, Some((S::PrePrivDrop, key))));
 }
 
 #[test]
@@ -276,9 +311,14 @@ fn a_program_may_have_states_of_its_own() {
 fn notifiers_are_bounded() {
     let mut m = Machine::new(S::ContextCreated);
     for _ in 0..MAX_NOTIFIERS {
-        assert!(m.add_notifier().is_some());
+        assert!(m.add_notifier().is_ok());
     }
-    assert_eq!(m.add_notifier(), None);
+    assert_eq!(m.add_notifier(), Err(TooManyNotifiers));
+    // However they come and go, and though the first one stays: there is room for as many.
+    for _ in 0..100 {
+        assert!(m.remove_notifier(NotifierKey { order: m.registered - 1 }));
+        assert!(m.add_notifier().is_ok());
+    }
 }
 
 /// Random requests, holds, releases and removals, against a model that knows no walks: a state, a

@@ -171,6 +171,7 @@ impl<'m, P: Platform> System<'m, P> {
     /// Begins: watches the links, starts what can be started. The climb to OPERATIONAL is asked for;
     /// [`notify`](Self::notify) holds it where something is missing.
     pub fn start(&mut self, registrar: &mut Registrar<'_, P>) -> Result<(), StartError> {
+        registrar.add_notifier(Owner::System).map_err(|_| StartError)?;
         self.resolver.register(registrar).map_err(|_| StartError)?;
         self.ntp.register(registrar).map_err(|_| StartError)?;
         self.names.register(registrar).map_err(|_| StartError)?;
@@ -250,7 +251,8 @@ impl<'m, P: Platform> System<'m, P> {
         self.settle(registrar);
     }
 
-    /// The system's word on a step of the state machine. The application's notifier passes it on.
+    /// The system's word on a step of the state machine; the application passes on what its
+    /// [`notify`](bringup_core::event_loop::Application::notify) is told for the system.
     pub fn notify(
         &mut self,
         registrar: &mut Registrar<'_, P>,

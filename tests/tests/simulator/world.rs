@@ -13,6 +13,7 @@ use bringup::core::error::ErrorKind;
 use bringup::core::event_loop::{Application, EventLoop, LoopStorage, Ready, Registrar};
 use bringup::core::state::{Announcement, HoldKey, Phase, States, SystemState, Verdict};
 use bringup::core::time::{Duration, Instant};
+use bringup::core::timer::Owner;
 use bringup::demo::servers::{Data, DhcpServer, DnsServer, Network, NtpServer, Zone};
 use bringup::dhcp::lease::STORAGE_LEN;
 use bringup::dns::{self, Name, QueryKey, QueryKind, QueryOptions, Resolver, SmallStorage};
@@ -179,12 +180,6 @@ impl App<'_> {
         }
     }
 
-    fn notify(&mut self, registrar: &mut Registrar<'_, Sim>, said: &Announcement) -> Verdict {
-        let verdict = self.system.notify(registrar, said);
-        self.listen(registrar.now());
-        verdict
-    }
-
     /// The application's own notifier, after the system's.
     fn hold(&mut self, said: &Announcement) -> Verdict {
         if said.phase != Phase::Asked || self.holds != Some(said.to) {
@@ -197,6 +192,15 @@ impl App<'_> {
 }
 
 impl Application<Sim> for App<'_> {
+    fn notify(&mut self, registrar: &mut Registrar<'_, Sim>, said: &Announcement) -> Verdict {
+        if said.owner() == Owner::Application {
+            return self.hold(said);
+        }
+        let verdict = self.system.notify(registrar, said);
+        self.listen(registrar.now());
+        verdict
+    }
+
     fn dispatch(&mut self, registrar: &mut Registrar<'_, Sim>, ready: Ready) {
         self.system.handle(registrar, ready);
         self.listen(registrar.now());
@@ -348,9 +352,8 @@ pub(crate) fn within(plan: &Plan, story: impl FnOnce(&mut World<'_, '_, '_>)) {
         let dhcp = |link: &bringup::core::platform::Interface| bringup::dhcp::Config::new(link.mac);
         app.system.add_interface(&mut event_loop.registrar(), name, dhcp, storage).expect("added");
     }
-    event_loop.add_notifier(|app, registrar, said| app.notify(registrar, said)).expect("room");
-    event_loop.add_notifier(|app, _, said| app.hold(said)).expect("room");
     app.system.start(&mut event_loop.registrar()).expect("started");
+    event_loop.registrar().add_notifier(Owner::Application).expect("room");
     let last = event_loop.registrar().now();
     let mut world = World {
         event_loop: &mut event_loop,

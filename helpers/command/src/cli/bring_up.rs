@@ -100,8 +100,6 @@ where
             Err(_) => return cannot_start(session.output(), "no room for one more descriptor"),
         }
     }
-    // The loop has room for one notifier.
-    let _ = event_loop.add_notifier(|session, registrar, said| session.notify(registrar, said));
     if session.start(&mut event_loop.registrar()).is_err() {
         return cannot_start(session.output(), "the loop has too few timers");
     }

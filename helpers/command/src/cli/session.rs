@@ -111,6 +111,8 @@ impl<'m, P: Platform<Error: std::fmt::Display>> Session<'m, P> {
             self.deadline = Some(timer);
         }
         self.system.start(registrar).map_err(|_| NoSlot)?;
+        // After the system's: what the session waits for, it asks the running system.
+        registrar.add_notifier(Owner::Application).map_err(|_| NoSlot)?;
         self.tell(registrar);
         Ok(())
     }
@@ -145,17 +147,8 @@ impl<'m, P: Platform<Error: std::fmt::Display>> Session<'m, P> {
         }
     }
 
-    /// The notifier to be registered with the loop.
-    pub fn notify(
-        &mut self,
-        registrar: &mut Registrar<'_, P>,
-        announcement: &Announcement,
-    ) -> Verdict {
-        let verdict = self.system.notify(registrar, announcement);
-        self.tell(registrar);
-        if verdict != Verdict::Go {
-            return verdict;
-        }
+    /// The session's own word on a step.
+    fn judge(&mut self, registrar: &mut Registrar<'_, P>, announcement: &Announcement) -> Verdict {
         match (announcement.phase, announcement.to) {
             (Phase::Asked, SystemState::Operational) => {
                 self.hold_for_names(registrar, announcement)
@@ -479,6 +472,17 @@ impl<'m, P: Platform<Error: std::fmt::Display>> Session<'m, P> {
 }
 
 impl<P: Platform<Error: std::fmt::Display>> Application<P> for Session<'_, P> {
+    fn notify(&mut self, registrar: &mut Registrar<'_, P>, said: &Announcement) -> Verdict {
+        match said.owner() {
+            Owner::System => {
+                let verdict = self.system.notify(registrar, said);
+                self.tell(registrar);
+                verdict
+            }
+            Owner::Application => self.judge(registrar, said),
+        }
+    }
+
     fn dispatch(&mut self, registrar: &mut Registrar<'_, P>, ready: Ready) {
         match ready {
             ready if ready.owner() == Owner::System => {

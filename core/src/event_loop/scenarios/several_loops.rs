@@ -1,12 +1,13 @@
+//! Several loops under one context.
+
 use super::*;
 use crate::attach::Node;
 
-#[test]
-fn tsi_the_leader_sets_the_state_for_all_and_a_post_wakes_only_its_loop() {
-    let (queues, told): ([Queue; 2], _) = ([queue(), queue()], Told::default());
+pub fn tsi_the_leader_sets_the_state_for_all_and_a_post_wakes_only_its_loop<Po: Fresh>() {
+    let (queues, told): ([Queue<Po>; 2], _) = ([queue(), queue()], Told::default());
     let [first, rest @ ..] = &queues;
-    let (mut lead_app, mut leader) = (App::idle(), new_loop(Sim::default(), first));
-    let (mut app, mut follower) = (App::idle(), new_loop(Sim::default(), &rest[0]));
+    let (mut lead_app, mut leader) = (App::idle(), new_loop(Ground::default(), first));
+    let (mut app, mut follower) = (App::idle(), new_loop(Ground::default(), &rest[0]));
     leader.lead(rest);
     follower.follow();
     let nodes = [first, &rest[0]].map(|queue| Box::pin(Node::new(queue)));

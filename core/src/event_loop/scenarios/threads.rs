@@ -1,16 +1,15 @@
+//! By the real clock: other threads, signals, and what the kernel reports.
+
 use super::*;
 use crate::attach::Node;
-use crate::testing::{Real, signal};
-use std::io::{Read, Write};
-use std::os::fd::AsRawFd;
-use std::os::unix::net::UnixStream;
+use crate::testing::signal;
+use std::sync::OnceLock;
 use std::thread;
 
-#[test]
-fn other_threads_wake_a_loop_that_sleeps_until_one_of_them_stops_it() {
+pub fn other_threads_wake_a_loop_that_sleeps_until_one_of_them_stops_it<Po: Fresh>() {
     const POSTS: u32 = 200;
-    let queue: Queue<Real> = queue();
-    let (mut app, mut event_loop) = (App::<Real>::idle(), new_loop(Real::new(), &queue));
+    let queue: Queue<Po> = queue();
+    let (mut app, mut event_loop) = (App::idle(), new_loop(Ground::real(), &queue));
     thread::scope(|scope| {
         let queue = &queue;
         let producers: Vec<_> = (0..3_u32)
@@ -18,8 +17,8 @@ fn other_threads_wake_a_loop_that_sleeps_until_one_of_them_stops_it() {
                 scope.spawn(move || {
                     let node = pin!(Node::new(queue));
                     for number in 0..POSTS {
-                        let request = move |outcome: Outcome<'_, App<Real>, Real>| {
-                            let Outcome::Ready(app, _) = outcome else { return };
+                        let request = move |outcome: Said<'_, Po>| {
+                            let Said::Ready(app, _) = outcome else { return };
                             app.log.push(producer << 16 | number);
                         };
                         assert!(node.as_ref().post(None, request).is_ok());
@@ -34,8 +33,8 @@ fn other_threads_wake_a_loop_that_sleeps_until_one_of_them_stops_it() {
         scope.spawn(move || {
             producers.into_iter().for_each(|producer| producer.join().unwrap());
             let node = pin!(Node::new(queue));
-            let stop = |outcome: Outcome<'_, App<Real>, Real>| {
-                if let Outcome::Ready(_, mut registrar) = outcome {
+            let stop = |outcome: Said<'_, Po>| {
+                if let Said::Ready(_, mut registrar) = outcome {
                     registrar.stop();
                 }
             };
@@ -54,10 +53,9 @@ fn other_threads_wake_a_loop_that_sleeps_until_one_of_them_stops_it() {
     }
 }
 
-#[test]
-fn u1_timers_are_not_early_and_nothing_spins() {
-    let queue: Queue<Real> = queue();
-    let mut app = App::new(|app: &mut App<Real>, registrar, ready| {
+pub fn u1_timers_are_not_early_and_nothing_spins<Po: Fresh>() {
+    let queue: Queue<Po> = queue();
+    let mut app = App::new(|app: &mut App<Po>, registrar, ready| {
         let Ready::Timer { key, .. } = ready else { return };
         let due = Instant::from_micros(app.log.iter().map(|us| u64::from(*us)).sum());
         assert!(registrar.now() >= due, "early");
@@ -68,7 +66,7 @@ fn u1_timers_are_not_early_and_nothing_spins() {
         app.log = vec![u32::try_from(next.as_micros()).unwrap()];
         registrar.set_timer(key, next);
     });
-    let mut event_loop = new_loop(Real::new(), &queue);
+    let mut event_loop = new_loop(Ground::real(), &queue);
     let key = event_loop.registrar().add_timer(Owner::Application).unwrap();
     event_loop.registrar().set_timer(key, Instant::ZERO);
     let mut turns = 0;
@@ -81,10 +79,9 @@ fn u1_timers_are_not_early_and_nothing_spins() {
     assert!(turns <= 60, "50 timers took {turns} turns");
 }
 
-#[test]
-fn descriptors_come_and_go_from_callbacks() {
-    let queue: Queue<Real> = queue();
-    let mut app = App::new(|app: &mut App<Real>, registrar, ready| {
+pub fn descriptors_come_and_go_from_callbacks<Po: Fresh>() {
+    let queue: Queue<Po> = queue();
+    let mut app = App::new(|app: &mut App<Po>, registrar, ready| {
         let Ready::Source { key, readiness, .. } = ready else { return };
         assert!(readiness.readable);
         let handle = registrar.remove_source(key).expect("it is watched");
@@ -96,7 +93,7 @@ fn descriptors_come_and_go_from_callbacks() {
         let again = registrar.add_source(Owner::System, handle, Interest::READ).unwrap();
         assert_ne!(again, key);
     });
-    let mut event_loop = new_loop(Real::new(), &queue);
+    let mut event_loop = new_loop(Ground::real(), &queue);
     let (a, mut b) = UnixStream::pair().unwrap();
     b.write_all(b"x").unwrap();
     let mut registrar = event_loop.registrar();
@@ -106,33 +103,10 @@ fn descriptors_come_and_go_from_callbacks() {
     assert_eq!(owners, [Owner::Application, Owner::System, Owner::System]);
 }
 
-#[test]
-fn a_descriptor_closed_behind_the_loops_back_is_reported_once_and_not_spun_on() {
-    let queue: Queue<Real> = queue();
-    let mut app = App::<Real>::idle();
-    let mut event_loop = new_loop(Real::new(), &queue);
-    // A number that is not open, as one that was closed is; other tests open and close low ones.
-    let mut registrar = event_loop.registrar();
-    let key = registrar.add_source(Owner::Application, 1 << 30, Interest::READ).unwrap();
-    let timer = registrar.add_timer(Owner::Application).unwrap();
-    registrar.set_timer(timer, Instant::ZERO + Duration::from_millis(5));
-    let mut turns = 0;
-    while !app.ready.iter().any(|ready| matches!(ready, Ready::Timer { .. })) {
-        event_loop.turn(&mut app).unwrap();
-        turns += 1;
-    }
-    let invalid = Readiness { invalid: true, ..Readiness::default() };
-    let report = Ready::Source { key, owner: Owner::Application, readiness: invalid };
-    assert_eq!(app.ready.iter().filter(|ready| **ready == report).count(), 1);
-    assert!(turns <= 4, "{turns} turns");
-    assert_eq!(event_loop.registrar().remove_source(key), Some(1 << 30), "and can be removed");
-}
-
-#[test]
-fn a_peer_that_hangs_up_reaches_the_owner() {
-    let queue: Queue<Real> = queue();
-    let mut app = App::new(|_: &mut App<Real>, registrar, _| registrar.stop());
-    let mut event_loop = new_loop(Real::new(), &queue);
+pub fn a_peer_that_hangs_up_reaches_the_owner<Po: Fresh>() {
+    let queue: Queue<Po> = queue();
+    let mut app = App::new(|_: &mut App<Po>, registrar, _| registrar.stop());
+    let mut event_loop = new_loop(Ground::real(), &queue);
     let (mut a, b) = UnixStream::pair().unwrap();
     let mut registrar = event_loop.registrar();
     registrar.add_source(Owner::Application, a.as_raw_fd(), Interest::NONE).unwrap();
@@ -143,18 +117,20 @@ fn a_peer_that_hangs_up_reaches_the_owner() {
     assert_eq!(a.read(&mut [0]).unwrap(), 0);
 }
 
-static SIGNALLED: Queue<Real> = queue();
+/// What the handler below does.
+static ON_SIGNAL: OnceLock<Box<dyn Fn() + Send + Sync>> = OnceLock::new();
 
-extern "C" fn raise(_: core::ffi::c_int) {
-    SIGNALLED.raise(0b1000);
+extern "C" fn on_signal(_: core::ffi::c_int) {
+    if let Some(act) = ON_SIGNAL.get() {
+        act();
+    }
 }
 
-#[cfg(target_has_atomic = "32")]
-#[test]
-fn a_signal_handler_raises_a_flag_and_ends_the_wait() {
-    let mut app = App::<Real>::idle();
-    let mut event_loop = new_loop(Real::new(), &SIGNALLED);
-    signal::handle(signal::HANGUP, raise);
+pub fn a_signal_handler_raises_a_flag_and_ends_the_wait<Po: Fresh>() {
+    let queue: &'static Queue<Po> = Box::leak(Box::new(queue()));
+    let (mut app, mut event_loop) = (App::idle(), new_loop(Ground::real(), queue));
+    assert!(ON_SIGNAL.set(Box::new(|| queue.raise(0b1000))).is_ok(), "one poller a process");
+    signal::handle(signal::HANGUP, on_signal);
     // To a thread that is not the loop's: it is the wake that ends the wait, not EINTR.
     let (sender, done) = std::sync::mpsc::channel::<()>();
     let other = thread::spawn(move || {

@@ -1,9 +1,10 @@
+//! Timers: never early, in order, and nobody starves.
+
 use super::*;
 
-#[test]
-fn the_wait_is_until_the_earliest_deadline_and_no_timer_is_early() {
-    let queue: Queue = queue();
-    let (mut app, mut event_loop) = (App::idle(), new_loop(Sim::default(), &queue));
+pub fn the_wait_is_until_the_earliest_deadline_and_no_timer_is_early<Po: Fresh>() {
+    let queue: Queue<Po> = queue();
+    let (mut app, mut event_loop) = (App::idle(), new_loop(Ground::default(), &queue));
     let days = Instant::ZERO + Duration::from_secs(25 * 86_400);
     let keys = [days, Instant::ZERO, Instant::from_micros(1), Instant::from_micros(250)]
         .map(|at| timer(&mut event_loop, &mut app, at));
@@ -13,60 +14,54 @@ fn the_wait_is_until_the_earliest_deadline_and_no_timer_is_early() {
     let [late, zero, one, soon] = keys;
     assert_eq!(fired(&app), [zero, one, soon, late]);
     let waits = [0, 1, 250, days.as_micros()].map(|us| Some(Instant::from_micros(us)));
-    assert_eq!(event_loop.platform.waits, waits);
+    assert_eq!(event_loop.registrar().platform().waits, waits);
 }
 
-#[test]
-fn without_a_timer_the_wait_has_no_end() {
-    let queue: Queue = queue();
-    let (mut app, mut event_loop) = (App::idle(), new_loop(Sim::default(), &queue));
-    source(&mut event_loop, &mut app, 5);
-    event_loop.platform.poller.script.push_back(vec![5]);
+pub fn without_a_timer_the_wait_has_no_end<Po: Fresh>() {
+    let queue: Queue<Po> = queue();
+    let (mut app, mut event_loop) = (App::idle(), new_loop(Ground::default(), &queue));
+    source(&mut event_loop, &mut app);
     event_loop.turn(&mut app).unwrap();
-    assert_eq!(event_loop.platform.waits, [None]);
+    assert_eq!(event_loop.registrar().platform().waits, [None]);
 }
 
-#[test]
-fn a_wait_that_ends_early_fires_nothing() {
-    let queue: Queue = queue();
-    let (mut app, mut event_loop) = (App::idle(), new_loop(Sim::default(), &queue));
+pub fn a_wait_that_ends_early_fires_nothing<Po: Fresh>() {
+    let queue: Queue<Po> = queue();
+    let (mut app, mut event_loop) = (App::idle(), new_loop(Ground::default(), &queue));
     timer(&mut event_loop, &mut app, ms(5));
-    source(&mut event_loop, &mut app, 5);
-    event_loop.platform.now = Instant::from_micros(4_999);
-    event_loop.platform.poller.script.push_back(vec![5]);
+    let early = source(&mut event_loop, &mut app);
+    event_loop.registrar().platform().advance(Duration::from_micros(4_999));
     event_loop.turn(&mut app).unwrap();
-    assert_eq!(fired(&app), []);
+    assert_eq!((fired(&app), reported(&app)), (vec![], vec![early]));
+    event_loop.registrar().remove_source(early);
     event_loop.turn(&mut app).unwrap();
     assert_eq!(fired(&app).len(), 1);
 }
 
-#[test]
-fn u2_equal_deadlines_fire_first_in_first_out() {
-    let queue: Queue = queue();
-    let (mut app, mut event_loop) = (App::idle(), new_loop(Sim::default(), &queue));
+pub fn u2_equal_deadlines_fire_first_in_first_out<Po: Fresh>() {
+    let queue: Queue<Po> = queue();
+    let (mut app, mut event_loop) = (App::idle(), new_loop(Ground::default(), &queue));
     let keys: Vec<_> = (0..10).map(|_| timer(&mut event_loop, &mut app, ms(1))).collect();
     event_loop.turn(&mut app).unwrap();
     assert_eq!(fired(&app), keys);
 }
 
-#[test]
-fn a_timer_that_arms_itself_again_starves_nobody() {
-    let queue: Queue = queue();
+pub fn a_timer_that_arms_itself_again_starves_nobody<Po: Fresh>() {
+    let queue: Queue<Po> = queue();
     let told = Told::default();
     let node = pin!(Place::new(&queue));
-    let mut app = App::new(|app: &mut App<Sim>, registrar, ready| {
+    let mut app = App::new(|app: &mut App<Po>, registrar, ready| {
         if let Ready::Timer { key, .. } = ready {
             // In the past: as early as it can be.
             registrar.set_timer(key, Instant::ZERO);
         }
         app.log.push(0);
     });
-    let mut event_loop = new_loop(Sim::default(), &queue);
+    let mut event_loop = new_loop(Ground::default(), &queue);
     let greedy = timer(&mut event_loop, &mut app, ms(1));
     let other = timer(&mut event_loop, &mut app, ms(2));
-    event_loop.platform.now = ms(3);
-    let ready = source(&mut event_loop, &mut app, 5);
-    event_loop.platform.poller.script.push_back(vec![5]);
+    event_loop.registrar().platform().advance(Duration::from_millis(3));
+    let ready = source(&mut event_loop, &mut app);
     assert!(node.as_ref().post(None, told.request(1)).is_ok());
     event_loop.turn(&mut app).unwrap();
     assert_eq!(fired(&app), [greedy, other], "each once a turn");
@@ -76,38 +71,35 @@ fn a_timer_that_arms_itself_again_starves_nobody() {
     assert_eq!(fired(&app), [greedy, other, greedy, other], "and the next turn comes at once");
 }
 
-#[test]
-fn u3_stop_in_a_timer_ends_the_loop_without_another_wait() {
-    let queue: Queue = queue();
-    let mut app = App::new(|_: &mut App<Sim>, registrar, _| registrar.stop());
-    let mut event_loop = new_loop(Sim::default(), &queue);
+pub fn u3_stop_in_a_timer_ends_the_loop_without_another_wait<Po: Fresh>() {
+    let queue: Queue<Po> = queue();
+    let mut app = App::new(|_: &mut App<Po>, registrar, _| registrar.stop());
+    let mut event_loop = new_loop(Ground::default(), &queue);
     timer(&mut event_loop, &mut app, ms(5));
     event_loop.run(&mut app).unwrap();
-    assert_eq!(event_loop.platform.waits, [Some(ms(5))]);
+    assert_eq!(event_loop.registrar().platform().waits, [Some(ms(5))]);
     timer(&mut event_loop, &mut app, ms(9));
     event_loop.run(&mut app).unwrap();
-    assert_eq!(event_loop.platform.waits.len(), 2, "and it can be run again");
+    assert_eq!(event_loop.registrar().platform().waits.len(), 2, "and it can be run again");
 }
 
-#[test]
-fn a_panic_in_a_timer_leaves_the_others_due() {
-    let queue: Queue = queue();
-    let mut app = App::new(|app: &mut App<Sim>, _, ready| {
+pub fn a_panic_in_a_timer_leaves_the_others_due<Po: Fresh>() {
+    let queue: Queue<Po> = queue();
+    let mut app = App::new(|app: &mut App<Po>, _, ready| {
         app.log.push(0);
         let first = matches!(ready, Ready::Timer { key, .. } if key == app.timers[0]);
         assert!(!first, "on purpose");
     });
-    let mut event_loop = new_loop(Sim::default(), &queue);
+    let mut event_loop = new_loop(Ground::default(), &queue);
     let keys: Vec<_> = (0..3).map(|_| timer(&mut event_loop, &mut app, ms(1))).collect();
     assert!(catch_unwind(AssertUnwindSafe(|| event_loop.turn(&mut app))).is_err());
     event_loop.turn(&mut app).unwrap();
     assert_eq!(fired(&app), keys);
 }
 
-#[test]
-fn only_timers_that_wake_the_machine_count_for_the_alarm() {
-    let queue: Queue = queue();
-    let (mut app, mut event_loop) = (App::idle(), new_loop(Sim::default(), &queue));
+pub fn only_timers_that_wake_the_machine_count_for_the_alarm<Po: Fresh>() {
+    let queue: Queue<Po> = queue();
+    let (mut app, mut event_loop) = (App::idle(), new_loop(Ground::default(), &queue));
     timer(&mut event_loop, &mut app, ms(1));
     assert_eq!(event_loop.registrar().next_wake_up(), None);
     let keys = [7, 3, 9].map(|at| timer(&mut event_loop, &mut app, ms(at)));
