@@ -122,9 +122,43 @@ fn paths_are_told_from_other_words() {
     assert_eq!(paths(document), expected);
 }
 
+/// The tests that a document names: words of a function's form between backticks, long enough to be no
+/// other word.
+fn tests_named(document: &str) -> Vec<&str> {
+    let name = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
+    let words = document.split('`').skip(1).step_by(2);
+    words.filter(|word| word.len() > 12 && word.contains('_') && word.chars().all(name)).collect()
+}
+
+/// All of the project's own Rust, as one text.
+fn sources(folder: &Path, all: &mut String) {
+    for entry in fs::read_dir(folder).expect("a folder of the project").flatten() {
+        let path = entry.path();
+        if path.is_dir() {
+            sources(&path, all);
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            all.push_str(&fs::read_to_string(&path).expect("a source"));
+        }
+    }
+}
+
+#[test]
+fn the_tests_that_the_threats_name_are_there() {
+    let mut all = String::new();
+    for folder in ["core", "helpers", "platform", "tests/tests"] {
+        sources(&root().join(folder), &mut all);
+    }
+    let document = fs::read_to_string(root().join("docs/threats.md")).expect("docs/threats.md");
+    let named = tests_named(&document);
+    assert!(named.len() > 30, "{named:?}");
+    let missing: Vec<_> =
+        named.iter().filter(|name| !all.contains(&format!("fn {name}("))).collect();
+    assert!(missing.is_empty(), "docs/threats.md names tests that are not there: {missing:?}");
+}
+
 #[test]
 fn documents_name_what_exists() {
-    for document in ["ARCHITECTURE.md", "README.md"] {
+    for document in ["ARCHITECTURE.md", "README.md", "SECURITY.md", "docs/threats.md"] {
         let text = fs::read_to_string(root().join(document))
             .unwrap_or_else(|why| panic!("{document}: {why}"));
         let paths = paths(&text);
