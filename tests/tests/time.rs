@@ -1,10 +1,13 @@
 //! `bringup time` against chronyd. Nothing here sets a clock, and nothing here could.
 #![cfg(target_os = "linux")]
 
-use std::time::Duration;
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use bringup_tests::lab::network::Network;
-use bringup_tests::lab::servers;
+use bringup_tests::lab::network::{DEVICE_INTERFACE, Network};
+use bringup_tests::lab::servers::{self, Server};
 use bringup_tests::lab::{self, Host, Outcome, bringup, run};
 
 fn time(device: &Host, arguments: &[&str]) -> Outcome {
@@ -62,5 +65,74 @@ fn a_server_that_is_not_synchronized_is_an_answer_of_no() {
         let outcome = time(&network.device, &["10.99.0.1", "--deadline", "3s"]);
         outcome.expect_code(1);
         assert!(outcome.all("server").iter().all(|one| one["verdict"] != "ok"), "{outcome}");
+    });
+}
+
+/// `bringup up`, with a state directory.
+fn up(device: &Host, state: &Path) -> Command {
+    let mut command = device.command(bringup());
+    command.args(["up", DEVICE_INTERFACE, "--json", "--state-dir"]).arg(state);
+    command
+}
+
+/// A saved clock that is so many seconds from now, in the command's own form.
+fn saved_clock(ahead_s: i64) -> String {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970").as_secs();
+    let second = i64::try_from(now).expect("before 2262") + ahead_s;
+    let utc = bringup::core::time::Utc::from_unix_secs(second);
+    format!("{second} {utc} apart\n")
+}
+
+#[test]
+fn d2_a_confirmed_time_is_kept_in_the_state_directory() {
+    lab::within(&["dnsmasq", "chronyd"], |lab| {
+        let network = Network::plain(lab);
+        let _servers = [
+            servers::dnsmasq(&network.server, ""),
+            servers::chronyd(&network.server, servers::LOCAL),
+        ];
+        let state = network.device.folder().join("state");
+        let file = state.join("clock");
+        let _up = Server::start(&network.device, "up", &mut up(&network.device, &state), || {
+            file.is_file()
+        });
+        let text = fs::read_to_string(&file).expect("it is there");
+        let second: i64 =
+            text.split(' ').next().and_then(|word| word.parse().ok()).expect("a number");
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970").as_secs();
+        let behind_s = i64::try_from(now).expect("before 2262") - second;
+        assert!((60..90).contains(&behind_s), "a minute's slack: {behind_s} s, {text}");
+        assert!(text.ends_with(" followed\n"), "the machine's clock is right here: {text}");
+    });
+}
+
+#[test]
+fn a13_the_saved_clock_is_a_floor_and_a_damaged_one_is_not() {
+    lab::within(&["dnsmasq", "chronyd"], |lab| {
+        let network = Network::plain(lab);
+        let _servers = [
+            servers::dnsmasq(&network.server, ""),
+            servers::chronyd(&network.server, servers::LOCAL),
+        ];
+        let state = network.device.folder().join("state");
+        fs::create_dir(&state).expect("the host's own folder");
+        let file = state.join("clock");
+
+        fs::write(&file, saved_clock(3_600)).expect("the host's own folder");
+        let options = ["--once", "--deadline", "2s", "-v"];
+        let outcome = run(up(&network.device, &state).args(options), Duration::from_secs(30));
+        outcome.expect_code(2);
+        let refused = |e: &serde_json::Value| e["reason"] == "below-floor";
+        assert!(outcome.all("discard").iter().any(refused), "{outcome}");
+
+        let century = saved_clock(100 * 365 * 86_400);
+        for text in [saved_clock(3_600).replace('1', "2"), century, "\0\u{fffd}".into()] {
+            fs::write(&file, &text).expect("the host's own folder");
+            let outcome = run(up(&network.device, &state).arg("--once"), Duration::from_secs(70));
+            outcome.expect_code(0);
+            let told = outcome.first("error");
+            let what = told["what"].as_str().expect("`what` is a text");
+            assert!(what.starts_with("the saved clock"), "{text:?}\n{outcome}");
+        }
     });
 }

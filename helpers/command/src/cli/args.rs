@@ -98,6 +98,9 @@ pub struct Up {
     /// Set this machine's clock; otherwise it is only looked at
     #[arg(long)]
     pub set_clock: bool,
+    /// Keep in this directory what is to be known after a restart
+    #[arg(long, value_name = "DIR")]
+    pub state_dir: Option<PathBuf>,
     /// Use this NTP server too
     #[arg(long, value_name = "HOST[:PORT]")]
     pub ntp: Vec<Host>,
@@ -297,7 +300,7 @@ mod tests {
     fn up_takes_all_its_options() {
         let line = "up eth0 wlan0 --once --json --keep --deadline 2m --set-clock --ntp t.example \
                     --ntp 192.0.2.1:1123 --dns [2001:db8::1]:53 --dns 192.0.2.53 --resolve a.example \
-                    --profile standard --hostname box --no-rapid-commit -v";
+                    --profile standard --hostname box --no-rapid-commit --state-dir /var/lib/bringup -v";
         let args = read(line).unwrap();
         let Command::Up(up) = args.command else { panic!("up") };
         assert!(args.json && args.verbose && !args.quiet);
@@ -307,6 +310,7 @@ mod tests {
         assert_eq!((up.ntp.len(), up.dns.len(), up.resolve.len()), (2, 2, 1));
         assert_eq!(Profile::from(up.profile), Profile::Standard);
         assert_eq!(up.hostname.as_deref(), Some("box"));
+        assert_eq!(up.state_dir, Some("/var/lib/bringup".into()));
     }
 
     #[test]

@@ -18,6 +18,7 @@ use super::event::Event;
 use super::exit::Exit;
 use super::output::Output;
 use super::session::{Plan, Session};
+use super::state_dir::StateDir;
 use crate::record::{Tap, What};
 
 /// What is to be brought up, and how.
@@ -35,6 +36,8 @@ pub struct Setup<'a, H> {
     pub signals: Option<H>,
     /// Attach a callback from a second thread, to be run when the system is OPERATIONAL.
     pub attach: bool,
+    /// Where to keep what is to be known after a restart.
+    pub state: Option<&'a StateDir>,
 }
 
 /// The lock and the wake of a queue.
@@ -74,6 +77,7 @@ where
     let once = setup.plan.once && !setup.attach;
     let ends = setup.plan.once;
     let mut session = Session::new(system, output, Plan { once, ..setup.plan });
+    session.keep_in(setup.state);
     let mut event_loop = match EventLoop::new(platform, &mut memory, &queue) {
         Ok(event_loop) => event_loop,
         Err(error) => return cannot_start(session.output(), &error.to_string()),

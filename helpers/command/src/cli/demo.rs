@@ -22,8 +22,8 @@ use bringup_system::{Config, NtpName};
 use super::bring_up::{self, Ops, Setup};
 use super::exit::Exit;
 use super::output::Output;
+use super::saved_clock::built;
 use super::session::Plan;
-use super::up;
 use crate::demo::{NAME, NTP_NAME, far_side, simulated};
 
 /// The two ends of the cable.
@@ -69,6 +69,7 @@ fn setup<H>(interfaces: &[String], floor: Utc, epoch: Option<Instant>) -> Setup<
         },
         signals: None,
         attach: true,
+        state: None,
     }
 }
 
@@ -97,7 +98,7 @@ fn with_real_wires(output: &mut Output) -> Result<Exit, OsError> {
             let platform = Linux::new(UnixPoll::new(&mut watched))?;
             let ops = Ops::<LinuxOps> { lock: StdLock::new(), wake: EventWake::new() };
             let interfaces = [NEAR.to_owned()];
-            let setup = setup(&interfaces, up::floor(), None);
+            let setup = setup(&interfaces, built(), None);
             Ok(bring_up::run(platform, ops, setup, output, Vec::new))
         })();
         drop(cable_laid);

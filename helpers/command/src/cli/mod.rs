@@ -11,7 +11,7 @@
 //! | [`time`] | `bringup time` |
 //! | [`up`], [`demo`], [`query`], [`time`], [`decode`] | the subcommands |
 //! | [`picture`] | `--timeline` and `--pcap` |
-//! | [`state_dir`] | what outlives a restart |
+//! | [`state_dir`], [`saved_clock`] | what outlives a restart |
 //! | [`bring_up`], [`session`] | what `up` and `demo` share: one bring-up, as it is told |
 
 use std::io::Write as _;
@@ -31,6 +31,7 @@ pub mod output;
 pub mod picture;
 pub mod privilege;
 pub mod query;
+pub mod saved_clock;
 pub mod session;
 pub mod state_dir;
 pub mod text;

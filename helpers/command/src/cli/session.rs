@@ -4,7 +4,7 @@
 use bringup_core::event_loop::{Application, Ready, Registrar, SourceKey};
 use bringup_core::platform::{Platform, PlatformError};
 use bringup_core::state::{Announcement, HoldKey, Phase, SystemState, Verdict};
-use bringup_core::time::{Duration, Instant};
+use bringup_core::time::{Duration, Instant, Utc};
 use bringup_core::timer::{NoSlot, Owner, TimerKey};
 use bringup_dns::{Outcome, QueryError, QueryKey, QueryKind, QueryOptions, RecordType};
 use bringup_system::{Action, InterfaceId, Origin, System};
@@ -13,6 +13,8 @@ use super::event::{Address, Event, Problem, Servers, Time};
 use super::exit::Exit;
 use super::lookup;
 use super::output::Output;
+use super::saved_clock::{self, SavedClock};
+use super::state_dir::{StateDir, StateError};
 
 /// The wait before a name that could not be resolved is asked for again.
 const RETRY: Duration = Duration::from_secs(1);
@@ -71,6 +73,7 @@ pub struct Session<'m, P: Platform> {
     deadline: Option<TimerKey>,
     retry: Option<TimerKey>,
     signals: Option<SourceKey>,
+    state: Option<&'m StateDir>,
     exit: Option<Exit>,
     /// Whether what was to be waited for has come.
     reached: bool,
@@ -95,6 +98,7 @@ impl<'m, P: Platform<Error: std::fmt::Display>> Session<'m, P> {
             deadline: None,
             retry: None,
             signals: None,
+            state: None,
             exit: None,
             reached: false,
             finished: false,
@@ -120,6 +124,11 @@ impl<'m, P: Platform<Error: std::fmt::Display>> Session<'m, P> {
     /// Ends the session when this descriptor is readable: a signal arrived.
     pub const fn end_on(&mut self, signals: SourceKey) {
         self.signals = Some(signals);
+    }
+
+    /// Keeps there what is to be known after a restart.
+    pub const fn keep_in(&mut self, state: Option<&'m StateDir>) {
+        self.state = state;
     }
 
     /// Where the session tells.
@@ -254,6 +263,9 @@ impl<'m, P: Platform<Error: std::fmt::Display>> Session<'m, P> {
         while let Some(event) = self.system.next_event() {
             self.tell_one(registrar, event);
         }
+        while let Some(failed) = self.state.and_then(StateDir::next_failure) {
+            tell_failure(self.output, &failed);
+        }
         if self.output.is_closed() {
             // Nobody listens. What was put on the interfaces is taken off, as at any end.
             self.end(registrar, Exit::Done);
@@ -294,6 +306,7 @@ impl<'m, P: Platform<Error: std::fmt::Display>> Session<'m, P> {
             From::Dns(event) => self.tell_dns(registrar, event),
             From::Clock { .. } => self.tell_time(registrar),
             From::Adjust { .. } => {}
+            From::SaveClock { utc } => self.save_clock(registrar, utc),
             From::Discard { protocol, reason, from } => {
                 self.emit(now, &Event::Discard { protocol, reason, from });
             }
@@ -417,6 +430,12 @@ impl<'m, P: Platform<Error: std::fmt::Display>> Session<'m, P> {
         self.emit(now, &Event::Time(time));
     }
 
+    fn save_clock(&mut self, registrar: &mut Registrar<'_, P>, utc: Utc) {
+        let Some(state) = self.state else { return };
+        let saved = SavedClock::new(utc, self.system.clock_offset_ns(registrar));
+        state.store(saved_clock::FILE, saved.to_text().as_bytes());
+    }
+
     fn tell_dns(&mut self, registrar: &mut Registrar<'_, P>, event: bringup_dns::Event) {
         let bringup_dns::Event::Done { key, outcome } = event else { return };
         let asked = Progress::Asked(key);
@@ -469,6 +488,13 @@ impl<'m, P: Platform<Error: std::fmt::Display>> Session<'m, P> {
         self.problem(registrar.now(), format!("the state {state}"), why, hint);
         self.end(registrar, Exit::Unknown);
     }
+}
+
+/// Tells what could not be kept or read.
+pub fn tell_failure(output: &mut Output, failed: &StateError) {
+    let StateError { path, error } = failed;
+    let hint = "check the directory of --state-dir; all else goes on without it";
+    output.problem(path.display().to_string(), error.to_string(), hint);
 }
 
 impl<P: Platform<Error: std::fmt::Display>> Application<P> for Session<'_, P> {

@@ -15,8 +15,9 @@ use super::event::{self, Event};
 use super::exit::Exit;
 use super::network::{self, DrivenResolver};
 use super::output::Output;
+use super::saved_clock::built;
 use super::text::Host;
-use super::up::{floor, interface_number};
+use super::up::interface_number;
 use crate::resolver_files::ResolverFiles;
 
 /// The port of NTP.
@@ -35,7 +36,7 @@ pub fn run(args: &Args, output: &mut Output) -> Exit {
     let files = ResolverFiles::of_system();
     let mut resolver = Resolver::new(bringup_dns::Config::DEFAULT, &mut *storage);
     resolver.set_hosts(Some(files.hosts()));
-    let ntp = NtpClient::new(bringup_ntp::Config::new(floor()));
+    let ntp = NtpClient::new(bringup_ntp::Config::new(built()));
     let mut app = App {
         args,
         files: &files,

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::os::fd::AsRawFd as _;
 use std::os::unix::net::UnixStream;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use bringup_core::poll::{PollStorage, UnixPoll};
 use bringup_core::time::Utc;
@@ -15,15 +16,10 @@ use super::bring_up::{self, Ops, Setup};
 use super::exit::Exit;
 use super::output::Output;
 use super::privilege::{self, Capability};
-use super::session::Plan;
+use super::saved_clock::{self, SavedClock, built};
+use super::session::{Plan, tell_failure};
+use super::state_dir::StateDir;
 use super::text::{Host, ServerAddress};
-
-/// When this program was built, less a week for build machines whose clock is wrong: no honest
-/// server's time lies before (BCP 223 §5.2).
-pub fn floor() -> Utc {
-    let built = env!("BRINGUP_BUILT_S").parse().unwrap_or(0);
-    Utc::from_unix_secs(built).offset_by(-7 * 86_400 * 1_000_000_000)
-}
 
 /// Runs `bringup up`.
 pub fn run(args: &Up, output: &mut Output) -> Exit {
@@ -64,6 +60,7 @@ pub fn run(args: &Up, output: &mut Output) -> Exit {
     };
     let names: Vec<NtpName<'_>> =
         servers.ntp_names.iter().map(|(name, port)| NtpName { name, port: *port }).collect();
+    let (state, known) = State::open(args, output);
     let mut system = Config {
         apply: !args.dry_run,
         keep: args.keep,
@@ -72,7 +69,7 @@ pub fn run(args: &Up, output: &mut Output) -> Exit {
         dns: &servers.dns,
         ntp: &servers.ntp,
         ntp_names: &names,
-        ..Config::new(bringup_ntp::Config::new(floor()))
+        ..Config::new(known)
     };
     // A pool of eight ports per server is unpredictable enough, and leaves descriptors for others.
     system.resolver.sockets_per_server = 8;
@@ -107,8 +104,64 @@ pub fn run(args: &Up, output: &mut Output) -> Exit {
         plan,
         signals: Some(signals.as_raw_fd()),
         attach: false,
+        state: state.kept.as_ref(),
     };
-    bring_up::run(platform, ops, setup, output, interfaces_there)
+    let exit = bring_up::run(platform, ops, setup, output, interfaces_there);
+    state.close(output);
+    exit
+}
+
+/// The state directory, if there is one.
+struct State {
+    /// `None` without `--state-dir`, and for a run that may change nothing.
+    kept: Option<StateDir>,
+}
+
+impl State {
+    /// Opens the directory, and says what is known of the time: the floor is the latest of what is.
+    fn open(args: &Up, output: &mut Output) -> (Self, bringup_ntp::Config) {
+        let mut known = bringup_ntp::Config::new(built());
+        let Some(path) = &args.state_dir else { return (Self { kept: None }, known) };
+        let state = match StateDir::open(path) {
+            Ok(state) => state,
+            Err(failed) => {
+                tell_failure(output, &failed);
+                return (Self { kept: None }, known);
+            }
+        };
+        match state.load(saved_clock::FILE) {
+            Ok(None) => {}
+            Ok(Some(octets)) => {
+                match SavedClock::from_text(&String::from_utf8_lossy(&octets), built()) {
+                    Ok(saved) => {
+                        known.floor = known.floor.max(saved.utc);
+                        known.wall = saved.wall(machine_utc());
+                    }
+                    Err(refused) => {
+                        let file = path.join(saved_clock::FILE);
+                        let what = format!("the saved clock {}", file.display());
+                        let hint = "nothing; it is written anew when the time is confirmed";
+                        output.problem(what, refused.why(), hint);
+                    }
+                }
+            }
+            Err(failed) => tell_failure(output, &failed),
+        }
+        (Self { kept: Some(state).filter(|_| !args.dry_run) }, known)
+    }
+
+    /// Waits until everything is kept.
+    fn close(self, output: &mut Output) {
+        for failed in self.kept.map(StateDir::close).into_iter().flatten() {
+            tell_failure(output, &failed);
+        }
+    }
+}
+
+/// What the machine's clock says, right or wrong.
+fn machine_utc() -> Utc {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Utc::from_unix_nanos(i64::try_from(since.as_nanos()).unwrap_or(i64::MAX))
 }
 
 fn needed(args: &Up) -> Vec<Capability> {
