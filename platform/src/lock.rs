@@ -11,17 +11,22 @@
 
 use core::cell::Cell;
 use core::fmt;
+#[cfg(target_has_atomic = "8")]
 use core::sync::atomic::{AtomicBool, Ordering};
+#[cfg(feature = "std")]
 use std::sync::{Mutex, PoisonError};
 
 use bringup_core::platform::RawLock;
+#[cfg(target_has_atomic = "8")]
 use crossbeam_utils::Backoff;
 
 /// The standard library's mutex. Threads only: a signal handler that posts could find it held by the
 /// thread that it interrupts.
+#[cfg(feature = "std")]
 #[derive(Debug, Default)]
 pub struct StdLock(Mutex<()>);
 
+#[cfg(feature = "std")]
 impl StdLock {
     /// A free lock, fit for a static.
     pub const fn new() -> Self {
@@ -33,6 +38,7 @@ impl StdLock {
 // thread and orders their memory (acquire, release); the same thread cannot enter again: `lock` then
 // deadlocks or panics and never returns. An unwinding `f` drops the guard. Poisoning is ignored: the
 // lock guards the queue, which keeps its lists whole by itself, and not the `()` inside.
+#[cfg(feature = "std")]
 unsafe impl RawLock for StdLock {
     fn with<R>(&self, f: impl FnOnce() -> R) -> R {
         let _guard = self.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -43,9 +49,11 @@ unsafe impl RawLock for StdLock {
 /// A spin lock: a bounded number of spins that grow, then the rest of the time slice is given away at
 /// every try. Threads only. Never the right choice on one core or among real-time priorities: a
 /// waiter with the higher priority spins for ever.
+#[cfg(target_has_atomic = "8")]
 #[derive(Debug, Default)]
 pub struct SpinLock(AtomicBool);
 
+#[cfg(target_has_atomic = "8")]
 impl SpinLock {
     /// A free lock, fit for a static.
     pub const fn new() -> Self {
@@ -54,8 +62,10 @@ impl SpinLock {
 }
 
 /// Opens the flag again, on unwinding too.
+#[cfg(target_has_atomic = "8")]
 struct OpenOnDrop<'a>(&'a AtomicBool);
 
+#[cfg(target_has_atomic = "8")]
 impl Drop for OpenOnDrop<'_> {
     fn drop(&mut self) {
         self.0.store(false, Ordering::Release);
@@ -65,6 +75,7 @@ impl Drop for OpenOnDrop<'_> {
 // SAFETY: `f` runs once, here, after this call changed the flag from false to true. No other call can
 // do that before the guard stores false: neither another thread nor this one, nested (which spins for
 // ever). The exchange acquires what the store released. The guard's drop runs on unwinding too.
+#[cfg(target_has_atomic = "8")]
 unsafe impl RawLock for SpinLock {
     fn with<R>(&self, f: impl FnOnce() -> R) -> R {
         let backoff = Backoff::new();
@@ -164,7 +175,7 @@ unsafe impl RawLock for NoLock {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "std"))]
 mod tests {
     use super::*;
     use std::cell::UnsafeCell;
