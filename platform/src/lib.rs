@@ -1,6 +1,7 @@
-//! Ports of bringup: what [`bringup_core::platform`] asks for, on Linux and in a simulation.
+//! Ports of bringup: what [`bringup_core::platform`] asks for, on Linux and in a simulation; and the kit
+//! that shows whether a port keeps what it promises.
 //!
-//! Read in this order:
+//! Read in this order (`PORTING.md` beside this crate's manifest is for who writes a port):
 //!
 //! 1. [`lock`]: four locks for the attach queue, each with the argument why it is one.
 //! 2. [`linux`]: the port to Linux. Its preface says which file does what; `linux/sys.rs` holds the
@@ -10,20 +11,27 @@
 //! 4. [`polling`]: core's poller on the `polling` crate, for loops with many descriptors.
 //! 5. [`mod@file`]: files of configuration that others change.
 //! 6. [`error`]: what failed, and with which number.
+//! 7. [`conformance`]: the kit.
 //!
-//! Unsafe code stands in `lock`, in `polling` and in `linux/sys.rs` only.
+//! Unsafe code stands in `lock`, in `polling` and in `linux/sys.rs`, besides one lock of the kit that
+//! passes on another's promises. Without the feature `std` the crate is `no_std` and has what needs no
+//! operating system: the kit and the locks but one.
+#![cfg_attr(not(feature = "std"), no_std)]
 #![deny(unsafe_code)]
 
-#[cfg(unix)]
+pub mod conformance;
+#[cfg(all(unix, feature = "std"))]
 pub mod error;
+#[cfg(feature = "std")]
 pub mod file;
 #[allow(unsafe_code, reason = "the contract of RawLock; every impl argues why it holds")]
 pub mod lock;
-#[cfg(unix)]
+#[cfg(all(unix, feature = "std"))]
 #[allow(unsafe_code, reason = "the polling crate takes descriptors on trust")]
 pub mod polling;
+#[cfg(feature = "std")]
 pub mod sim;
 
 // The one place that chooses the operating system.
-#[cfg(target_os = "linux")]
+#[cfg(all(target_os = "linux", feature = "std"))]
 pub mod linux;

@@ -11,6 +11,7 @@ use bringup_core::error::ErrorKind;
 use bringup_core::platform::PlatformError;
 
 use super::super::*;
+use crate::conformance::{Finding, Promise, Rig, UdpPeer, check_platform};
 use crate::polling::Polling;
 use crate::sim;
 
@@ -371,6 +372,71 @@ fn the_kernel_says_from_where_it_would_send() {
             let old =
                 Source { address: "2001:db8::1".parse().unwrap(), prefix: 64, deprecated: true };
             wait_until(linux, |linux| linux.source(v6).expect("asked") == Some(old));
+        }
+    });
+}
+
+/// A cable whose far end is in the rig's own hands.
+struct Cable {
+    far: Platform_,
+    from: Mac,
+    arp: i32,
+}
+
+impl Rig for Cable {
+    type Platform = Platform_;
+
+    fn platform(&mut self) -> Platform_ {
+        Linux::new(Polling::new().expect("a poller")).expect("a platform")
+    }
+
+    fn udp(&mut self) -> UdpPeer {
+        UdpPeer::Itself(Ipv4Addr::LOCALHOST.into())
+    }
+
+    fn wire(&mut self) -> Option<&'static str> {
+        Some("near")
+    }
+
+    fn far_send(
+        &mut self,
+        _: &mut Platform_,
+        to: Mac,
+        ethertype: u16,
+        payload: &[u8],
+    ) -> Option<Mac> {
+        self.far.link_send(self.arp, to, ethertype, payload).expect("sent");
+        Some(self.from)
+    }
+
+    fn far_receive(&mut self, _: &mut Platform_, payload: &mut [u8]) -> Option<(usize, u16)> {
+        let frame = self.far.link_receive(self.arp, payload).expect("no error")?;
+        Some((frame.length, frame.ethertype))
+    }
+
+    fn playground(&mut self) -> Option<&'static str> {
+        Some("near")
+    }
+}
+
+#[test]
+fn the_conformance_kit_finds_nothing_on_a_cable() {
+    in_namespaces("the_conformance_kit_finds_nothing_on_a_cable", |linux| {
+        let (_, far) = veth(linux);
+        let mut far_end = Linux::new(Polling::new().expect("a poller")).expect("a platform");
+        let from = far_end.interface("far").expect("there").mac;
+        let arp = far_end.link_open(far, LinkFilter::Arp).expect("opened");
+        let report = check_platform(&mut Cable { far: far_end, from, arp });
+        assert!(report.is_kept(), "\n{report}");
+        for promise in [
+            Promise::LinkSends,
+            Promise::LinkReceives,
+            Promise::LinkFilters,
+            Promise::WatchTells,
+            Promise::AddressKept,
+            Promise::RouteKept,
+        ] {
+            assert_eq!(report.finding(promise), Some(Finding::Kept), "{promise}\n{report}");
         }
     });
 }
