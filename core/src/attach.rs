@@ -66,6 +66,7 @@
 //! 7. **What `A` and `P` are does not matter to other threads**: the queue holds none of them, only
 //!    names their types.
 
+use core::fmt;
 use core::marker::PhantomPinned;
 use core::mem::MaybeUninit;
 use core::pin::Pin;
@@ -94,6 +95,17 @@ pub enum Refused {
     /// The loop has ended.
     Closed,
 }
+
+impl fmt::Display for Refused {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Busy => "the node has a request already",
+            Self::Closed => "the loop has ended",
+        })
+    }
+}
+
+impl core::error::Error for Refused {}
 
 /// The words that a closure may have. Pointers, so that what is moved through them stays a pointer.
 const PAYLOAD_WORDS: usize = 4;

@@ -27,6 +27,8 @@
 //! [follow](EventLoop::follow). A post goes to the loop whose queue its node names and wakes that one
 //! alone; a state that the leader has reached is set for all.
 
+use core::fmt;
+
 use crate::attach::{AttachQueue, Outcome};
 use crate::error::ErrorKind;
 use crate::platform::{Arm, Platform, PlatformError, SystemOps, Wake};
@@ -139,6 +141,17 @@ impl<E: PlatformError> AddError<E> {
         }
     }
 }
+
+impl<E: fmt::Display> fmt::Display for AddError<E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoSlot => f.pad("the loop has no room for one more descriptor"),
+            Self::Poller(error) => error.fmt(f),
+        }
+    }
+}
+
+impl<E: fmt::Debug + fmt::Display> core::error::Error for AddError<E> {}
 
 /// What the loop keeps besides the lent memory; a [`Registrar`] borrows it.
 #[derive(Debug)]

@@ -210,6 +210,18 @@ mod unix {
         Os(i32),
     }
 
+    impl core::fmt::Display for PollError {
+        fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+            match self {
+                Self::Full => f.pad("the poller has no room for one more descriptor"),
+                Self::NotWatched => f.pad("the descriptor is not watched"),
+                Self::Os(errno) => write!(f, "waiting for descriptors: os error {errno}"),
+            }
+        }
+    }
+
+    impl core::error::Error for PollError {}
+
     impl PlatformError for PollError {
         fn kind(&self) -> ErrorKind {
             match self {

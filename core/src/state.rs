@@ -202,6 +202,14 @@ pub enum Verdict {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TooManyNotifiers;
 
+impl fmt::Display for TooManyNotifiers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad("there is no room for one more notifier")
+    }
+}
+
+impl core::error::Error for TooManyNotifiers {}
+
 /// What the machine wants done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Step<S = SystemState> {
@@ -221,6 +229,18 @@ pub enum RequestError {
     /// The loop follows another one of its context: only that one's states can be asked for.
     Follower,
 }
+
+impl fmt::Display for RequestError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::NotARunUpState => "only a state of the run-up can be climbed to",
+            Self::Ended => "nothing comes after the last state",
+            Self::Follower => "the states are another loop's",
+        })
+    }
+}
+
+impl core::error::Error for RequestError {}
 
 #[derive(Clone, Copy, Debug)]
 struct Walk<S> {

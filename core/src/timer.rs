@@ -8,6 +8,8 @@
 //! The heap: each node's children form a list (`child`, then `next`); `prev` leads to the left
 //! sibling, or to the parent for the first child. (Fredman, Sedgewick, Sleator, Tarjan 1986.)
 
+use core::fmt;
+
 use crate::time::Instant;
 
 /// No node.
@@ -32,6 +34,14 @@ pub struct TimerKey {
 /// All slots that the loop was lent are taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NoSlot;
+
+impl fmt::Display for NoSlot {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad("the loop has no timer left")
+    }
+}
+
+impl core::error::Error for NoSlot {}
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Place {

@@ -12,13 +12,17 @@
 //! | [`system`] | `bringup-system` | the assembled system |
 //! | [`platform`] | `bringup-platform` | Linux, the simulator, locks and pollers |
 //!
-//! [`resolver_files`] has the resolver follow /etc/resolv.conf and /etc/hosts. [`demo`] has small DHCP, DNS and NTP servers without sockets, for demonstrations and tests. [`cli`]
+//! A program names most of it through [`prelude`]; `examples/application.rs` shows one. [`host`] is the
+//! machine that it runs on. [`resolver_files`] has the resolver follow /etc/resolv.conf and /etc/hosts. [`demo`] has small DHCP, DNS and NTP servers without sockets, for demonstrations and tests. [`cli`]
 //! is the command itself; scripts may rely on its options, its `--json` objects and its exit codes, and
 //! programs should not rely on its types.
 #![forbid(unsafe_code)]
 
 pub mod cli;
 pub mod demo;
+#[cfg(target_os = "linux")]
+pub mod host;
+pub mod prelude;
 pub mod record;
 pub mod resolver_files;
 

@@ -5,6 +5,7 @@
 //! gates of the system states. Nothing waits for a thing that it does not need: with an NTP server by
 //! address no name is resolved.
 
+use core::fmt;
 use core::net::{IpAddr, SocketAddr};
 
 use bringup_core::event_loop::{Ready, Registrar, SourceKey};
@@ -87,9 +88,30 @@ pub enum AddInterfaceError<E> {
     NoTimer,
 }
 
+impl<E: fmt::Display> fmt::Display for AddInterfaceError<E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Platform(error) => error.fmt(f),
+            Self::NotEthernet => f.pad("the interface is not Ethernet"),
+            Self::Full => f.pad("the system has no room for one more interface"),
+            Self::NoTimer => f.pad("the loop has no timer left"),
+        }
+    }
+}
+
+impl<E: fmt::Debug + fmt::Display> core::error::Error for AddInterfaceError<E> {}
+
 /// The loop's memory is too small for the system.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct StartError;
+
+impl fmt::Display for StartError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad("the loop has too little memory for the system")
+    }
+}
+
+impl core::error::Error for StartError {}
 
 /// The helpers of one context. A field of the application; `P` is the platform.
 pub struct System<'m, P: Platform> {
