@@ -56,7 +56,24 @@ fn nothing_points_up() {
     }
 }
 
-/// The check above sees what there is to see.
+/// A method that the tap of `--timeline` does not pass on would be gone without a word: many have a
+/// default.
+#[test]
+fn the_tap_passes_every_method_of_a_platform_on() {
+    let read = |path: &str| fs::read_to_string(root().join(path)).expect(path);
+    let contract = read("core/src/platform.rs");
+    let tap = read("helpers/command/src/record/tap.rs");
+    let (_, contract) = contract.split_once("pub trait Platform:").expect("the trait");
+    let (contract, _) = contract.split_once("\n}\n").expect("its end");
+    let methods: Vec<&str> =
+        contract.split("    fn ").skip(1).filter_map(|rest| rest.split('(').next()).collect();
+    assert!(methods.len() > 20, "{methods:?}");
+    for method in methods {
+        assert!(tap.contains(&format!("platform.{method}(")), "{method} is not passed on");
+    }
+}
+
+/// The first check sees what there is to see.
 #[test]
 fn dependencies_of_each_kind_are_seen() {
     let metadata = metadata();

@@ -214,6 +214,18 @@ pub fn bringup() -> PathBuf {
     file
 }
 
+/// An example of the crate `bringup`, built beside the program under test.
+#[must_use]
+pub fn example(name: &str) -> PathBuf {
+    let file = profile_folder().join("examples").join(name);
+    assert!(
+        file.is_file(),
+        "{} is missing: run `cargo build -p bringup --examples` first, or tests/run",
+        file.display()
+    );
+    file
+}
+
 /// `target/debug` or its like: the folder above `deps`, where this test is.
 fn profile_folder() -> PathBuf {
     let test = env::current_exe().expect("a test knows its own path");

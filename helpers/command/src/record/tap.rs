@@ -6,7 +6,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use bringup_core::client::{LinkFilter, Mac, Rng};
 use bringup_core::platform::{
     AddressConfig, Adjust, Arm, Interface, InterfaceChange, Platform, Reboot, Received,
-    ReceivedFrame, RouteConfig, SystemOps, UdpOptions,
+    ReceivedFrame, RouteConfig, Source, SystemOps, UdpOptions,
 };
 use bringup_core::time::{Duration, Instant, Utc};
 
@@ -237,6 +237,10 @@ impl<P: Platform> Platform for Tap<P> {
 
     fn udp_local(&mut self, handle: P::Handle) -> Result<SocketAddr, P::Error> {
         self.platform.udp_local(handle)
+    }
+
+    fn source(&mut self, destination: IpAddr) -> Result<Option<Source>, P::Error> {
+        self.platform.source(destination)
     }
 
     fn tcp_connect(
