@@ -3,7 +3,6 @@
 
 use std::fs;
 use std::path::Path;
-use std::process::Command;
 use std::time::Duration;
 
 use bringup_tests::lab::network::{DEVICE_INTERFACE, Network, SERVER};
@@ -146,7 +145,7 @@ fn a_slow_bring_up_shows_what_was_sent_again_and_whom_it_waited_for() {
         assert!(count(&packets, true, 67) > count(&packets, false, 67), "some were lost");
         if find("tcpdump").is_some() {
             // Root gives its rights up for a user that the laboratory may lack.
-            let mut tcpdump = Command::new("tcpdump");
+            let mut tcpdump = network.device.command("tcpdump");
             tcpdump.args(["-Z", "root", "-nnvv", "-r"]).arg(&pcap);
             let told = run(&mut tcpdump, PATIENCE);
             told.expect_code(0);

@@ -27,7 +27,7 @@ use bringup_system::{AddInterfaceError, Config, Event, NtpName, System};
 use super::desk::{self, Item};
 use super::status::Status;
 use super::{Address, Error, Setup, Time};
-use crate::cli::up;
+use crate::cli::{saved_clock, up};
 
 /// How many addresses of a name are given out.
 const ADDRESSES_MAX: usize = 32;
@@ -76,7 +76,7 @@ pub(super) fn run(
         ntp: &setup.ntp,
         ntp_names: &names,
         resolver: bringup_dns::Config { sockets_per_server: 8, ..bringup_dns::Config::DEFAULT },
-        ..Config::new(bringup_ntp::Config::new(up::floor()))
+        ..Config::new(bringup_ntp::Config::new(saved_clock::built()))
     };
     let file = std::fs::read("/etc/hosts").unwrap_or_default();
     let hosts = HostsText(&file);
