@@ -267,11 +267,13 @@ impl World {
             Event::Rejected { why, .. } => assert!(why.ends_exchange()),
             Event::Adjust(adjust) => {
                 if data.u8() & 3 != 0 {
-                    let (Adjust::Step { offset_ns } | Adjust::Slew { offset_ns }) = adjust;
-                    self.utc = self.utc.offset_by(offset_ns);
+                    if let Adjust::Step { offset_ns } | Adjust::Slew { offset_ns } = adjust {
+                        self.utc = self.utc.offset_by(offset_ns);
+                    }
                     self.client.applied(adjust);
                 }
             }
+            Event::Leap { leap, .. } => assert!(leap != Leap::Unsynchronised),
             Event::SaveClock { utc } => assert!(self.client.floor() >= utc),
             Event::PanicLimit { .. } | Event::Exhausted | Event::ProbeDone => {}
             Event::Report { server } => assert!(usize::from(server) < MAX_SERVERS),

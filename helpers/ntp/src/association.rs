@@ -170,7 +170,8 @@ impl Association {
         self.denials = 0;
         self.poll_floor = self.rate_floor.max(granted_poll(m.server.poll));
         let (least, most) = steady_poll;
-        let silent_before = self.last_good.is_none() || self.reach & 2 == 0;
+        // A single loss is no news of the server.
+        let silent_before = self.last_good.is_none() || self.reach & 0b1110 == 0;
         self.last_good = Some(now);
         self.poll = self.poll.max(least);
         if jumped || silent_before {
@@ -224,6 +225,13 @@ impl Association {
     /// Forgets the samples: the monotonic clock has been steered since they were taken.
     pub(crate) fn forget_samples(&mut self) {
         self.held = 0;
+    }
+
+    /// A leap second has passed since they were taken.
+    pub(crate) fn shift_samples(&mut self, by_ns: i64) {
+        for sample in &mut self.samples {
+            sample.offset_ns = sample.offset_ns.wrapping_add(by_ns);
+        }
     }
 
     /// How many samples it stands by, all agreeing with each other.

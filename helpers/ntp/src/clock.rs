@@ -164,6 +164,11 @@ impl Clock {
         self.claim.distance_ns = self.claim.distance_ns.saturating_add(by_ns);
     }
 
+    /// A leap second has passed.
+    pub(crate) fn shift(&mut self, by_ns: i64) {
+        self.claim.offset_ns = self.claim.offset_ns.wrapping_add(by_ns);
+    }
+
     /// Throws away what is known; the next good sample counts as the first.
     pub fn forget(&mut self) {
         (self.state, self.voices) = (ClockState::Invalid, 0);

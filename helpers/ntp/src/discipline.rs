@@ -1,5 +1,7 @@
 //! [`Policy`]: what to do about the wall clock, as data. The client decides, the platform acts or not.
 
+use crate::packet::Leap;
+
 /// How the machine's clock is to be changed; nobody but the platform does it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Adjust {
@@ -13,6 +15,14 @@ pub enum Adjust {
         /// What is to be added to the clock, in nanoseconds.
         offset_ns: i64,
     },
+    /// Change how fast it runs; only if [`Config::frequency`](crate::Config::frequency) says so.
+    Rate {
+        /// What is to be added to its rate, in nanoseconds a second.
+        ppb: i64,
+    },
+    /// Insert or leave out a second at the end of this UTC day, or neither after all. Told within the
+    /// last day of a month, when a majority announces it (C7).
+    Leap(Leap),
 }
 
 /// What the machine's clock is worth before this client has said anything about it.

@@ -11,7 +11,8 @@
 //! - [`timestamp`], [`packet`], [`extension`], [`malformed`]: the wire, both ways.
 //! - [`discard`], [`accept`]: from a datagram to a measurement, rule by rule.
 //! - [`select`]: who is right when several servers answer.
-//! - [`clock`]: what is known of the time; [`discipline`]: what to do about the wall clock.
+//! - [`clock`]: what is known of the time; [`discipline`]: what to do about the wall clock, with a loop for its rate;
+//!   [`leap`]: the seconds that a month has more or less.
 //! - [`client`]: when to ask whom.
 #![no_std]
 #![cfg_attr(docsrs, feature(doc_cfg))]
@@ -24,6 +25,8 @@ pub mod clock;
 pub mod discard;
 pub mod discipline;
 pub mod extension;
+mod frequency;
+pub mod leap;
 pub mod malformed;
 pub mod packet;
 pub mod select;

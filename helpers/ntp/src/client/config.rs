@@ -72,6 +72,8 @@ pub struct Config {
     pub policy: Policy,
     /// What the wall clock is worth at the start.
     pub wall: Wall,
+    /// Correct the rate of the wall clock as well, by [`Adjust::Rate`](crate::Adjust::Rate).
+    pub frequency: bool,
 }
 
 impl Config {
@@ -90,6 +92,7 @@ impl Config {
             valid_for: Duration::from_secs(7 * 86_400),
             policy: Policy::RFC_5905,
             wall: Wall::Unset,
+            frequency: false,
         }
     }
 }

@@ -39,6 +39,14 @@ pub enum Event {
     /// What is to be done about the wall clock. Tell the client if it was done:
     /// [`NtpClient::applied`](super::NtpClient::applied).
     Adjust(Adjust),
+    /// A majority announces a leap second, or no longer does. What is known of the time follows it by
+    /// itself, and a kernel is told by [`Adjust::Leap`].
+    Leap {
+        /// Which; [`Leap::None`] if there is to be none.
+        leap: Leap,
+        /// The end of the month: the first instant after it.
+        at: Utc,
+    },
     /// The servers say a time that is too far off to be believed. Nothing changes until somebody
     /// says so: [`NtpClient::forget`](super::NtpClient::forget).
     PanicLimit {

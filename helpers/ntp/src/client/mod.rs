@@ -35,6 +35,8 @@ use crate::association::Association;
 use crate::clock::{Clock, ClockState, UtcEstimate};
 use crate::discard::{Counters, Discard, bump};
 use crate::discipline::{Adjust, Wall};
+use crate::frequency::FrequencyLoop;
+use crate::leap::LeapWatch;
 use crate::packet::Packet;
 use event::Events;
 use flight::{Flight, Flights};
@@ -46,6 +48,9 @@ pub const MAX_SERVERS: usize = 8;
 pub const MAX_SOCKETS: usize = flight::MAX_FLIGHTS;
 /// Servers that are asked in turn; the others take the place of one that denies service.
 pub const MAX_ACTIVE: usize = 4;
+
+/// A slew up to this leaves the samples as they are, nanoseconds: their least error bound covers it.
+const HARMLESS_SLEW_NS: u64 = 1_000_000;
 
 /// The client. It needs no memory but its own.
 pub struct NtpClient {
@@ -63,6 +68,10 @@ pub struct NtpClient {
     started_at: Option<Instant>,
     /// When the time is to be saved next, while it is confirmed.
     save_at: Instant,
+    /// When something was last proposed to be done about the wall clock.
+    adjusted_at: Instant,
+    frequency: FrequencyLoop,
+    leap_watch: LeapWatch,
     events: Events,
     counters: Counters,
 }
@@ -80,6 +89,9 @@ impl NtpClient {
             told: ClockState::Invalid,
             started_at: None,
             save_at: Instant::ZERO,
+            adjusted_at: Instant::ZERO,
+            frequency: FrequencyLoop::new(),
+            leap_watch: LeapWatch::new(),
             events: Events::new(),
             counters: Counters::new(),
             config,
@@ -154,9 +166,17 @@ impl NtpClient {
         if self.state() == ClockState::Confirmed {
             self.config.wall = Wall::Running;
         }
-        if let Adjust::Slew { offset_ns } = adjust {
-            self.clock.widen(offset_ns.unsigned_abs());
-            self.servers.iter_mut().for_each(Association::forget_samples);
+        match adjust {
+            Adjust::Step { .. } => self.frequency.adjusted(self.adjusted_at, 0),
+            Adjust::Slew { offset_ns } => {
+                let by_ns = offset_ns.unsigned_abs();
+                self.frequency.adjusted(self.adjusted_at, by_ns);
+                self.clock.widen(by_ns);
+                if by_ns > HARMLESS_SLEW_NS {
+                    self.servers.iter_mut().for_each(Association::forget_samples);
+                }
+            }
+            Adjust::Rate { .. } | Adjust::Leap(_) => {}
         }
     }
 
@@ -232,7 +252,10 @@ impl NtpClient {
         let age_us = cx.now.since(m.sent_at).as_micros();
         let root_distance_ns = m.server.distance_ns(m.delay_ns, age_us);
         self.emit(Event::Sample { server, delay_ns: m.delay_ns, root_distance_ns });
+        // Before the offset of this sample is slewed away.
+        self.steer(cx, server, m);
         self.weigh(cx);
+        self.watch_leap(cx.now);
         self.answered(cx, server);
     }
 
@@ -286,6 +309,7 @@ impl Client for NtpClient {
         self.expire(cx);
         self.clock.age(cx.now);
         self.tell_state();
+        self.watch_leap(cx.now);
         self.save(cx.now);
         self.step(cx);
     }
@@ -330,7 +354,13 @@ impl Client for NtpClient {
 
     fn poll_timeout(&self) -> Option<Instant> {
         let save_at = self.is_worth_saving().then_some(self.save_at);
-        let due = [self.flights.expires_at(), self.clock.stale_at(), save_at, self.due_at()];
+        let due = [
+            self.flights.expires_at(),
+            self.clock.stale_at(),
+            self.leap_watch.due_at(),
+            save_at,
+            self.due_at(),
+        ];
         due.into_iter().flatten().min()
     }
 }

@@ -1,14 +1,15 @@
 //! What the samples of all servers say together, and what follows for the clock.
 
 use bringup_core::client::Cx;
-use bringup_core::time::{Duration, Instant};
+use bringup_core::time::{Duration, Instant, Utc};
 
 use super::schedule::Phase;
 use super::{Event, MAX_SERVERS, NtpClient};
 use crate::accept::{Measurement, drift_ns, instant_ns, signed};
 use crate::clock::{ClockState, Outcome, Proposal};
 use crate::discard::Discard;
-use crate::discipline::{Decision, Situation, Wall};
+use crate::discipline::{Adjust, Decision, Situation, Wall};
+use crate::leap::Due;
 use crate::packet::Leap;
 use crate::select::{Candidate, intersect};
 use crate::timestamp::precision_nanos;
@@ -126,6 +127,7 @@ impl NtpClient {
             return;
         };
         let offset_ns = estimate.utc.nanos_since(cx.utc);
+        self.adjusted_at = cx.now;
         let situation = Situation {
             offset_ns,
             error_ns: estimate.error_ns,
@@ -137,6 +139,45 @@ impl NtpClient {
             Decision::Wait => {}
             Decision::Do(adjust) => self.emit(Event::Adjust(adjust)),
             Decision::Panic => self.emit(Event::PanicLimit { offset_ns }),
+        }
+    }
+
+    /// Says by how much the rate of the wall clock is wrong, from a sample of the server that it goes
+    /// by, if that took no longer on its way than others before it.
+    pub(super) fn steer(&mut self, cx: &Cx<'_>, server: u8, m: &Measurement) {
+        let is_on = self.config.frequency
+            && self.phase != Phase::Probing
+            && self.state() == ClockState::Confirmed
+            && self.chosen == Some(server);
+        let nearest_ns = self.server(server).and_then(|a| a.delay_ns(cx.now)).unwrap_or(u32::MAX);
+        let is_near = m.delay_ns / 2 <= nearest_ns;
+        if !is_on || !is_near {
+            return;
+        }
+        let utc = Utc::from_unix_nanos(m.offset_ns.wrapping_add(instant_ns(cx.now)));
+        if let Some(ppb) = self.frequency.sample(cx.now, utc.nanos_since(cx.utc)) {
+            self.emit(Event::Adjust(Adjust::Rate { ppb }));
+        }
+    }
+
+    /// Follows what the majority says of leap seconds, and lets them come true.
+    pub(super) fn watch_leap(&mut self, now: Instant) {
+        // An announcement, an arming and a shift are the most that one call brings.
+        for _ in 0..4 {
+            let Some(estimate) = self.clock.utc(now) else { return };
+            let word = self.leap(now);
+            match self.leap_watch.step(now, estimate.utc, word) {
+                None => return,
+                Some(Due::Announce(leap, at)) => self.emit(Event::Leap { leap, at }),
+                Some(Due::Arm(leap)) if self.phase != Phase::Probing => {
+                    self.emit(Event::Adjust(Adjust::Leap(leap)));
+                }
+                Some(Due::Arm(_)) => {}
+                Some(Due::Shift(by_ns)) => {
+                    self.clock.shift(by_ns);
+                    self.servers.iter_mut().for_each(|a| a.shift_samples(by_ns));
+                }
+            }
         }
     }
 

@@ -2,6 +2,7 @@
 
 extern crate std;
 
+use std::collections::VecDeque;
 use std::vec::Vec;
 
 use bringup_core::client::{Client, Cx, Host, Input, Rng, Transmit, drive};
@@ -13,6 +14,7 @@ use core::net::SocketAddr;
 use crate::client::{Config, Event, NtpClient, Server, Source, Verdict};
 use crate::clock::ClockState;
 use crate::discard::Discard;
+use crate::discipline::Adjust;
 use crate::packet::Packet;
 use crate::testing::Dice;
 use crate::timestamp::{Short, Timestamp};
@@ -41,13 +43,19 @@ pub(crate) struct Fake {
     pub(crate) answer: Answer,
     /// By how much its clock is ahead of the truth.
     pub(crate) ahead_ns: i64,
+    /// By how much its clock gains, parts per billion.
+    pub(crate) gains_ppb: i64,
     pub(crate) out_us: u64,
     pub(crate) home_us: u64,
 }
 
 impl Fake {
     pub(crate) fn good() -> Self {
-        Self { answer: Answer::Good, ahead_ns: 0, out_us: 10_000, home_us: 10_000 }
+        Self { answer: Answer::Good, ahead_ns: 0, gains_ppb: 0, out_us: 10_000, home_us: 10_000 }
+    }
+
+    fn drift_ns(&self, at_us: u64) -> i64 {
+        i64::try_from(at_us).unwrap() * self.gains_ppb / 1_000_000
     }
 
     pub(crate) fn ahead_s(s: i64) -> Self {
@@ -56,6 +64,49 @@ impl Fake {
 
     pub(crate) fn that(answer: Answer) -> Self {
         Self { answer, ..Self::good() }
+    }
+}
+
+/// The local oscillator: true time less local time, piece by piece.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Oscillator {
+    base_us: u64,
+    lead_ns: i64,
+    /// By how much true time gains, parts per billion.
+    ppb: i64,
+    /// What a slew still takes from the lead, at 500 ppm.
+    slew_ns: i64,
+}
+
+impl Oscillator {
+    fn slewed_ns(&self, us: i64) -> i64 {
+        self.slew_ns.clamp(-us / 2, us / 2)
+    }
+
+    fn lead_ns(&self, at_us: u64) -> i64 {
+        let us = i64::try_from(at_us.saturating_sub(self.base_us)).unwrap();
+        self.lead_ns + us * self.ppb / 1_000_000 - self.slewed_ns(us)
+    }
+
+    fn rebase(&mut self, at_us: u64) {
+        let us = i64::try_from(at_us.saturating_sub(self.base_us)).unwrap();
+        let left_ns = self.slew_ns - self.slewed_ns(us);
+        *self = Self { base_us: at_us, lead_ns: self.lead_ns(at_us), slew_ns: left_ns, ..*self };
+    }
+
+    /// True time gains by so much more from now on.
+    pub(crate) fn turn(&mut self, at_us: u64, ppb: i64) {
+        self.rebase(at_us);
+        self.ppb += ppb;
+    }
+
+    fn slew(&mut self, at_us: u64, offset_ns: i64) {
+        self.rebase(at_us);
+        self.slew_ns = offset_ns;
+    }
+
+    pub(crate) fn ppb(&self) -> i64 {
+        self.ppb
     }
 }
 
@@ -72,14 +123,24 @@ pub(crate) struct Outside {
     pub(crate) now_us: u64,
     /// UTC at instant zero.
     pub(crate) truth: Utc,
-    /// By how much the wall clock is ahead of the truth.
+    /// By how much the wall clock is ahead of `truth`; it runs with the monotonic clock, as on Linux.
     pub(crate) wall_ahead_ns: i64,
+    /// By how much true time runs faster than both, and what a slew still takes from its lead.
+    pub(crate) oscillator: Oscillator,
+    /// Whether the platform does what it is told about its clock.
+    pub(crate) obeys: bool,
+    /// One in so many datagrams is lost each way, 0 for none; and what the way varies by at most.
+    pub(crate) lost_one_in: u64,
+    pub(crate) jitter_us: u64,
+    /// The servers' leap seconds: at this time true UTC repeats its last second.
+    pub(crate) leap_at: Option<Utc>,
     pub(crate) fakes: Vec<Fake>,
     pub(crate) sent: Vec<Sent>,
     pub(crate) events: Vec<(u64, Event)>,
     pub(crate) open: Vec<u8>,
     /// Sends are refused with this.
     pub(crate) refuses: Option<ErrorKind>,
+    to_obey: VecDeque<Adjust>,
     under_way: Vec<(u64, u8, SocketAddr, Vec<u8>)>,
     dice: Dice,
 }
@@ -95,15 +156,44 @@ pub(crate) fn address(server: usize) -> SocketAddr {
 }
 
 impl Outside {
-    fn utc_ns(&self, at_us: u64) -> i64 {
+    /// UTC by the local clocks, had they been right at the start and never touched.
+    fn nominal_ns(&self, at_us: u64) -> i64 {
         self.truth.as_unix_nanos() + i64::try_from(at_us).unwrap() * 1_000
+    }
+
+    /// True UTC.
+    pub(crate) fn utc_ns(&self, at_us: u64) -> i64 {
+        let ns = self.nominal_ns(at_us) + self.oscillator.lead_ns(at_us);
+        let has_leapt = self.leap_at.is_some_and(|at| ns >= at.as_unix_nanos());
+        if has_leapt { ns - 1_000_000_000 } else { ns }
+    }
+
+    /// Whether a datagram is lost on its way.
+    fn loses(&mut self) -> bool {
+        self.lost_one_in > 0 && self.dice.below(self.lost_one_in) == 0
+    }
+
+    /// The platform does what it is told.
+    fn obey(&mut self, adjust: Adjust) {
+        match adjust {
+            Adjust::Step { offset_ns } => self.wall_ahead_ns += offset_ns,
+            Adjust::Slew { offset_ns } => self.oscillator.slew(self.now_us, offset_ns),
+            Adjust::Rate { ppb } => self.oscillator.turn(self.now_us, -ppb),
+            Adjust::Leap(_) => {}
+        }
     }
 
     fn answer(&mut self, sent: Sent, request: &Packet) {
         let earlier = self.sent.iter().filter(|s| s.server == sent.server).count() - 1;
         let fake = self.fakes[sent.server].clone();
-        let at_us = self.now_us + fake.out_us;
-        let t = Timestamp::from_utc(Utc::from_unix_nanos(self.utc_ns(at_us) + fake.ahead_ns));
+        if self.loses() || self.loses() {
+            return;
+        }
+        let [out_us, home_us] =
+            [fake.out_us, fake.home_us].map(|us| us + self.dice.below(self.jitter_us));
+        let at_us = self.now_us + out_us;
+        let utc_ns = self.utc_ns(at_us) + fake.ahead_ns + fake.drift_ns(at_us);
+        let t = Timestamp::from_utc(Utc::from_unix_nanos(utc_ns));
         let face = Packet {
             stratum: 2,
             precision: -20,
@@ -125,7 +215,7 @@ impl Outside {
             }
             Answer::Changed(change) => change(&mut reply),
         }
-        self.deliver(at_us + fake.home_us, sent.socket, address(sent.server), &reply);
+        self.deliver(at_us + home_us, sent.socket, address(sent.server), &reply);
     }
 
     /// Has a packet arrive.
@@ -139,7 +229,7 @@ impl Outside {
 
 impl Host<Event> for Outside {
     fn cx(&mut self) -> Cx<'_> {
-        let utc = Utc::from_unix_nanos(self.utc_ns(self.now_us) + self.wall_ahead_ns);
+        let utc = Utc::from_unix_nanos(self.nominal_ns(self.now_us) + self.wall_ahead_ns);
         Cx { now: Instant::from_micros(self.now_us), utc, rng: &mut self.dice }
     }
 
@@ -172,6 +262,11 @@ impl Host<Event> for Outside {
     }
 
     fn event(&mut self, event: Event) {
+        if let Event::Adjust(adjust) = event {
+            if self.obeys {
+                self.to_obey.push_back(adjust);
+            }
+        }
         self.events.push((self.now_us, event));
     }
 }
@@ -187,11 +282,17 @@ impl World {
             now_us: 5 * SECOND,
             truth: BUILD.offset_by(86_400_000_000_000),
             wall_ahead_ns: 0,
+            oscillator: Oscillator::default(),
+            obeys: false,
+            lost_one_in: 0,
+            jitter_us: 0,
+            leap_at: None,
             fakes: fakes.to_vec(),
             sent: Vec::new(),
             events: Vec::new(),
             open: Vec::new(),
             refuses: None,
+            to_obey: VecDeque::new(),
             under_way: Vec::new(),
             dice: Dice(42),
         };
@@ -215,7 +316,12 @@ impl World {
     }
 
     pub(crate) fn drain(&mut self) -> Option<Instant> {
-        let timeout = drive(&mut self.client, &mut self.outside, &mut [0; 64]);
+        let mut timeout = drive(&mut self.client, &mut self.outside, &mut [0; 64]);
+        while let Some(adjust) = self.outside.to_obey.pop_front() {
+            self.outside.obey(adjust);
+            self.client.applied(adjust);
+            timeout = drive(&mut self.client, &mut self.outside, &mut [0; 64]);
+        }
         let mut buffer = [0; 64];
         let again = self.client.poll_transmit(&mut self.outside.cx(), &mut buffer);
         assert_eq!(again, None, "a drive drains all");
@@ -278,6 +384,13 @@ impl World {
     pub(crate) fn ahead_ns(&self) -> Option<i64> {
         let e = self.client.utc(Instant::from_micros(self.outside.now_us))?;
         Some(e.utc.as_unix_nanos() - self.outside.utc_ns(self.outside.now_us))
+    }
+
+    /// By how much the wall clock is ahead of the truth.
+    pub(crate) fn wall_error_ns(&self) -> i64 {
+        let outside = &self.outside;
+        let wall_ns = outside.nominal_ns(outside.now_us) + outside.wall_ahead_ns;
+        wall_ns - outside.utc_ns(outside.now_us)
     }
 
     pub(crate) fn count(&self, what: impl Fn(&Event) -> bool) -> usize {
