@@ -166,6 +166,18 @@ pub enum Adjust {
     },
 }
 
+/// What becomes of the last second of a UTC day.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum LeapSecond {
+    /// It ends the day as every other does.
+    #[default]
+    None,
+    /// It is followed by another, 23:59:60.
+    Insert,
+    /// It is left out.
+    Delete,
+}
+
 /// Why the machine is to be restarted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reboot {
@@ -367,6 +379,20 @@ pub trait Platform: Rng + Sized {
     /// to the system all the same.
     fn set_clock(&mut self, adjust: Adjust) -> Result<(), Self::Error> {
         let _ = adjust;
+        Err(Self::Error::unsupported())
+    }
+
+    /// Changes how fast the machine's clock runs, by `ppb` nanoseconds a second more than now; beyond
+    /// what the machine can do, by as much as it can. Without it the clock is only stepped and slewed.
+    fn clock_rate(&mut self, ppb: i64) -> Result<(), Self::Error> {
+        let _ = ppb;
+        Err(Self::Error::unsupported())
+    }
+
+    /// Says what the machine's clock is to do at the end of this UTC day. Without it the clock is a
+    /// second off afterwards, until it is set.
+    fn clock_leap(&mut self, leap: LeapSecond) -> Result<(), Self::Error> {
+        let _ = leap;
         Err(Self::Error::unsupported())
     }
 

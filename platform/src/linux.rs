@@ -28,7 +28,7 @@ use std::collections::BTreeMap;
 
 use bringup_core::client::{LinkFilter, Mac, Rng};
 use bringup_core::platform::{
-    AddressConfig, Adjust, Arm, Interface, InterfaceChange, Platform, Reboot, Received,
+    AddressConfig, Adjust, Arm, Interface, InterfaceChange, LeapSecond, Platform, Reboot, Received,
     ReceivedFrame, RouteConfig, Source, SystemOps, UdpOptions,
 };
 use bringup_core::poll::{Interest, Poll, Readiness, Token};
@@ -360,6 +360,20 @@ where
         match self.options.clock {
             ClockPolicy::Refuse => Err(OsError::new(Operation::SetClockPolicy, libc::EPERM)),
             ClockPolicy::Set => clock::set(adjust),
+        }
+    }
+
+    fn clock_rate(&mut self, ppb: i64) -> Result<(), OsError> {
+        match self.options.clock {
+            ClockPolicy::Refuse => Err(OsError::new(Operation::SetClockPolicy, libc::EPERM)),
+            ClockPolicy::Set => clock::set_rate(ppb),
+        }
+    }
+
+    fn clock_leap(&mut self, leap: LeapSecond) -> Result<(), OsError> {
+        match self.options.clock {
+            ClockPolicy::Refuse => Err(OsError::new(Operation::SetClockPolicy, libc::EPERM)),
+            ClockPolicy::Set => clock::set_leap(leap),
         }
     }
 

@@ -28,7 +28,7 @@ use std::sync::Arc;
 
 use bringup_core::client::{Checksum, Mac, Rng};
 use bringup_core::error::ErrorKind;
-use bringup_core::platform::{AddressConfig, Adjust, InterfaceChange, RouteConfig};
+use bringup_core::platform::{AddressConfig, Adjust, InterfaceChange, LeapSecond, RouteConfig};
 use bringup_core::poll::Readiness;
 use bringup_core::time::{Duration, Instant, Utc};
 
@@ -65,6 +65,7 @@ pub struct Sim {
     clock_allowed: bool,
     reboot_allowed: bool,
     adjustments: Vec<Adjust>,
+    leap: LeapSecond,
     reboots: u32,
     idle: bool,
 }
@@ -85,6 +86,7 @@ impl Sim {
             clock_allowed: false,
             reboot_allowed: false,
             adjustments: Vec::new(),
+            leap: LeapSecond::None,
             reboots: 0,
             idle: false,
         }
@@ -176,6 +178,11 @@ impl Sim {
     /// What the program did to the clock, in order.
     pub fn adjustments(&self) -> &[Adjust] {
         &self.adjustments
+    }
+
+    /// What the program said last of the end of the day. The simulated clock has no leap seconds.
+    pub const fn leap(&self) -> LeapSecond {
+        self.leap
     }
 
     /// How often the program restarted the machine.

@@ -2,7 +2,7 @@
 
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 
-use bringup_core::platform::Adjust;
+use bringup_core::platform::{Adjust, LeapSecond};
 use bringup_core::time::{Duration, Instant, Utc};
 
 use super::sys;
@@ -23,11 +23,47 @@ pub(super) fn utc() -> Utc {
 /// between arrival and reading.
 const MAX_AGE_NS: i64 = 2_000_000_000;
 
-/// When something arrived that the kernel has stamped by the wall clock.
-pub(super) fn arrival(stamp_ns: Option<i64>) -> Instant {
-    let now = now();
-    let Some(stamp) = stamp_ns else { return now };
-    backdate(now, utc().nanos_since(Utc::from_unix_nanos(stamp)))
+/// By how much the wall clock may seem to have moved between two readings, nanoseconds: a reading
+/// takes two system calls, and the second may come late.
+const READING_NS: u64 = 1_000_000;
+
+/// The monotonic clock and the wall clock, side by side.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Reading {
+    now: Instant,
+    utc: Utc,
+}
+
+impl Reading {
+    pub(super) fn take() -> Self {
+        Self { now: now(), utc: utc() }
+    }
+
+    /// UTC at [`Instant::ZERO`] by the wall clock, nanoseconds. Only a step changes it: the kernel
+    /// slews both clocks.
+    fn difference_ns(&self) -> i64 {
+        let now_ns = i64::try_from(self.now.as_micros()).unwrap_or(i64::MAX).saturating_mul(1_000);
+        self.utc.as_unix_nanos().saturating_sub(now_ns)
+    }
+
+    /// When something arrived that the kernel has stamped by the wall clock, by this reading, if
+    /// nobody has set that clock since the one `before`; else the time of this reading.
+    fn arrival(&self, before: &Self, stamp: Utc) -> Instant {
+        let moved_ns = self.difference_ns().saturating_sub(before.difference_ns());
+        if moved_ns.unsigned_abs() > READING_NS {
+            return self.now;
+        }
+        backdate(self.now, self.utc.nanos_since(stamp))
+    }
+}
+
+/// When something arrived that the kernel has stamped by the wall clock, on a socket opened at
+/// `opened`.
+pub(super) fn arrival(opened: &Reading, stamp_ns: Option<i64>) -> Instant {
+    match stamp_ns {
+        Some(ns) => Reading::take().arrival(opened, Utc::from_unix_nanos(ns)),
+        None => now(),
+    }
 }
 
 fn backdate(now: Instant, age_ns: i64) -> Instant {
@@ -96,6 +132,23 @@ pub(super) fn set(adjust: Adjust) -> Result<(), OsError> {
     done.map_err(during(Operation::SetClock))
 }
 
+/// Changes the rate of CLOCK_REALTIME, and with it that of CLOCK_BOOTTIME, by so many nanoseconds a
+/// second.
+pub(super) fn set_rate(ppb: i64) -> Result<(), OsError> {
+    // The kernel counts in units of 2^-16 ppm.
+    sys::clock_rate(ppb.saturating_mul(1 << 16) / 1_000).map_err(during(Operation::SetClock))
+}
+
+/// Says what the kernel is to do with the last second of this UTC day.
+pub(super) fn set_leap(leap: LeapSecond) -> Result<(), OsError> {
+    let flag = match leap {
+        LeapSecond::None => 0,
+        LeapSecond::Insert => libc::STA_INS,
+        LeapSecond::Delete => libc::STA_DEL,
+    };
+    sys::clock_leap(flag).map_err(during(Operation::SetClock))
+}
+
 fn nearest_us(ns: i64) -> i64 {
     ns.saturating_add(500).div_euclid(1_000)
 }
@@ -116,6 +169,26 @@ mod tests {
             (i64::MIN, 10_000_000),
         ] {
             assert_eq!(backdate(now, age_ns).as_micros(), at_us, "{age_ns} ns old");
+        }
+    }
+
+    #[test]
+    fn m5_a_step_between_sending_and_reading_does_not_enter_the_time_of_arrival() {
+        let at = |us, utc_ns| Reading {
+            now: Instant::from_micros(us),
+            utc: Utc::from_unix_nanos(utc_ns),
+        };
+        let opened = at(1_000_000, 5_000_000_000);
+        // Read 500 ms after the socket was opened, stamped 300 ms before that.
+        for (row, utc_ns, stamp_ns, arrived_us) in [
+            ("nobody", 5_500_000_000, 5_200_000_000, 1_200_000),
+            ("a slow reading", 5_500_900_000, 5_200_900_000, 1_200_000),
+            ("a step back after it came", 5_300_000_000, 5_200_000_000, 1_500_000),
+            ("a step forward after it came", 6_500_000_000, 5_200_000_000, 1_500_000),
+            ("a step of years", 1_500_000_000_000_000_000, 5_200_000_000, 1_500_000),
+        ] {
+            let arrived = at(1_500_000, utc_ns).arrival(&opened, Utc::from_unix_nanos(stamp_ns));
+            assert_eq!(arrived.as_micros(), arrived_us, "{row}");
         }
     }
 

@@ -23,6 +23,8 @@ const CHECKSUM_VALID: u32 = 1 << 7;
 pub(super) struct Packet {
     fd: OwnedFd,
     interface: u32,
+    /// To see whether the wall clock was set since.
+    opened: clock::Reading,
 }
 
 impl Packet {
@@ -40,7 +42,7 @@ impl Packet {
         let _ = sys::set_option(fd.as_fd(), libc::SOL_PACKET, libc::PACKET_AUXDATA, 1);
         let _ = sys::set_option(fd.as_fd(), libc::SOL_SOCKET, libc::SO_TIMESTAMPNS, 1);
         sys::packet_bind(fd.as_fd(), interface, ethertype).map_err(during(Operation::LinkBind))?;
-        Ok(Self { fd, interface })
+        Ok(Self { fd, interface, opened: clock::Reading::take() })
     }
 
     pub(super) fn raw(&self) -> i32 {
@@ -82,7 +84,7 @@ impl Packet {
             from: Mac(from),
             ethertype,
             checksum: if unfinished { Checksum::NotReady } else { Checksum::Complete },
-            at: clock::arrival(stamp),
+            at: clock::arrival(&self.opened, stamp),
         }))
     }
 }

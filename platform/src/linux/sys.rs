@@ -376,6 +376,36 @@ pub(super) fn clock_slew(offset_us: i64) -> io::Result<()> {
     check(unsafe { libc::clock_adjtime(libc::CLOCK_REALTIME, &mut change) }).map(drop)
 }
 
+/// clock_adjtime(2) of CLOCK_REALTIME: what it is now.
+fn clock_state() -> io::Result<libc::timex> {
+    // SAFETY: all zeroes is a valid `timex`.
+    let mut state: libc::timex = unsafe { zeroed() };
+    // SAFETY: `state` is borrowed exclusively and outlives the call.
+    check(unsafe { libc::clock_adjtime(libc::CLOCK_REALTIME, &mut state) })?;
+    Ok(state)
+}
+
+/// clock_adjtime(2) of CLOCK_REALTIME: changes its rate by so many units of 2^-16 ppm, up to the
+/// kernel's 500 ppm.
+pub(super) fn clock_rate(units: i64) -> io::Result<()> {
+    const MOST: i64 = 500 << 16;
+    let mut change = clock_state()?;
+    let rate = i64::from(change.freq).saturating_add(units).clamp(-MOST, MOST);
+    change.modes = libc::ADJ_FREQUENCY;
+    change.freq = rate.try_into().map_err(|_| io::Error::from_raw_os_error(libc::ERANGE))?;
+    // SAFETY: `change` is borrowed exclusively and outlives the call.
+    check(unsafe { libc::clock_adjtime(libc::CLOCK_REALTIME, &mut change) }).map(drop)
+}
+
+/// clock_adjtime(2) of CLOCK_REALTIME: which of STA_INS and STA_DEL is set; the rest stays.
+pub(super) fn clock_leap(flag: c_int) -> io::Result<()> {
+    let mut change = clock_state()?;
+    change.modes = libc::ADJ_STATUS;
+    change.status = change.status & !(libc::STA_INS | libc::STA_DEL) | flag;
+    // SAFETY: `change` is borrowed exclusively and outlives the call.
+    check(unsafe { libc::clock_adjtime(libc::CLOCK_REALTIME, &mut change) }).map(drop)
+}
+
 /// sync(2): what was written goes to the disks.
 pub(super) fn sync() {
     // SAFETY: takes nothing.

@@ -24,6 +24,8 @@ const PORT_TRIES: u32 = 16;
 pub(super) struct Udp {
     socket: Socket,
     connected: bool,
+    /// To see whether the wall clock was set since.
+    opened: clock::Reading,
 }
 
 impl Udp {
@@ -50,7 +52,7 @@ impl Udp {
         if let Some(peer) = options.peer {
             socket.connect(&peer.into()).map_err(during(Operation::UdpConnect))?;
         }
-        Ok(Self { socket, connected: options.peer.is_some() })
+        Ok(Self { socket, connected: options.peer.is_some(), opened: clock::Reading::take() })
     }
 
     pub(super) fn raw(&self) -> i32 {
@@ -91,7 +93,7 @@ impl Udp {
             length: message.length.min(length),
             truncated: message.flags & libc::MSG_TRUNC != 0,
             from,
-            at: clock::arrival(stamp),
+            at: clock::arrival(&self.opened, stamp),
         }))
     }
 }

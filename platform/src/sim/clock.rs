@@ -75,6 +75,11 @@ impl Wall {
         self.slew_ns = offset_ns;
     }
 
+    /// Changes the rate by so much.
+    pub(super) fn turn(&mut self, now: Instant, ppb: i64) {
+        self.set_drift(now, self.drift_ppb.saturating_add(ppb));
+    }
+
     pub(super) fn set_drift(&mut self, now: Instant, ppb: i64) {
         self.rebase(now);
         self.drift_ppb = ppb;

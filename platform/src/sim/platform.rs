@@ -7,7 +7,7 @@ use std::collections::VecDeque;
 use bringup_core::client::{Checksum, LinkFilter, Mac, Rng};
 use bringup_core::error::ErrorKind;
 use bringup_core::platform::{
-    AddressConfig, Adjust, Arm, Interface, InterfaceChange, Platform, Reboot, Received,
+    AddressConfig, Adjust, Arm, Interface, InterfaceChange, LeapSecond, Platform, Reboot, Received,
     ReceivedFrame, RouteConfig, Source, SystemOps, UdpOptions,
 };
 use bringup_core::time::{Instant, Utc};
@@ -268,6 +268,22 @@ impl Platform for Sim {
             Adjust::Slew { offset_ns } => self.wall.slew(self.now, offset_ns),
         }
         self.adjustments.push(adjust);
+        Ok(())
+    }
+
+    fn clock_rate(&mut self, ppb: i64) -> Result<(), ErrorKind> {
+        if !self.clock_allowed {
+            return Err(ErrorKind::PermissionDenied);
+        }
+        self.wall.turn(self.now, ppb);
+        Ok(())
+    }
+
+    fn clock_leap(&mut self, leap: LeapSecond) -> Result<(), ErrorKind> {
+        if !self.clock_allowed {
+            return Err(ErrorKind::PermissionDenied);
+        }
+        self.leap = leap;
         Ok(())
     }
 

@@ -376,11 +376,21 @@ fn the_clock_is_set_only_where_that_is_allowed() {
     let offset_ns = true_utc(lab.sim.now()).nanos_since(lab.sim.utc());
     let step = Adjust::Step { offset_ns };
     assert_eq!(lab.sim.set_clock(step), Err(ErrorKind::PermissionDenied));
+    assert_eq!(lab.sim.clock_rate(1_000), Err(ErrorKind::PermissionDenied));
+    assert_eq!(lab.sim.clock_leap(LeapSecond::Insert), Err(ErrorKind::PermissionDenied));
     assert_eq!(lab.sim.utc(), Utc::UNIX_EPOCH);
     lab.sim.allow_clock();
     lab.sim.set_clock(step).expect("set");
     assert_eq!(lab.sim.utc(), true_utc(lab.sim.now()));
     assert_eq!(lab.sim.adjustments(), [step]);
+    lab.sim.clock_rate(1_000_000).expect("turned");
+    lab.sim.clock_leap(LeapSecond::Insert).expect("told");
+    assert_eq!(lab.sim.leap(), LeapSecond::Insert);
+    let (now, at) = (lab.sim.now(), lab.sim.now() + SECOND);
+    lab.sim.wait(Some(at)).expect("waited");
+    let ahead_ns = lab.sim.utc().nanos_since(true_utc(lab.sim.now()));
+    let passed_us = lab.sim.now().since(now).as_micros();
+    assert_eq!(ahead_ns, i64::try_from(passed_us).expect("a second"), "a thousandth of it");
     assert!(lab.sim.reboot(Reboot::Requested).is_err() && lab.sim.reboots() == 0);
 }
 

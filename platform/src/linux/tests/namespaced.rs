@@ -296,6 +296,9 @@ fn the_kernel_is_asked_where_the_clock_may_be_set() {
             let refused = linux.set_clock(adjust);
             assert_eq!(refused, Err(OsError::new(Operation::SetClock, libc::EPERM)), "{adjust:?}");
         }
+        let refused = Err(OsError::new(Operation::SetClock, libc::EPERM));
+        assert_eq!(linux.clock_rate(0), refused);
+        assert_eq!(linux.clock_leap(LeapSecond::None), refused);
     });
 }
 
