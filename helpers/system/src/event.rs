@@ -5,6 +5,7 @@ use core::net::{Ipv4Addr, SocketAddr};
 use bringup_core::state::SystemState;
 use bringup_core::time::Utc;
 use bringup_dhcp::LostReason;
+use bringup_ntp::packet::Leap;
 use bringup_ntp::{Adjust, ClockState};
 
 use crate::servers::Origin;
@@ -167,6 +168,13 @@ pub enum Event<E> {
         adjust: Adjust,
         /// Whether it was done.
         applied: bool,
+    },
+    /// A majority of NTP servers announces a leap second, or no longer does.
+    Leap {
+        /// Which.
+        leap: Leap,
+        /// The end of its month.
+        at: Utc,
     },
     /// Keep this time over a restart: it has passed for certain, and is the next start's floor
     /// ([`bringup_ntp::Config::floor`]). Told when the time is confirmed, and hourly from then on.

@@ -4,11 +4,14 @@ use core::net::SocketAddr;
 
 use bringup_core::error::ErrorKind;
 use bringup_core::event_loop::Registrar;
-use bringup_core::platform::{self, AddressConfig, InterfaceChange, Platform, PlatformError};
+use bringup_core::platform::{
+    self, AddressConfig, InterfaceChange, LeapSecond, Platform, PlatformError,
+};
 use bringup_core::state::{States, SystemState};
 use bringup_core::time::{Duration, Instant};
 use bringup_dns::{Resolver, ServerAddress};
 use bringup_ntp::ClockState;
+use bringup_ntp::packet::Leap;
 
 use crate::event::{Action, Event, Gate, InterfaceId};
 use crate::interface::Interface;
@@ -504,6 +507,7 @@ impl<P: Platform> System<'_, P> {
                 }
             }
             bringup_ntp::Event::Sample { .. } => self.names.heard(),
+            bringup_ntp::Event::Leap { leap, at } => self.events.push(Event::Leap { leap, at }),
             bringup_ntp::Event::SaveClock { utc } => self.events.push(Event::SaveClock { utc }),
             bringup_ntp::Event::Rejected { .. }
             | bringup_ntp::Event::Report { .. }
@@ -511,19 +515,18 @@ impl<P: Platform> System<'_, P> {
         }
     }
 
+    /// Has the platform do what the NTP client proposes, if the operator wants that. A platform that
+    /// knows neither rates nor leap seconds does without them.
     fn adjust(&mut self, registrar: &mut Registrar<'_, P>, adjust: bringup_ntp::Adjust) {
         let mut applied = false;
         if self.config.set_clock {
-            let how = match adjust {
-                bringup_ntp::Adjust::Step { offset_ns } => platform::Adjust::Step { offset_ns },
-                bringup_ntp::Adjust::Slew { offset_ns } => platform::Adjust::Slew { offset_ns },
-            };
-            match registrar.platform().set_clock(how) {
+            match change_clock(registrar.platform(), adjust) {
                 Ok(()) => {
                     applied = true;
                     let buffers = &mut self.buffers;
                     self.ntp.call(registrar, buffers, |ntp, _| ntp.applied(adjust));
                 }
+                Err(error) if error.kind() == ErrorKind::Unsupported && is_optional(adjust) => {}
                 Err(error) => {
                     let action = Action::SetClock;
                     self.events.push(Event::Failed { interface: None, action, error });
@@ -532,4 +535,24 @@ impl<P: Platform> System<'_, P> {
         }
         self.events.push(Event::Adjust { adjust, applied });
     }
+}
+
+fn change_clock<P: Platform>(
+    platform: &mut P,
+    adjust: bringup_ntp::Adjust,
+) -> Result<(), P::Error> {
+    use bringup_ntp::Adjust;
+    match adjust {
+        Adjust::Step { offset_ns } => platform.set_clock(platform::Adjust::Step { offset_ns }),
+        Adjust::Slew { offset_ns } => platform.set_clock(platform::Adjust::Slew { offset_ns }),
+        Adjust::Rate { ppb } => platform.clock_rate(ppb),
+        Adjust::Leap(Leap::Insert) => platform.clock_leap(LeapSecond::Insert),
+        Adjust::Leap(Leap::Delete) => platform.clock_leap(LeapSecond::Delete),
+        Adjust::Leap(Leap::None | Leap::Unsynchronised) => platform.clock_leap(LeapSecond::None),
+    }
+}
+
+/// Whether a clock is right in the end without it.
+const fn is_optional(adjust: bringup_ntp::Adjust) -> bool {
+    matches!(adjust, bringup_ntp::Adjust::Rate { .. } | bringup_ntp::Adjust::Leap(_))
 }

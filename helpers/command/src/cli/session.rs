@@ -7,6 +7,7 @@ use bringup_core::state::{Announcement, HoldKey, Phase, SystemState, Verdict};
 use bringup_core::time::{Duration, Instant, Utc};
 use bringup_core::timer::{NoSlot, Owner, TimerKey};
 use bringup_dns::{Outcome, QueryError, QueryKey, QueryKind, QueryOptions, RecordType};
+use bringup_ntp::packet::Leap;
 use bringup_system::{Action, InterfaceId, Origin, System};
 
 use super::event::{Address, Event, Problem, Servers, Time};
@@ -306,6 +307,14 @@ impl<'m, P: Platform<Error: std::fmt::Display>> Session<'m, P> {
             From::Dns(event) => self.tell_dns(registrar, event),
             From::Clock { .. } => self.tell_time(registrar),
             From::Adjust { .. } => {}
+            From::Leap { leap, at } => {
+                let what = match leap {
+                    Leap::Insert => "one second more",
+                    Leap::Delete => "one second less",
+                    Leap::None | Leap::Unsynchronised => "no leap second after all",
+                };
+                self.output.say(&format!("             leap     {what} before {at}"));
+            }
             From::SaveClock { utc } => self.save_clock(registrar, utc),
             From::Discard { protocol, reason, from } => {
                 self.emit(now, &Event::Discard { protocol, reason, from });
