@@ -5,6 +5,7 @@ pub mod network;
 pub mod packet;
 pub mod program;
 pub mod servers;
+pub mod watched;
 pub mod wire;
 
 use std::thread;

@@ -30,7 +30,7 @@ const INSIDE: &str = "BRINGUP_LAB_INSIDE";
 /// A whole test, from its first host to its last word.
 const DEADLINE: Duration = Duration::from_secs(120);
 /// On a tmpfs that only the test sees.
-const FILES: &str = "/run/lab";
+pub(super) const FILES: &str = "/run/lab";
 /// What no process in a laboratory has: the right to set the clock, or to reboot.
 const WITHOUT: &str = "-sys_time,-sys_boot";
 

@@ -52,6 +52,27 @@ impl Server {
     pub fn log(&self) -> String {
         fs::read_to_string(&self.log).expect("the host's own folder")
     }
+
+    /// Its process id in the laboratory.
+    #[must_use]
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Sends it a signal.
+    pub fn signal(&self, signal: i32) {
+        let pid = i32::try_from(self.child.id()).expect("a process id");
+        // SAFETY: kill takes two integers; the child has not been waited for, so the number is its own.
+        let failed = unsafe { libc::kill(pid, signal) } != 0;
+        assert!(!failed, "kill: {}", std::io::Error::last_os_error());
+    }
+
+    /// Waits for its end; gives its exit code, or -1 if a signal ended it.
+    pub fn wait(&mut self) -> i32 {
+        let what = format!("the end of {}", self.name);
+        let status = eventually(&what, || self.child.try_wait().expect("it is our child")).code();
+        status.unwrap_or(-1)
+    }
 }
 
 impl Drop for Server {

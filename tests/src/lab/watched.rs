@@ -1,0 +1,85 @@
+//! What a running program costs: processor time, memory, descriptors, as /proc shows them.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use super::namespace::FILES;
+use super::program::run;
+
+/// A running program, looked at from outside.
+#[derive(Debug)]
+pub struct Watched {
+    folder: PathBuf,
+}
+
+/// What a program has cost so far, or has now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Cost {
+    /// Processor time, in user space and in the kernel; /proc counts it in hundredths of a second.
+    pub processor: Duration,
+    /// Open descriptors.
+    pub descriptors: usize,
+    /// Resident memory in KiB.
+    pub resident_kib: u64,
+}
+
+impl Watched {
+    /// A program of this laboratory by its process id, as its parent knows it.
+    #[must_use]
+    pub fn new(pid: u32) -> Self {
+        Self { folder: proc().join(pid.to_string()) }
+    }
+
+    /// What it has cost.
+    #[must_use]
+    pub fn cost(&self) -> Cost {
+        let descriptors = fs::read_dir(self.folder.join("fd")).expect("it runs").count();
+        Cost {
+            processor: self.processor(),
+            descriptors,
+            resident_kib: self
+                .status("VmRSS:")
+                .split(' ')
+                .next()
+                .expect("a number")
+                .parse()
+                .expect("KiB"),
+        }
+    }
+
+    /// Whether it is stopped by a signal.
+    #[must_use]
+    pub fn is_stopped(&self) -> bool {
+        self.status("State:").starts_with('T')
+    }
+
+    fn processor(&self) -> Duration {
+        let stat = fs::read_to_string(self.folder.join("stat")).expect("it runs");
+        // proc(5): the fields after the name, which ends at the last parenthesis; utime is the 14th.
+        let fields: Vec<&str> = stat.rsplit(") ").next().expect("some").split(' ').collect();
+        let ticks: u64 =
+            fields[11..13].iter().map(|ticks| ticks.parse::<u64>().expect("ticks")).sum();
+        Duration::from_millis(ticks * 10)
+    }
+
+    fn status(&self, name: &str) -> String {
+        let status = fs::read_to_string(self.folder.join("status")).expect("it runs");
+        let line = status.lines().find_map(|line| line.strip_prefix(name));
+        line.expect("a line of proc(5)").trim().to_owned()
+    }
+}
+
+/// The laboratory has process ids of its own, which the machine's /proc does not know.
+fn proc() -> &'static Path {
+    static MOUNTED: OnceLock<PathBuf> = OnceLock::new();
+    MOUNTED.get_or_init(|| {
+        let folder = Path::new(FILES).join("proc");
+        fs::create_dir(&folder).expect("the laboratory's own folder");
+        let mut mount = Command::new("mount");
+        run(mount.args(["-t", "proc", "proc"]).arg(&folder), super::PATIENCE).expect_code(0);
+        folder
+    })
+}

@@ -1,0 +1,173 @@
+//! What is done to the machine: its interfaces, its addresses, its disk, its limits.
+
+use std::fs;
+use std::process::Command;
+
+use bringup_tests::lab::network::{DEVICE_INTERFACE, SERVER_INTERFACE};
+use bringup_tests::lab::{self, PATIENCE, bringup, eventually, run};
+
+use super::{LITTLE, Up, World};
+
+#[test]
+fn an_interface_that_is_deleted_takes_its_address_along_and_nothing_spins() {
+    lab::within(&["dnsmasq", "chronyd"], |lab| {
+        let world = World::new(lab);
+        let up = Up::start(world.device(), &[]);
+        let seen = up.enters(0, "OPERATIONAL");
+        world.device().ip(&format!("link delete {DEVICE_INTERFACE}"));
+        up.says(seen, "the loss", |event| event["event"] == "address" && event["lost"] == true);
+        let before = up.watched().cost();
+        // Silence is what is looked for here, so a span has to pass.
+        std::thread::sleep(std::time::Duration::from_secs(1));
+        let spent = up.watched().cost().processor - before.processor;
+        assert!(spent * 10 < std::time::Duration::from_secs(1), "{spent:?} in a second");
+        assert_eq!(up.terminate(), 0);
+    });
+}
+
+/// An interface is looked for by its name once, and known by its number from then on, as the kernel does.
+#[test]
+fn an_interface_that_is_renamed_is_still_the_same() {
+    lab::within(&["dnsmasq", "chronyd"], |lab| {
+        let world = World::new(lab);
+        let up = Up::start(world.device(), &[]);
+        let seen = up.enters(0, "OPERATIONAL");
+        let device = world.device();
+        device.ip(&format!("link set {DEVICE_INTERFACE} down"));
+        device.ip(&format!("link set {DEVICE_INTERFACE} name other0"));
+        device.ip("link set other0 up");
+        up.says(seen, "the lease, confirmed", |e| e["event"] == "address" && e["lost"] == false);
+        assert_eq!(world.addresses("other0").len(), 1);
+        assert!(up.watched().cost().processor < LITTLE);
+        assert_eq!(up.terminate(), 0);
+        assert_eq!(world.addresses("other0"), Vec::<String>::new());
+    });
+}
+
+#[test]
+fn an_address_that_is_taken_off_by_hand_comes_back() {
+    lab::within(&["dnsmasq", "chronyd"], |lab| {
+        let world = World::new(lab);
+        let up = Up::start(world.device(), &[]);
+        up.enters(0, "OPERATIONAL");
+        let address = world.addresses(DEVICE_INTERFACE).remove(0);
+        world.device().ip(&format!("addr del {address}/24 dev {DEVICE_INTERFACE}"));
+        eventually("the address", || {
+            (world.addresses(DEVICE_INTERFACE) == [address.as_str()]).then_some(())
+        });
+        assert_eq!(up.terminate(), 0);
+        world.assert_bare();
+    });
+}
+
+/// The kernel throws messages away when nobody reads them; what they would have said has to be found out.
+#[test]
+fn what_a_full_netlink_socket_lost_is_found_out() {
+    lab::within(&["dnsmasq", "chronyd"], |lab| {
+        let world = World::new(lab);
+        let up = Up::start(world.device(), &[]);
+        up.enters(0, "OPERATIONAL");
+        up.server.signal(libc::SIGSTOP);
+        eventually("the stop", || up.watched().is_stopped().then_some(()));
+        let file = world.device().folder().join("batch");
+        let churn = "addr add 192.0.2.7/32 dev lo\naddr del 192.0.2.7/32 dev lo\n".repeat(2_000);
+        fs::write(&file, churn).expect("the host's own folder");
+        world.device().ip(&format!("-batch {}", file.display()));
+        let address = world.addresses(DEVICE_INTERFACE).remove(0);
+        world.device().ip(&format!("addr del {address}/24 dev {DEVICE_INTERFACE}"));
+        up.server.signal(libc::SIGCONT);
+        eventually("the address", || {
+            (world.addresses(DEVICE_INTERFACE) == [address.as_str()]).then_some(())
+        });
+        assert!(up.watched().cost().processor < LITTLE);
+        assert_eq!(up.terminate(), 0);
+        world.assert_bare();
+    });
+}
+
+/// Sends that the kernel refuses for lack of room are lost packets, and sent again in their time.
+#[test]
+fn a_full_queue_is_a_loss_like_any_other() {
+    lab::within(&["dnsmasq", "chronyd", "tc"], |lab| {
+        let world = World::new(lab);
+        let tc = |arguments: &str| {
+            let mut tc = world.device().command("tc");
+            tc.args(arguments.split(' ')).args(["dev", DEVICE_INTERFACE]);
+            run(tc.args(["root", "pfifo", "limit", "0"]), PATIENCE).expect_code(0);
+        };
+        tc("qdisc add");
+        let up = Up::start(world.device(), &[]);
+        up.says(0, "the wait", |e| e["event"] == "hold" && e["released"] != true);
+        let seen = up.says(0, "that nobody answers", |e| e["event"] == "error");
+        tc("qdisc del");
+        up.enters(seen, "OPERATIONAL");
+        assert!(up.watched().cost().processor < LITTLE);
+        assert_eq!(up.terminate(), 0);
+        world.assert_bare();
+    });
+}
+
+#[test]
+fn too_few_descriptors_are_a_clear_error_or_enough() {
+    lab::within(&["dnsmasq", "chronyd", "prlimit"], |lab| {
+        let world = World::new(lab);
+        for limit in 4..24 {
+            let mut command = world.device().command("prlimit");
+            command.arg(format!("--nofile={limit}")).arg(bringup());
+            command.args(["up", DEVICE_INTERFACE, "--once", "--json", "--deadline", "3s"]);
+            let outcome = run(&mut command, PATIENCE);
+            assert!(
+                outcome.code == 0 || (outcome.code == 2 && !outcome.stderr.is_empty()),
+                "{limit} descriptors\n{outcome}"
+            );
+            world.assert_bare();
+        }
+    });
+}
+
+#[test]
+fn a_full_disk_costs_what_would_have_been_kept_and_nothing_else() {
+    lab::within(&["dnsmasq", "chronyd"], |lab| {
+        let world = World::new(lab);
+        let state = world.device().folder().join("state");
+        fs::create_dir(&state).expect("the host's own folder");
+        let mut mount = Command::new("mount");
+        let mount = mount.args(["-t", "tmpfs", "-o", "size=4k", "full"]).arg(&state);
+        run(mount, PATIENCE).expect_code(0);
+        let filled = fs::write(state.join("filler"), [0; 8192]);
+        assert!(filled.is_err(), "the disk is full");
+        let up = Up::start(world.device(), &["--state-dir", state.to_str().expect("UTF-8")]);
+        let seen = up.enters(0, "OPERATIONAL");
+        up.says(0, "what could not be kept", |e| e["event"] == "error");
+        assert!(seen > 0 && up.watched().cost().processor < LITTLE);
+        assert_eq!(up.terminate(), 0);
+        world.assert_bare();
+    });
+}
+
+/// Carrier that comes and goes thousands of times, as with a bad contact.
+#[test]
+fn ten_thousand_flaps_leak_nothing() {
+    lab::within(&["dnsmasq", "chronyd"], |lab| {
+        let world = World::new(lab);
+        let up = Up::start(world.device(), &[]);
+        up.enters(0, "OPERATIONAL");
+        let file = world.network.server.folder().join("batch");
+        let flaps = format!("link set {SERVER_INTERFACE} down\nlink set {SERVER_INTERFACE} up\n");
+        let rounds = |count: usize| {
+            fs::write(&file, flaps.repeat(count)).expect("the host's own folder");
+            world.network.server.ip(&format!("-batch {}", file.display()));
+        };
+        rounds(500);
+        let seen = up.events().len();
+        let first = up.watched().cost();
+        rounds(10_000);
+        let last = up.watched().cost();
+        assert_eq!(last.descriptors, first.descriptors, "descriptors");
+        assert!(last.resident_kib <= first.resident_kib + 64, "{first:?} → {last:?}");
+        // Its addresses went with the link; the server needs one to answer.
+        assert!(up.events().len() >= seen);
+        assert_eq!(up.terminate(), 0);
+        world.assert_bare();
+    });
+}
