@@ -305,6 +305,12 @@ pub trait Host<E> {
 
     /// Takes an event.
     fn event(&mut self, event: E);
+
+    /// Whether there is room for an event. One that is not taken stays with the client, and is there
+    /// after the next call.
+    fn has_room(&self) -> bool {
+        true
+    }
 }
 
 /// How many transmits, and how many events, one [`drive`] hands on before it lets others have a turn.
@@ -337,7 +343,7 @@ pub fn drive<C: Client, H: Host<C::Event>>(
         let _ = client.handle_input(&mut host.cx(), input);
     }
     let mut events = MAX_PER_DRIVE;
-    while events > 0 {
+    while events > 0 && host.has_room() {
         let Some(event) = client.poll_event() else { break };
         events -= 1;
         host.event(event);

@@ -130,6 +130,11 @@ impl Open {
     }
 }
 
+/// The number of an interface of the calling thread's network namespace.
+pub fn interface_number(name: &str) -> Option<u32> {
+    sys::interface_number(name)
+}
+
 /// Linux as a platform, on the poller `Q`: core's `UnixPoll`, or [`Polling`](crate::polling::Polling).
 ///
 /// A handle is a descriptor's number, so that the loop serves the application's own descriptors too.

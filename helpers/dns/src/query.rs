@@ -339,6 +339,8 @@ pub(crate) struct Attempt {
     pub(crate) cookie: bool,
     /// Whether it is asked without one: the server did not like it.
     pub(crate) no_cookie: bool,
+    /// Whether it was given a moment more because this program was late.
+    pub(crate) graced: bool,
     /// How often the server did not take the cookie.
     pub(crate) bad_cookies: u8,
     /// Replies without the cookie that the server has shown before.
@@ -387,6 +389,7 @@ impl Attempt {
         requeued: false,
         cookie: false,
         no_cookie: false,
+        graced: false,
         bad_cookies: 0,
         missing_cookies: 0,
         case: 0,

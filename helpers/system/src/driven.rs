@@ -52,7 +52,8 @@ pub struct Driven<C: Client, P: Platform, const SOCKETS: usize, const CONNS: usi
     owner: Owner,
     /// The interface that its sockets are bound to.
     interface: Option<u32>,
-    /// As many as one drive can bring, so that none is lost: they are taken before the next.
+    /// What the client has said. There is room for what one drive can bring; what does not fit stays
+    /// with the client, so that none is lost.
     events: Ring<C::Event, MAX_PER_DRIVE>,
     /// The last inputs that were ignored, and who claims to have sent them; for those who ask.
     discards: Ring<(C::Discard, Option<SocketAddr>), MAX_DISCARDS>,
@@ -118,9 +119,9 @@ where
         result
     }
 
-    /// What the client has said; to be taken after each call, before the next.
+    /// What the client has said. It may be called on for each event, as to release what it is about.
     pub fn next_event(&mut self) -> Option<C::Event> {
-        self.events.pop()
+        self.events.pop().or_else(|| self.client.poll_event())
     }
 
     /// Whether [`next_event`](Self::next_event) has something.

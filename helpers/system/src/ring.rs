@@ -32,6 +32,11 @@ impl<T: Copy, const N: usize> Ring<T, N> {
         Some(value)
     }
 
+    /// How many more there is room for.
+    pub(crate) const fn room(&self) -> usize {
+        N - self.len
+    }
+
     pub(crate) const fn is_empty(&self) -> bool {
         self.len == 0
     }

@@ -160,6 +160,10 @@ impl<E: Copy, P: Platform> Host<E> for Stage<'_, '_, E, P> {
     fn event(&mut self, event: E) {
         self.events.push(event);
     }
+
+    fn has_room(&self) -> bool {
+        self.events.room() > 0
+    }
 }
 
 /// The context of one call: the clocks are read for it, since a client takes the time of its sends

@@ -351,13 +351,9 @@ impl<'m, P: Platform> System<'m, P> {
 
     fn stop_resolver(&mut self, registrar: &mut Registrar<'_, P>) {
         self.resolver.call(registrar, &mut self.buffers, Resolver::stop);
-        // The resolver says so many things at a time; those that find no room here are counted as
-        // lost, and their results can still be looked at.
+        // What finds no room here is counted as lost; the results can still be looked at.
         while let Some(event) = self.resolver.next_event() {
             self.events.push(Event::Dns(event));
-            if !self.resolver.has_events() {
-                self.resolver.call(registrar, &mut self.buffers, |_, _| ());
-            }
         }
         self.resolver.close(registrar);
     }

@@ -20,6 +20,9 @@ use crate::system::System;
 
 /// How often a turn goes round while one helper's event concerns another.
 const MAX_ROUNDS: usize = 8;
+/// So much of the room for events is left to others than the resolver: it has hundreds of queries, and
+/// what it has to say can wait where it is.
+const RESERVED: usize = 16;
 
 /// How many changes of interfaces one readiness takes at most. What the kernel told in one piece is
 /// announced once, so this is far more than a piece holds.
@@ -55,7 +58,9 @@ impl<P: Platform> System<'_, P> {
                     self.on_dhcp(registrar, index, event);
                 }
             }
-            while let Some(event) = self.resolver.next_event() {
+            // They wait with the resolver while the application has others to take.
+            while self.events.room() > RESERVED {
+                let Some(event) = self.resolver.next_event() else { break };
                 quiet = false;
                 self.on_dns(registrar, event);
             }
@@ -64,8 +69,11 @@ impl<P: Platform> System<'_, P> {
                 self.on_ntp(registrar, event);
             }
             self.tell_discards();
-            if quiet {
+            if quiet && !self.resolver.has_events() {
                 return self.open_gates(registrar);
+            }
+            if quiet {
+                break;
             }
         }
         self.open_gates(registrar);

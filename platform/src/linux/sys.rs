@@ -127,6 +127,14 @@ pub(super) fn set_option(
     check(result).map(drop)
 }
 
+/// if_nametoindex(3).
+pub(super) fn interface_number(name: &str) -> Option<u32> {
+    let name = std::ffi::CString::new(name).ok()?;
+    // SAFETY: if_nametoindex reads a string that ends in NUL.
+    let index = unsafe { libc::if_nametoindex(name.as_ptr()) };
+    (index != 0).then_some(index)
+}
+
 /// if_indextoname(3), for no more than whether there is such an interface.
 pub(super) fn interface_exists(index: u32) -> bool {
     let mut name = [0; libc::IFNAMSIZ];

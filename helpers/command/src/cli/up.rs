@@ -206,9 +206,8 @@ impl Servers {
 
 /// The number of an interface of this machine.
 pub fn interface_number(name: &str) -> Option<u32> {
-    let safe = !name.is_empty() && !name.contains('/') && name != "." && name != "..";
-    let text = std::fs::read_to_string(format!("/sys/class/net/{name}/ifindex"));
-    text.ok().filter(|_| safe)?.trim().parse().ok()
+    // Not from /sys, which may be another network namespace's.
+    bringup_platform::linux::interface_number(name)
 }
 
 /// The names of the interfaces of this machine.

@@ -54,7 +54,7 @@ impl Resolver<'_> {
         };
         (attempt.stream_id, attempt.on_stream, attempt.over_tcp) = (id, OnStream::Queued, true);
         (attempt.sends, attempt.sent_at) = (attempt.sends + 1, cx.now);
-        attempt.edns = !attempt.plain && !server_is_plain;
+        (attempt.edns, attempt.graced) = (!attempt.plain && !server_is_plain, false);
         let sends = attempt.sends;
         let span = (self.patience(server, sends) * STREAM_FACTOR).min(STREAM_TIMEOUT_MAX);
         self.enter(index, LookupState::Wait(server, cx.now + span));

@@ -1,11 +1,16 @@
 //! What happens when nothing arrives.
 
 use bringup_core::client::Cx;
-use bringup_core::time::Instant;
+use bringup_core::time::{Duration, Instant};
 
 use super::Resolver;
 use crate::query::{Lookup, LookupState, Query};
 use crate::server::ServerId;
+
+/// A timer that is later than this was not held up by the kernel's scheduling alone.
+const LATE: Duration = Duration::from_millis(10);
+/// ... and what has arrived meanwhile is read within this.
+const GRACE: Duration = Duration::from_millis(5);
 
 impl Resolver<'_> {
     /// Acts on all deadlines up to now and arms the timer for the next one.
@@ -19,9 +24,13 @@ impl Resolver<'_> {
             if lookup.wake_at().is_none_or(|at| now < at) {
                 continue;
             }
-            match lookup.state {
-                _ if lookup.linger.is_some() => self.end_lookup(now, index),
-                LookupState::Wait(server, _) => self.timed_out(cx, index, server),
+            let (state, lingers) = (lookup.state, lookup.linger.is_some());
+            match state {
+                _ if lingers => self.end_lookup(now, index),
+                LookupState::Wait(server, at) if !self.was_late(now, at, index, server) => {
+                    self.timed_out(cx, index, server);
+                }
+                LookupState::Wait(..) => {}
                 LookupState::Free | LookupState::Send(_) | LookupState::Parked => {}
             }
         }
@@ -34,6 +43,18 @@ impl Resolver<'_> {
         let idle = self.servers.retire_idle(now);
         let streams = self.retire_streams(now);
         self.wake = self.next_wake(idle.into_iter().chain(streams));
+    }
+
+    /// Whether it may be this program that was late, and not the server: a loop tells the time before it
+    /// tells what has arrived meanwhile. The wait then goes on for a moment, once for each send.
+    fn was_late(&mut self, now: Instant, at: Instant, index: usize, server: ServerId) -> bool {
+        let attempt = self.lookups.get_mut(index).and_then(|l| l.attempt_mut(server));
+        let Some(attempt) = attempt.filter(|attempt| now > at + LATE && !attempt.graced) else {
+            return false;
+        };
+        attempt.graced = true;
+        self.enter(index, LookupState::Wait(server, now + GRACE));
+        true
     }
 
     /// A server has not answered in time.

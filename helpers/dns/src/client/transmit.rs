@@ -173,7 +173,7 @@ impl Resolver<'_> {
         let attempt = lookup.attempts.get_mut(server.index())?;
         attempt.edns = !attempt.plain && !server_is_plain;
         attempt.sends += 1;
-        attempt.sent_at = cx.now;
+        (attempt.sent_at, attempt.graced) = (cx.now, false);
         let mut cookie_buffer = [0; cookie::MAX_OPTION];
         let shown = cookies && attempt.edns && !attempt.no_cookie;
         let option = match shown {

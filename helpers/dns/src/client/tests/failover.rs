@@ -196,6 +196,27 @@ fn a_refusal_that_comes_later_moves_all_queries_of_the_socket() {
 }
 
 #[test]
+fn a_program_that_was_late_reads_what_has_arrived_before_it_asks_again() {
+    let mut storage = Storage::new();
+    let mut bench = Bench::new(&mut storage, 2);
+    let key = bench.query_a("x.example");
+    let sent = bench.one_sent();
+    // Half a second in which it did not run; the timer comes before the socket.
+    bench.now += ms(1_000);
+    bench.with(|r, cx| r.handle_timeout(cx));
+    assert!(bench.take_sent().is_empty());
+    bench.reply(&sent, &sent.reply().answer("x.example", 60, &a(1)));
+    assert_eq!(bench.outcome(key), Outcome::Answer);
+    // Nothing has arrived: then it was the server.
+    bench.query_a("y.example");
+    bench.take_sent();
+    bench.now += ms(6_000);
+    bench.with(|r, cx| r.handle_timeout(cx));
+    bench.wait(ms(5));
+    assert_eq!(bench.one_sent().to, server(1));
+}
+
+#[test]
 fn a_failure_names_its_server() {
     let mut storage = Storage::new();
     let mut bench = Bench::new(&mut storage, 2);
