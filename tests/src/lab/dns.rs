@@ -12,7 +12,7 @@ use super::servers::{Server, ask, dns_query};
 /// The zone that every server has.
 pub const ZONE: &str = "lab.test";
 
-/// What is in it, but for [`numbered`] hosts.
+/// What is in it, but for the numbered hosts.
 const RECORDS: &str = "\
 $ORIGIN lab.test.
 $TTL 60
@@ -37,7 +37,7 @@ x.new A 10.99.0.13
 odd TYPE65280 \\# 4 01020304
 ";
 
-/// The address of host number `n` of [`numbered`] ones.
+/// The address of host number `n`.
 #[must_use]
 pub fn number_address(n: u32) -> [u8; 4] {
     let [_, a, b, c] = n.to_be_bytes();
