@@ -110,7 +110,8 @@ impl Network {
     }
 
     /// Runs `callback` on the network's thread: at once, or when the system is in `state` or past it.
-    /// It must not block. It is called once, with [`Ended`] if the state is not reached before the end.
+    /// It must not block. It is called once: with [`Ended`], on whichever thread notices, if the state is
+    /// not reached before the end.
     pub fn attach<F>(&self, state: impl Into<Option<SystemState>>, callback: F)
     where
         F: FnOnce(Result<Context<'_>, Ended>) + Send + 'static,
