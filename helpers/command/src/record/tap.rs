@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use bringup_core::client::{LinkFilter, Mac, Rng};
 use bringup_core::platform::{
-    AddressConfig, Adjust, Arm, Interface, InterfaceChange, Platform, Reboot, Received,
+    AddressConfig, Adjust, Arm, Interface, InterfaceChange, LeapSecond, Platform, Reboot, Received,
     ReceivedFrame, RouteConfig, Source, SystemOps, UdpOptions,
 };
 use bringup_core::time::{Duration, Instant, Utc};
@@ -363,6 +363,14 @@ impl<P: Platform> Platform for Tap<P> {
 
     fn set_clock(&mut self, adjust: Adjust) -> Result<(), P::Error> {
         self.platform.set_clock(adjust)
+    }
+
+    fn clock_rate(&mut self, ppb: i64) -> Result<(), P::Error> {
+        self.platform.clock_rate(ppb)
+    }
+
+    fn clock_leap(&mut self, leap: LeapSecond) -> Result<(), P::Error> {
+        self.platform.clock_leap(leap)
     }
 
     fn reboot(&mut self, why: Reboot) -> Result<Infallible, P::Error> {
