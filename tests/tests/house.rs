@@ -1,5 +1,6 @@
 //! The rules of the house: who may depend on whom, and that the documents name what exists.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -85,6 +86,49 @@ fn dependencies_of_each_kind_are_seen() {
         dependencies(&metadata, "bringup-tests").contains(&"libc".to_owned()),
         "one of a target"
     );
+}
+
+/// What is shipped, with every feature and for every target: who uses it sees what they get.
+const SHIPPED: [&str; 7] = [
+    "bringup-core",
+    "bringup-dhcp",
+    "bringup-dns",
+    "bringup-ntp",
+    "bringup-system",
+    "bringup-platform",
+    "bringup",
+];
+
+/// The crates that one crate brings along, as cargo resolves them now, by name, version and licence.
+fn tree(crate_name: &str) -> String {
+    let output = Command::new(env!("CARGO"))
+        .args(["tree", "--locked", "--all-features", "--target", "all"])
+        .args(["--edges", "normal,build", "--prefix", "none", "--no-dedupe"])
+        .args(["--format", "{p} | {l}", "-p", crate_name])
+        .current_dir(root())
+        .output()
+        .expect("cargo runs");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let text = String::from_utf8(output.stdout).expect("UTF-8");
+    let lines: BTreeSet<&str> = text.lines().filter(|line| !line.starts_with("bringup")).collect();
+    lines.into_iter().map(|line| format!("    {}\n", line.replace(" (proc-macro)", ""))).collect()
+}
+
+#[test]
+fn what_is_shipped_depends_on_what_the_list_says() {
+    let file = root().join("docs/dependencies.txt");
+    let mut now = String::from(
+        "What each crate brings along: every feature, every target, build time included. A test compares;\n\
+         BRINGUP_WRITE=1 cargo test -p bringup-tests --test house writes it anew.\n",
+    );
+    for name in SHIPPED {
+        now += &format!("\n{name}\n{}", tree(name));
+    }
+    if std::env::var_os("BRINGUP_WRITE").is_some() {
+        fs::write(&file, &now).expect("docs/ can be written");
+    }
+    let listed = fs::read_to_string(&file).expect("docs/dependencies.txt");
+    assert!(now == listed, "docs/dependencies.txt says\n{listed}\nand it is\n{now}");
 }
 
 /// What a document names between backticks that must be a path from the root, with `{a,b}` spelled
