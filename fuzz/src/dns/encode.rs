@@ -154,7 +154,8 @@ fn data_question(e: &mut Encoder<'_>, qname: &Name) -> bool {
 /// A query fits as a whole or not at all.
 fn check_query(data: &mut Data<'_>) {
     let (qname, id) = (name(data), data.u16());
-    let flags = QueryFlags { edns_udp_size: data.flag().then_some(1232), ad: data.flag() };
+    let flags =
+        QueryFlags { edns_udp_size: data.flag().then_some(1232), ad: data.flag(), cd: false };
     let mut buffer = [0xEE; 300];
     let size = usize::from(data.u16()) % buffer.len();
     let needed =

@@ -179,6 +179,7 @@ pub struct Resolver<'m> {
     counters: Counters,
     seeded: bool,
     stopped: bool,
+    time_valid: bool,
     /// Not later than the first deadline; exact after `handle_timeout`.
     wake: Option<Instant>,
     /// Whether a lookup may be waiting to be sent, and where the search for it goes on.
@@ -218,6 +219,7 @@ impl<'m> Resolver<'m> {
             counters: Counters::default(),
             seeded: false,
             stopped: false,
+            time_valid: true,
             wake: None,
             send_due: false,
             send_cursor: 0,
@@ -250,6 +252,23 @@ impl<'m> Resolver<'m> {
     /// Takes a hosts file, which is asked before any server; `None` for none.
     pub fn set_hosts(&mut self, hosts: Option<&'m (dyn Hosts + Sync)>) {
         self.hosts = hosts;
+    }
+
+    /// Says whether the time is known; it is taken to be unless somebody says otherwise.
+    ///
+    /// As long as it isn't, servers are asked not to check signatures (CD, RFC 4035 §3.2.2): where the
+    /// clock of the one next door isn't right either, it could answer nothing, and the NTP servers
+    /// would never be found. What was learned like that is forgotten when the time is known.
+    pub fn set_time_valid(&mut self, valid: bool) {
+        if valid && !self.time_valid {
+            self.flush_cache();
+        }
+        self.time_valid = valid;
+    }
+
+    /// Whether the time is known.
+    pub const fn is_time_valid(&self) -> bool {
+        self.time_valid
     }
 
     /// How the resolver behaves.

@@ -152,6 +152,8 @@ pub struct QueryFlags {
     pub edns_udp_size: Option<u16>,
     /// Ask the server to say whether the data is authentic (RFC 6840 §5.7).
     pub ad: bool,
+    /// Ask the server not to check signatures, whose dates need a clock (RFC 4035 §3.2.2).
+    pub cd: bool,
 }
 
 /// Writes a query of one question, class IN, RD set.
@@ -173,7 +175,7 @@ pub fn query_with<'b>(
     flags: QueryFlags,
     options: &[u8],
 ) -> Result<&'b mut [u8], EncodeError> {
-    let header = Header { id, rd: true, ad: flags.ad, ..Header::default() };
+    let header = Header { id, rd: true, ad: flags.ad, cd: flags.cd, ..Header::default() };
     let mut encoder = Encoder::new(buffer, header)?;
     encoder.question(qname, qtype, Class::IN)?;
     if let Some(size) = flags.edns_udp_size {
@@ -191,7 +193,7 @@ mod tests {
     #[test]
     fn rule_10_a_query_octet_by_octet() {
         let name = Name::from_text("a.de").unwrap();
-        let flags = QueryFlags { edns_udp_size: Some(1232), ad: false };
+        let flags = QueryFlags { edns_udp_size: Some(1232), ad: false, cd: false };
         // A poisoned buffer: no octet of it may get out (glibc CVE-2026-0915).
         let mut buffer = [0xEE; 64];
         let bytes = query(&mut buffer, 0x1234, name.view(), RecordType::AAAA, flags).unwrap();

@@ -137,6 +137,7 @@ impl Resolver<'_> {
         let flags = QueryFlags {
             edns_udp_size: attempt.edns.then_some(udp_size),
             ad: self.config.trust_ad,
+            cd: !self.time_valid,
         };
         if first {
             attempt.sent_at = cx.now;

@@ -185,8 +185,11 @@ impl Resolver<'_> {
             attempt.case = cx.rng.u64();
         }
         let mixed = if attempt.case == 0 { None } else { Some(name.mixed(attempt.case)) };
-        let flags =
-            QueryFlags { edns_udp_size: attempt.edns.then_some(edns_udp_size), ad: trust_ad };
+        let flags = QueryFlags {
+            edns_udp_size: attempt.edns.then_some(edns_udp_size),
+            ad: trust_ad,
+            cd: !self.time_valid,
+        };
         let question = (mixed.as_ref().unwrap_or(name).view(), lookup.rtype);
         let options = option.unwrap_or(&[]);
         // The buffer has room for the longest query.

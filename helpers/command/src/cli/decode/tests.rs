@@ -15,7 +15,7 @@ fn json(protocol: Protocol, bytes: &[u8]) -> serde_json::Value {
 #[test]
 fn a_dns_query() {
     let name = Name::from_text("a.example").unwrap();
-    let flags = QueryFlags { edns_udp_size: Some(1232), ad: false };
+    let flags = QueryFlags { edns_udp_size: Some(1232), ad: false, cd: false };
     let mut buffer = [0; 64];
     let bytes = encode::query(&mut buffer, 7, name.view(), RecordType::AAAA, flags).unwrap();
     let message = json(Protocol::Dns, bytes);

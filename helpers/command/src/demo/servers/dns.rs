@@ -242,7 +242,7 @@ mod tests {
     /// The answer to a question: its code, the answer section's lines, and authority's.
     fn ask(qname: &str, qtype: RecordType) -> (String, Vec<String>, Vec<String>) {
         let mut buffer = [0; 300];
-        let flags = QueryFlags { edns_udp_size: Some(1232), ad: false };
+        let flags = QueryFlags { edns_udp_size: Some(1232), ad: false, cd: false };
         let request = query(&mut buffer, 7, name(qname).view(), qtype, flags).unwrap();
         let mut out = [0; 1500];
         let length = DnsServer::new(Zone::demo(SERVER)).reply(request, &mut out).unwrap();
@@ -343,7 +343,7 @@ mod tests {
     }
 
     fn plain(buffer: &mut [u8]) -> &mut [u8] {
-        let flags = QueryFlags { edns_udp_size: None, ad: false };
+        let flags = QueryFlags { edns_udp_size: None, ad: false, cd: false };
         query(buffer, 7, name("www.bringup.test").view(), RecordType::A, flags).unwrap()
     }
 
@@ -367,7 +367,7 @@ mod tests {
     #[test]
     fn a_version_of_edns_that_there_is_not() {
         let (mut buffer, mut out) = ([0; 100], [0; 600]);
-        let flags = QueryFlags { edns_udp_size: Some(512), ad: false };
+        let flags = QueryFlags { edns_udp_size: Some(512), ad: false, cd: false };
         let request =
             query(&mut buffer, 7, name("bringup.test").view(), RecordType::A, flags).unwrap();
         let version = request.len() - 5;

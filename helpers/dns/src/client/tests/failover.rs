@@ -3,8 +3,8 @@
 extern crate std;
 
 use crate::client::{Event, QueryError, QueryOptions};
-use crate::message::Rcode;
 use crate::message::Section;
+use crate::message::{Message, Rcode};
 use crate::query::{Failure, Outcome, QueryKind};
 use crate::record::{RData, RecordType};
 use crate::server::ServerAddress;
@@ -425,4 +425,25 @@ fn a_query_without_servers_ends_by_its_deadline() {
     bench.set_servers(&[]);
     bench.wait(ms(10_000));
     assert_eq!(bench.outcome(key), Outcome::Failed(Failure::NoServers));
+}
+
+#[test]
+fn signatures_are_not_to_be_checked_before_the_time_is_known() {
+    let mut storage = Storage::new();
+    let mut bench = Bench::new(&mut storage, 1);
+    bench.resolver.set_time_valid(false);
+    let key = bench.query_a("time.example");
+    let sent = bench.one_sent();
+    assert!(Message::parse(&sent.bytes).unwrap().header().cd);
+    bench.reply(&sent, &sent.reply().answer("time.example", 60, &a(1)));
+    assert_eq!(bench.outcome(key), Outcome::Answer);
+    bench.query_a("time.example");
+    assert!(bench.take_sent().is_empty(), "from the cache");
+    bench.resolver.set_time_valid(true);
+    bench.query_a("time.example");
+    let sent = bench.one_sent();
+    assert!(
+        !Message::parse(&sent.bytes).unwrap().header().cd,
+        "what was taken on trust is asked for again"
+    );
 }

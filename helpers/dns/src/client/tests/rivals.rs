@@ -188,7 +188,7 @@ fn bug_20_glibc_cve_2015_0235_long_numbers_are_names() {
 
 #[test]
 fn bug_20_glibc_cve_2026_0915_no_octet_of_the_buffer_gets_into_a_query() {
-    let flags = QueryFlags { edns_udp_size: Some(1232), ad: true };
+    let flags = QueryFlags { edns_udp_size: Some(1232), ad: true, cd: false };
     for text in [".", "a.de", &["x".repeat(63).as_str(); 3].join(".")] {
         let qname = Name::from_text(text).unwrap();
         let encoded = [0x00, 0xFF].map(|poison| {
