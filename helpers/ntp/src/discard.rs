@@ -76,6 +76,8 @@ discards! {
     LongDelay = "long-delay",
     /// A13: the time is before the floor, which is known to have passed.
     BelowFloor = "below-floor",
+    /// The time cannot be by what a [`Reference`](crate::plausible::Reference) says.
+    Implausible = "implausible",
     /// A14: the server answers that it could not authenticate the request.
     CryptoNak = "crypto-nak",
     /// What follows the header breaks RFC 7822.
@@ -177,7 +179,7 @@ mod tests {
         }
         let names: BTreeSet<_> = counters.iter().map(|(name, _)| name).collect();
         assert_eq!(names.len(), 5 + Discard::ALL.len());
-        assert_eq!(counters.iter().map(|(_, n)| n).sum::<u32>(), 25);
+        assert_eq!(counters.iter().map(|(_, n)| n).sum::<u32>(), 26);
         assert!(names.iter().all(|n| n.bytes().all(|b| b.is_ascii_lowercase() || b == b'-')));
         assert_eq!(Discard::WrongOrigin.to_string(), "wrong-origin");
         assert!(!Discard::WrongOrigin.ends_exchange() && Discard::KissDeny.ends_exchange());

@@ -11,6 +11,7 @@
 //! - [`timestamp`], [`packet`], [`extension`], [`malformed`]: the wire, both ways.
 //! - [`discard`], [`accept`]: from a datagram to a measurement, rule by rule.
 //! - [`select`]: who is right when several servers answer.
+//! - [`plausible`]: what others say of the time, to doubt servers by.
 //! - [`clock`]: what is known of the time; [`discipline`]: what to do about the wall clock, with a loop for its rate;
 //!   [`leap`]: the seconds that a month has more or less.
 //! - [`client`]: when to ask whom.
@@ -29,6 +30,7 @@ mod frequency;
 pub mod leap;
 pub mod malformed;
 pub mod packet;
+pub mod plausible;
 pub mod select;
 #[cfg(test)]
 mod testing;

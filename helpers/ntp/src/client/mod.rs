@@ -38,6 +38,7 @@ use crate::discipline::{Adjust, Wall};
 use crate::frequency::FrequencyLoop;
 use crate::leap::LeapWatch;
 use crate::packet::Packet;
+use crate::plausible::{Bounds, Reference};
 use event::Events;
 use flight::{Flight, Flights};
 use schedule::Phase;
@@ -71,6 +72,7 @@ pub struct NtpClient {
     /// When something was last proposed to be done about the wall clock.
     adjusted_at: Instant,
     frequency: FrequencyLoop,
+    bounds: Option<Bounds>,
     leap_watch: LeapWatch,
     events: Events,
     counters: Counters,
@@ -91,6 +93,7 @@ impl NtpClient {
             save_at: Instant::ZERO,
             adjusted_at: Instant::ZERO,
             frequency: FrequencyLoop::new(),
+            bounds: None,
             leap_watch: LeapWatch::new(),
             events: Events::new(),
             counters: Counters::new(),
@@ -121,6 +124,12 @@ impl NtpClient {
     /// Raises the floor: the caller has learned of a later time that has passed.
     pub fn raise_floor(&mut self, floor: Utc) {
         self.config.floor = self.config.floor.max(floor);
+    }
+
+    /// Reads a reference: replies that tell another time are discarded from now on. One that cannot
+    /// say anything takes back what was read before.
+    pub fn constrain(&mut self, cx: &Cx<'_>, reference: &mut dyn Reference) {
+        self.bounds = reference.read().map(|read| Bounds::new(read, cx.now));
     }
 
     /// What has been counted so far.
@@ -228,7 +237,8 @@ impl NtpClient {
         }
         let received_at = received_at.min(cx.now);
         let judged = accept::judge(&packet, trailer, sent_at, received_at, self.config.floor)
-            .and_then(|m| self.within_distance(cx.now, m));
+            .and_then(|m| self.within_distance(cx.now, m))
+            .and_then(|m| self.within_bounds(cx.now, m));
         match judged {
             Ok(measurement) => {
                 self.accept(cx, server, &measurement);

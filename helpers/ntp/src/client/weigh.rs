@@ -38,6 +38,16 @@ impl NtpClient {
         if distance_ns > limit_ns { Err(Discard::TooDistant) } else { Ok(m) }
     }
 
+    /// Whether a measurement can be right by what a reference says.
+    pub(super) fn within_bounds(
+        &self,
+        now: Instant,
+        m: Measurement,
+    ) -> Result<Measurement, Discard> {
+        let allowed = self.bounds.is_none_or(|bounds| bounds.allow(now, m.offset_ns));
+        if allowed { Ok(m) } else { Err(Discard::Implausible) }
+    }
+
     /// Selects, and lets the clock follow.
     pub(super) fn weigh(&mut self, cx: &mut Cx<'_>) {
         let mut numbers = [0_u8; MAX_SERVERS];

@@ -8,7 +8,9 @@ use std::vec::Vec;
 use super::world::{Answer, BUILD, Fake, SECOND, World};
 use crate::client::{Config, Event, Source, Verdict};
 use crate::clock::ClockState;
+use crate::discard::Discard;
 use crate::discipline::{Adjust, Wall};
+use crate::plausible::Plausible;
 use bringup_core::client::{Client, Host, Input};
 use bringup_core::time::{Duration, Instant, Utc};
 
@@ -257,6 +259,23 @@ fn what_is_known_goes_stale_when_the_last_server_is_withdrawn() {
     let (p, i) = (ClockState::Provisional, ClockState::Invalid);
     assert_eq!(world.count(|e| *e == Event::StateChanged { from: p, to: i }), 1);
     assert_eq!((world.ahead_ns(), world.outside.sent.len()), (None, sent));
+}
+
+#[test]
+fn d8_a_reference_is_plausibility_and_no_time() {
+    let mut world = World::new(&[Fake::ahead_s(3_600), Fake::good()]);
+    let utc = world.outside.truth.offset_by(5_000_000_000);
+    let mut reference = || Some(Plausible::around(utc, Duration::from_secs(120)));
+    world.client.constrain(&world.outside.cx(), &mut reference);
+    world.run_s(10);
+    assert_eq!(world.ahead_ns(), None, "nobody has been asked yet");
+    world.start();
+    world.run_s(30);
+    assert_eq!((world.client.state(), world.ahead_ns()), (ClockState::Confirmed, Some(0)));
+    assert_eq!(world.verdict(0), Verdict::Discarded(Discard::Implausible));
+    world.client.constrain(&world.outside.cx(), &mut || None);
+    world.run_s(600);
+    assert_ne!(world.verdict(0), Verdict::Discarded(Discard::Implausible), "taken back");
 }
 
 #[test]
