@@ -72,14 +72,23 @@ pub(crate) fn ntp_servers(list: &ServerList) -> ([Server; MAX_SERVERS], usize) {
     let nobody = Server { address: SocketAddr::from(([0, 0, 0, 0], 0)), source: Source::Name };
     let mut servers = [nobody; MAX_SERVERS];
     let mut count = 0;
-    for wanted in [Source::Dhcp, Source::Configured, Source::Name] {
-        for fact in list.iter() {
+    // How many of the same origin stand before it.
+    let rank = |at: usize, fact: &ServerFact| {
+        list.iter().take(at).filter(|earlier| earlier.origin == fact.origin).count()
+    };
+    for (wanted, round) in [Source::Dhcp, Source::Configured]
+        .map(|source| (source, None))
+        .into_iter()
+        .chain((0..MAX_SERVERS).map(|round| (Source::Name, Some(round))))
+    {
+        for (at, fact) in list.iter().enumerate() {
             let source = match fact.origin {
                 Origin::Lease(_) => Source::Dhcp,
                 Origin::Configured => Source::Configured,
                 Origin::Name(_) => Source::Name,
             };
-            if let Some(slot) = servers.get_mut(count).filter(|_| source == wanted) {
+            let is_its_turn = round.is_none_or(|round| rank(at, fact) == round);
+            if let Some(slot) = servers.get_mut(count).filter(|_| source == wanted && is_its_turn) {
                 *slot = Server { address: fact.address, source };
                 count += 1;
             }
@@ -121,5 +130,17 @@ mod tests {
         let (servers, count) = ntp_servers(&list);
         let order: Vec<_> = servers[..count].iter().map(|server| server.address).collect();
         assert_eq!(order, [at(3), at(2), at(1)]);
+    }
+
+    #[test]
+    fn several_names_are_several_operators() {
+        let at = |n: u8| SocketAddr::from(([10, 0, 0, n], 123));
+        let mut list = ServerList::EMPTY;
+        for (n, name) in [(1, 0), (2, 0), (3, 0), (4, 1), (5, 1), (6, 2)] {
+            list.push(at(n), Origin::Name(name));
+        }
+        let (servers, count) = ntp_servers(&list);
+        let order: Vec<_> = servers[..count].iter().map(|server| server.address).collect();
+        assert_eq!(order, [at(1), at(4), at(6), at(2), at(5), at(3)]);
     }
 }

@@ -15,6 +15,7 @@ use bringup_core::state::{Announcement, HoldKey, Phase, SystemState, Verdict};
 use bringup_core::time::Instant;
 use bringup_core::timer::{Owner, TimerKey};
 use bringup_dns::{QueryError, QueryKey, QueryKind, QueryOptions, Resolver};
+use bringup_ntp::plausible::Reference;
 use bringup_ntp::{NtpClient, UtcEstimate};
 
 use crate::driven::{Buffers, Driven};
@@ -139,8 +140,10 @@ impl<'m, P: Platform> System<'m, P> {
     pub fn new(
         config: Config<'m>,
         interfaces: &'m mut [Option<Interface<'m, P>>],
-        resolver: Resolver<'m>,
+        mut resolver: Resolver<'m>,
     ) -> Self {
+        // A system that does not wait for the time takes it as it is.
+        resolver.set_time_valid(!config.wait_for_time);
         let mut dns_servers = ServerList::EMPTY;
         let mut ntp_list = ServerList::EMPTY;
         for address in config.dns {
@@ -396,6 +399,17 @@ impl<'m, P: Platform> System<'m, P> {
     /// UTC with its error bound, whether or not the machine's clock follows it.
     pub fn utc(&self, now: Instant) -> Option<UtcEstimate> {
         self.ntp.client().utc(now)
+    }
+
+    /// Reads another idea of the time (an RTC, the date of an HTTPS server): NTP servers that tell
+    /// another one are not believed from now on.
+    pub fn constrain_time(
+        &mut self,
+        registrar: &mut Registrar<'_, P>,
+        reference: &mut dyn Reference,
+    ) {
+        let buffers = &mut self.buffers;
+        self.ntp.call(registrar, buffers, |ntp, cx| ntp.constrain(cx, reference));
     }
 
     /// What must be added to the machine's clock, nanoseconds; `None` while UTC is not known.

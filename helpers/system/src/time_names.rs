@@ -41,6 +41,18 @@ pub struct NtpName<'m> {
     pub port: u16,
 }
 
+/// How many addresses of a name are used at a time, so that there is room for several names.
+const PER_NAME: usize = 4;
+
+/// Some of the addresses: the first, and each further `turn` those that follow.
+fn in_turn(addresses: &[IpAddr], turn: usize) -> impl Iterator<Item = IpAddr> {
+    let first = turn % MAX_TURNS * PER_NAME % addresses.len().max(1);
+    addresses.iter().copied().cycle().skip(first).take(PER_NAME.min(addresses.len()))
+}
+
+/// Turns are counted modulo this, which no product of them overflows.
+const MAX_TURNS: usize = 1 << 12;
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Stage {
     /// Not asked for, or failed and to be asked again at this time.
@@ -54,6 +66,8 @@ pub(crate) struct TimeNames<'m> {
     names: &'m [NtpName<'m>],
     stages: [Stage; MAX_NAMES],
     retries: [Duration; MAX_NAMES],
+    /// How often its addresses were silent: the next ones of it are used then.
+    turns: [usize; MAX_NAMES],
     /// Whether no NTP server answers: what is known may be out of date.
     silent: bool,
     timer: Option<TimerKey>,
@@ -65,6 +79,7 @@ impl<'m> TimeNames<'m> {
             names,
             stages: [Stage::Waiting(Instant::ZERO); MAX_NAMES],
             retries: [RETRY_MIN; MAX_NAMES],
+            turns: [0; MAX_NAMES],
             silent: false,
             timer: None,
         }
@@ -182,9 +197,13 @@ impl<'m> TimeNames<'m> {
             let port = self.names.get(index).map_or(123, |name| name.port);
             if let Some(answer) = resolver.client().result(key) {
                 list.withdraw(Origin::Name(number));
+                if self.silent {
+                    self.turns[index] = (self.turns[index] + 1) % MAX_TURNS;
+                }
                 let mut buffer = [IpAddr::V4(Ipv4Addr::UNSPECIFIED); sources::MAX_ADDRESSES];
-                for address in sources::ordered(registrar.platform(), answer, &mut buffer) {
-                    list.push(SocketAddr::new(*address, port), Origin::Name(number));
+                let addresses = sources::ordered(registrar.platform(), answer, &mut buffer);
+                for address in in_turn(addresses, self.turns[index]) {
+                    list.push(SocketAddr::new(address, port), Origin::Name(number));
                 }
             }
             self.stages[index] =
@@ -215,6 +234,33 @@ impl<'m> TimeNames<'m> {
                 Some(at) => registrar.set_timer(timer, at),
                 None => registrar.clear_timer(timer),
             };
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    extern crate std;
+    use super::*;
+    use std::vec::Vec;
+
+    #[test]
+    fn the_addresses_of_a_name_take_turns() {
+        let of = |count: u8| (0..count).map(|n| IpAddr::from([192, 0, 2, n])).collect::<Vec<_>>();
+        for (count, turn, expected) in [
+            (0, 3, &[][..]),
+            (1, 3, &[0]),
+            (4, 0, &[0, 1, 2, 3]),
+            (4, 1, &[0, 1, 2, 3]),
+            (6, 0, &[0, 1, 2, 3]),
+            (6, 1, &[4, 5, 0, 1]),
+            (6, 2, &[2, 3, 4, 5]),
+            (6, usize::MAX, &[0, 1, 2, 3]),
+        ] {
+            let all = of(count);
+            let used: Vec<_> = in_turn(&all, turn).collect();
+            let expected: Vec<_> = expected.iter().map(|n| all[*n]).collect();
+            assert_eq!(used, expected, "{count}, turn {turn}");
         }
     }
 }

@@ -499,6 +499,9 @@ impl<P: Platform> System<'_, P> {
         match event {
             bringup_ntp::Event::StateChanged { from, to } => {
                 self.events.push(Event::Clock { from, to });
+                self.resolver.call(registrar, &mut self.buffers, |resolver, _| {
+                    resolver.set_time_valid(to != ClockState::Invalid);
+                });
                 if to == ClockState::Invalid && self.config.wait_for_time {
                     self.fall_below(registrar, SystemState::CpdPreTime);
                 }

@@ -230,6 +230,19 @@ fn a_time_without_news_is_no_time_in_the_end() {
 }
 
 #[test]
+fn d6_the_resolver_is_told_whether_the_time_is_known() {
+    within(&Plan { option_42: false, valid_for: Some(s(7_200)), ..Plan::default() }, |w| {
+        assert!(!w.app.system.resolver().is_time_valid());
+        w.until_operational(s(5));
+        assert!(w.app.system.resolver().is_time_valid());
+        w.far[0].borrow_mut().ntp_on = false;
+        w.until(s(9_000), "the fall", |w| w.state() == SystemState::CpdPreTime);
+        assert!(!w.app.system.resolver().is_time_valid());
+        w.stop();
+    });
+}
+
+#[test]
 fn d2_a_confirmed_time_is_told_to_be_saved_at_once_and_hourly() {
     within(&Plan::default(), |w| {
         w.until_operational(s(5));
