@@ -342,7 +342,8 @@ impl<A, P: Platform> Lists<A, P> {
         ready: List::NEW,
         fallen: List::NEW,
         parked: [const { List::NEW }; SystemState::COUNT],
-        state: SystemState::ContextCreated,
+        // All zeros, so that a queue in a static costs a program's file nothing.
+        state: SystemState::Unknown,
         sleeping: false,
         closed: false,
     };
@@ -583,6 +584,13 @@ impl<A, P: Platform, O: SystemOps> AttachQueue<A, P, O> {
                     return true;
                 }
             }
+        }
+    }
+
+    /// A loop has been made for this queue. One that follows may find its leader's state already.
+    pub(crate) fn begin(&self) {
+        if self.state() == SystemState::Unknown {
+            self.set_state(SystemState::ContextCreated);
         }
     }
 

@@ -382,6 +382,7 @@ where
         sources.fill(SourceSlot::NEW);
         let wake = platform.arm(queue.wake())?;
         platform.poller().add(wake, Token::WAKE, Interest::READ)?;
+        queue.begin();
         let inner = Inner {
             timers: TimerHeap::new(),
             machine: Machine::new(SystemState::ContextCreated),
