@@ -59,6 +59,9 @@ pub enum Event {
     /// The answer to an INFORM is there:
     /// [`DhcpClient::informed`](crate::client::DhcpClient::informed).
     Informed,
+    /// The router of the lease has told its link address, by which the network will be known again
+    /// (RFC 4436): a snapshot that is taken now has it.
+    RouterFound,
     /// Nobody answers, or nobody stands by his offer. The client goes on trying.
     NoServer,
 }
@@ -105,6 +108,7 @@ pub(crate) struct Outbox {
     gained: Option<Event>,
     no_server: bool,
     informed: bool,
+    router_found: bool,
     ipv6_only: Option<u32>,
     link_local: Option<bool>,
     link_local_lost: Option<Ipv4Addr>,
@@ -120,6 +124,7 @@ impl Outbox {
             gained: None,
             no_server: false,
             informed: false,
+            router_found: false,
             ipv6_only: None,
             link_local: None,
             link_local_lost: None,
@@ -157,6 +162,10 @@ impl Outbox {
         self.informed = true;
     }
 
+    pub(crate) fn router_found(&mut self) {
+        self.router_found = true;
+    }
+
     pub(crate) fn no_server(&mut self) {
         self.no_server = true;
     }
@@ -176,6 +185,7 @@ impl Outbox {
     }
 
     pub(crate) fn lost(&mut self, why: LostReason) {
+        self.router_found = false;
         // A lease that the application never heard of needs no farewell.
         if self.gained.take() != Some(Event::Bound) {
             self.lost = Some(why);
@@ -195,6 +205,7 @@ impl Outbox {
                 core::mem::take(&mut self.link_local_bound).then_some(Event::LinkLocalBound)
             })
             .or_else(|| core::mem::take(&mut self.informed).then_some(Event::Informed))
+            .or_else(|| core::mem::take(&mut self.router_found).then_some(Event::RouterFound))
             .or_else(|| core::mem::take(&mut self.no_server).then_some(Event::NoServer))
     }
 }

@@ -22,11 +22,7 @@ impl DhcpClient<'_> {
         cx: &mut Cx<'_>,
         bytes: &[u8],
     ) -> Result<(), SnapshotError> {
-        let snapshot = Snapshot::decode(bytes)?;
-        let ours = (self.config.mac, self.config.identity());
-        if (snapshot.mac, snapshot.identity) != ours {
-            return Err(SnapshotError::Foreign);
-        }
+        let snapshot = self.recognise(bytes)?;
         self.expire(cx.now);
         let is_free = matches!(self.state, State::Stopped) && self.lease.is_none();
         if is_free && snapshot.is_over(cx.utc) {
@@ -37,6 +33,17 @@ impl DhcpClient<'_> {
         }
         self.start(cx);
         Ok(())
+    }
+
+    /// Reads a snapshot and checks that it is this client's; what is in the store can be judged so
+    /// before it is needed.
+    pub fn recognise<'b>(&self, bytes: &'b [u8]) -> Result<Snapshot<'b>, SnapshotError> {
+        let snapshot = Snapshot::decode(bytes)?;
+        let ours = (self.config.mac, self.config.identity());
+        if (snapshot.mac, snapshot.identity) != ours {
+            return Err(SnapshotError::Foreign);
+        }
+        Ok(snapshot)
     }
 
     fn start_remembering(&mut self, cx: &mut Cx<'_>, snapshot: &Snapshot<'_>) {
@@ -52,7 +59,9 @@ impl DhcpClient<'_> {
     }
 
     /// The lease that holds as plain bytes, at most [`SNAPSHOT_LEN`](crate::snapshot::SNAPSHOT_LEN)
-    /// of them. To be kept after [`Event::Bound`](crate::Event::Bound) and [`Event::Renewed`](crate::Event::Renewed), and given to
+    /// of them. To be kept after [`Event::Bound`](crate::Event::Bound),
+    /// [`Event::Renewed`](crate::Event::Renewed) and
+    /// [`Event::RouterFound`](crate::Event::RouterFound), and given to
     /// [`start_from_snapshot`](Self::start_from_snapshot). `Ok(None)` if there is no lease.
     pub fn snapshot<'b>(
         &self,

@@ -56,7 +56,9 @@ impl DhcpClient<'_> {
     /// The router answered.
     fn router_is_there(&mut self, cx: &mut Cx<'_>, router: KnownRouter) {
         let was_check = self.inquiry.take().is_some_and(|inquiry| inquiry.is_check());
-        self.router = Some(router);
+        if self.router.replace(router) != Some(router) {
+            self.outbox.router_found();
+        }
         let State::Rebooting(r) = &mut self.state else { return };
         if !was_check {
             return;

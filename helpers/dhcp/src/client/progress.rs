@@ -169,8 +169,10 @@ impl DhcpClient<'_> {
     /// Takes a token for one frame or datagram of whatever kind.
     pub(super) fn has_token(&mut self, cx: &Cx<'_>) -> bool {
         if let Err(until) = self.bucket.take(cx.now) {
-            self.blocked_until = Some(until);
-            self.counters.add(Tally::Throttled, 1);
+            // Counted once, however often it is asked for while it waits.
+            if self.blocked_until.replace(until).is_none() {
+                self.counters.add(Tally::Throttled, 1);
+            }
             return false;
         }
         true

@@ -28,6 +28,7 @@ fn settled() -> Rig {
     assert_eq!((to, question), (Mac::BROADCAST, Arp::request(MAC, OURS, ROUTER)));
     rig.hear_arp(router_says(ROUTER_MAC)).unwrap();
     assert_eq!((rig.world.arps.len(), rig.world.open), (1, [false; 3]));
+    assert_eq!(rig.events(), [Event::RouterFound], "a snapshot is worth taking again");
     rig.world.arps.clear();
     rig
 }
