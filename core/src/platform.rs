@@ -87,6 +87,9 @@ pub struct Interface {
     pub up: bool,
     /// Whether the other end is there (`IFF_LOWER_UP`, operational state up).
     pub carrier: bool,
+    /// How often the carrier has come or gone so far, wrapping; 0 where nobody counts. If it differs
+    /// while the link is up before and after, the cable may lead elsewhere now.
+    pub carrier_changes: u32,
     /// Whether it broadcasts Ethernet frames, as DHCP wants (`ARPHRD_ETHER`, `IFF_BROADCAST`).
     pub ethernet: bool,
 }
@@ -108,6 +111,13 @@ pub enum InterfaceChange {
         /// The address.
         address: Ipv4Addr,
     },
+    /// An IPv4 route through an interface was taken away, by whomever.
+    RouteRemoved {
+        /// The interface.
+        index: u32,
+    },
+    /// The machine was suspended and is awake again: it may be somewhere else.
+    Resumed,
     /// Notices were lost (netlink overrun): look at every interface anew.
     Overrun,
 }
@@ -334,6 +344,13 @@ pub trait Platform: Rng + Sized {
 
     /// Sets an interface up (`IFF_UP`); nothing happens if it is.
     fn interface_up(&mut self, interface: u32) -> Result<(), Self::Error> {
+        let _ = interface;
+        Err(Self::Error::unsupported())
+    }
+
+    /// Sets an interface down, with everything that the platform drops then. Without it, an interface
+    /// that the system has set up stays so when it stops.
+    fn interface_down(&mut self, interface: u32) -> Result<(), Self::Error> {
         let _ = interface;
         Err(Self::Error::unsupported())
     }

@@ -64,6 +64,8 @@ pub enum Operation {
     WatchReceive,
     /// Setting an interface up.
     InterfaceUp,
+    /// Setting an interface down.
+    InterfaceDown,
     /// Setting an MTU.
     MtuSet,
     /// Adding an address.
@@ -117,6 +119,7 @@ impl Operation {
             Self::Interface => "looking an interface up",
             Self::WatchReceive => "listening for changes of interfaces",
             Self::InterfaceUp => "setting an interface up",
+            Self::InterfaceDown => "setting an interface down",
             Self::MtuSet => "setting an MTU",
             Self::AddressAdd => "adding an address",
             Self::AddressRemove => "removing an address",

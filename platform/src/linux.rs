@@ -341,6 +341,10 @@ where
         self.requests()?.interface_up(interface)
     }
 
+    fn interface_down(&mut self, interface: u32) -> Result<(), OsError> {
+        self.requests()?.interface_down(interface)
+    }
+
     fn mtu_set(&mut self, interface: u32, mtu: u32) -> Result<(), OsError> {
         self.requests()?.mtu_set(interface, mtu)
     }

@@ -123,6 +123,14 @@ impl Sim {
         }
     }
 
+    /// Pulls the cable out and puts it, or another, back in at once: nobody is told that it was gone.
+    pub fn flap(&mut self, interface: u32) {
+        if let Ok(nic) = self.host.nic(interface) {
+            nic.carrier_changes = nic.carrier_changes.wrapping_add(2);
+            self.changed(interface);
+        }
+    }
+
     /// Sets an interface up or down, as an administrator would.
     pub fn set_up(&mut self, interface: u32, up: bool) {
         if let Ok(nic) = self.host.nic(interface) {
@@ -201,6 +209,7 @@ impl Sim {
         }
         self.network.asleep = false;
         self.now = until;
+        self.sockets.tell(InterfaceChange::Resumed);
     }
 
     /// Whether the last wait found that nothing will ever happen: no frame under way, no deadline of
@@ -248,11 +257,12 @@ impl Sim {
 
     /// An interface is no longer what it was: the wire follows, watchers are told.
     fn changed(&mut self, index: u32) {
-        let Some(nic) = self.host.nics.get(&index) else { return };
-        let interface = nic.describe(index);
+        let Some(nic) = self.host.nics.get_mut(&index) else { return };
         if let Some(wire) = self.network.wires.get_mut(&index) {
-            wire.carrier = nic.carrier();
+            let changed = core::mem::replace(&mut wire.carrier, nic.carrier()) != nic.carrier();
+            nic.carrier_changes = nic.carrier_changes.wrapping_add(changed.into());
         }
+        let interface = nic.describe(index);
         self.sockets.tell(InterfaceChange::Is(interface));
     }
 

@@ -9,7 +9,7 @@ use bringup_core::platform::{
 };
 use netlink_packet_core::{NLM_F_APPEND, NLM_F_CREATE, NLM_F_EXCL, NLM_F_REPLACE};
 use netlink_packet_route::address::{
-    AddressAttribute, AddressHeaderFlags, AddressMessage, CacheInfo,
+    AddressAttribute, AddressHeaderFlags, AddressMessage, AddressScope, CacheInfo,
 };
 use netlink_packet_route::link::{
     LinkAttribute, LinkFlags, LinkLayerType, LinkMessage, State as OperState,
@@ -37,6 +37,7 @@ fn describe(link: &LinkMessage) -> Interface {
         mtu: 0,
         up: flags.contains(LinkFlags::Up),
         carrier: flags.contains(LinkFlags::LowerUp),
+        carrier_changes: 0,
         ethernet: link.header.link_layer_type == LinkLayerType::Ether
             && flags.contains(LinkFlags::Broadcast),
     };
@@ -48,6 +49,7 @@ fn describe(link: &LinkMessage) -> Interface {
                 }
             }
             LinkAttribute::Mtu(mtu) => interface.mtu = *mtu,
+            LinkAttribute::CarrierChanges(changes) => interface.carrier_changes = *changes,
             LinkAttribute::OperState(state) => {
                 // LOWER_UP says how things are; the operational state follows it by up to a second,
                 // and some drivers never say more than "unknown". Only those that forbid traffic on a
@@ -83,6 +85,12 @@ pub(super) fn change_of(message: &RouteNetlinkMessage) -> Option<InterfaceChange
                 _ => None,
             })
         }
+        RouteNetlinkMessage::DelRoute(route) => {
+            route.attributes.iter().find_map(|attribute| match attribute {
+                RouteAttribute::Oif(index) => Some(InterfaceChange::RouteRemoved { index: *index }),
+                _ => None,
+            })
+        }
         _ => None,
     }
 }
@@ -109,11 +117,24 @@ impl Requests {
     }
 
     pub(super) fn interface_up(&mut self, index: u32) -> Result<(), OsError> {
+        self.set_flags(Operation::InterfaceUp, index, LinkFlags::Up)
+    }
+
+    pub(super) fn interface_down(&mut self, index: u32) -> Result<(), OsError> {
+        self.set_flags(Operation::InterfaceDown, index, LinkFlags::empty())
+    }
+
+    /// Sets `IFF_UP` as it is in `flags`.
+    fn set_flags(
+        &mut self,
+        operation: Operation,
+        index: u32,
+        flags: LinkFlags,
+    ) -> Result<(), OsError> {
         let mut message = link(index);
-        message.header.flags = LinkFlags::Up;
+        message.header.flags = flags;
         message.header.change_mask = LinkFlags::Up;
-        let message = RouteNetlinkMessage::SetLink(message);
-        self.request(Operation::InterfaceUp, message, 0).map(drop)
+        self.request(operation, RouteNetlinkMessage::SetLink(message), 0).map(drop)
     }
 
     pub(super) fn mtu_set(&mut self, index: u32, mtu: u32) -> Result<(), OsError> {
@@ -223,6 +244,10 @@ fn address(index: u32, config: &AddressConfig) -> AddressMessage {
     message.header.family = AddressFamily::Inet;
     message.header.prefix_len = config.prefix;
     message.header.index = index;
+    if config.address.is_link_local() {
+        // RFC 3927 §2.6.2: never the source of what leaves the link, if there is another.
+        message.header.scope = AddressScope::Link;
+    }
     let ip = IpAddr::V4(config.address);
     message.attributes = vec![AddressAttribute::Local(ip), AddressAttribute::Address(ip)];
     message

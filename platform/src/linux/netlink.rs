@@ -26,8 +26,9 @@ const BUFFER: usize = 32 * 1024;
 /// there answers a request that was given up.
 const MAX_DATAGRAMS: usize = 64;
 
-/// The groups that a watch joins, a bit each: RTNLGRP_LINK (1) and RTNLGRP_IPV4_IFADDR (5).
-const WATCH_GROUPS: u32 = 1 << 0 | 1 << 4;
+/// The groups that a watch joins, a bit each: RTNLGRP_LINK (1), RTNLGRP_IPV4_IFADDR (5) and
+/// RTNLGRP_IPV4_ROUTE (7).
+const WATCH_GROUPS: u32 = 1 << 0 | 1 << 4 | 1 << 6;
 
 type RouteMessage = NetlinkMessage<RouteNetlinkMessage>;
 
@@ -147,10 +148,11 @@ impl Requests {
     }
 }
 
-/// A socket that hears of changes, and first of all links that are there.
+/// Hears of changes, and first of all of links that are there.
 #[derive(Debug)]
 pub(super) struct Watch {
     fd: OwnedFd,
+    sleep: Option<Sleep>,
     buffer: Vec<u8>,
     /// The rest of the last datagram; bounded by what fits into one.
     changes: VecDeque<InterfaceChange>,
@@ -164,11 +166,13 @@ impl Watch {
         // Asked for after joining, so that no change falls between.
         let dump = RouteNetlinkMessage::GetLink(LinkMessage::default());
         sys::send(fd.as_fd(), &encode(dump, NLM_F_DUMP, 1)).map_err(&failed)?;
-        Ok(Self { fd, buffer: vec![0; BUFFER], changes: VecDeque::new() })
+        // An emulator may have no such timers: then suspend goes unnoticed until a timer is due.
+        let sleep = Sleep::watch(&fd).ok();
+        Ok(Self { fd, sleep, buffer: vec![0; BUFFER], changes: VecDeque::new() })
     }
 
     pub(super) fn raw(&self) -> i32 {
-        self.fd.as_raw_fd()
+        self.sleep.as_ref().map_or(self.fd.as_raw_fd(), |sleep| sleep.either.as_raw_fd())
     }
 
     /// The next change. A datagram may hold several: ask until there is none, or the descriptor will
@@ -186,7 +190,10 @@ impl Watch {
                 }
                 // Only the kernel knows.
                 Ok(_) => {}
-                Err(error) if is_nothing(&error) => return Ok(None),
+                Err(error) if is_nothing(&error) => {
+                    let resumed = self.sleep.as_mut().is_some_and(Sleep::is_over);
+                    return Ok(resumed.then_some(InterfaceChange::Resumed));
+                }
                 Err(error) if error.raw_os_error() == Some(libc::ENOBUFS) => {
                     return Ok(Some(InterfaceChange::Overrun));
                 }
@@ -220,6 +227,41 @@ impl Watch {
             self.changes.extend(change);
         }
     }
+}
+
+/// Tells when the machine has slept.
+#[derive(Debug)]
+struct Sleep {
+    /// Ready when this is, or the socket of the watch.
+    either: OwnedFd,
+    timer: OwnedFd,
+    slept_ns: i64,
+}
+
+impl Sleep {
+    /// A machine that slept for less than a second has gone nowhere; the two readings that make the
+    /// number of nanoseconds are not taken at once, either.
+    const SHORT_NS: i64 = 1_000_000_000;
+
+    fn watch(socket: &OwnedFd) -> std::io::Result<Self> {
+        let timer = sys::cancelled_timerfd()?;
+        let either = sys::either([socket.as_fd(), timer.as_fd()])?;
+        Ok(Self { either, timer, slept_ns: slept_ns() })
+    }
+
+    /// Whether a sleep has ended since the last call. That somebody set the clock is none.
+    fn is_over(&mut self) -> bool {
+        if !sys::was_cancelled(self.timer.as_fd()) {
+            return false;
+        }
+        let before = core::mem::replace(&mut self.slept_ns, slept_ns());
+        self.slept_ns - before >= Self::SHORT_NS
+    }
+}
+
+/// For how long the machine has slept since it was started, nanoseconds.
+fn slept_ns() -> i64 {
+    sys::clock_ns(libc::CLOCK_BOOTTIME) - sys::clock_ns(libc::CLOCK_MONOTONIC)
 }
 
 #[cfg(test)]

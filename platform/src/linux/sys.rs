@@ -64,6 +64,45 @@ pub(super) fn timerfd_set(fd: BorrowedFd<'_>, at_us: u64) -> io::Result<()> {
     check(result).map(drop)
 }
 
+/// A descriptor that becomes readable when the machine wakes up or CLOCK_REALTIME is set, and at no
+/// other time: timerfd_create(2) with TFD_TIMER_CANCEL_ON_SET, armed for the end of time.
+pub(super) fn cancelled_timerfd() -> io::Result<OwnedFd> {
+    let flags = libc::TFD_NONBLOCK | libc::TFD_CLOEXEC;
+    // SAFETY: takes numbers only.
+    let fd = own(unsafe { libc::timerfd_create(libc::CLOCK_REALTIME, flags) })?;
+    // SAFETY: all zeroes is a valid `itimerspec`.
+    let mut timer: libc::itimerspec = unsafe { zeroed() };
+    // As far off as a 32-bit time_t can tell, or more than a human life.
+    timer.it_value.tv_sec = libc::time_t::try_from(0xFFFF_FFFF_u64).unwrap_or(libc::time_t::MAX);
+    let flags = libc::TFD_TIMER_ABSTIME | libc::TFD_TIMER_CANCEL_ON_SET;
+    // SAFETY: `timer` outlives the call, and the old value is not asked for.
+    check(unsafe { libc::timerfd_settime(fd.as_raw_fd(), flags, &timer, ptr::null_mut()) })?;
+    Ok(fd)
+}
+
+/// Whether a timer of [`cancelled_timerfd`] was cancelled since the last call.
+pub(super) fn was_cancelled(fd: BorrowedFd<'_>) -> bool {
+    let mut fired = 0_u64;
+    let into = ptr::from_mut(&mut fired).cast();
+    // SAFETY: the eight bytes outlive the call.
+    let read = unsafe { libc::read(fd.as_raw_fd(), into, size_of_val(&fired)) };
+    read < 0 && io::Error::last_os_error().raw_os_error() == Some(libc::ECANCELED)
+}
+
+/// A descriptor that is readable when either of these is: epoll_create1(2).
+pub(super) fn either(fds: [BorrowedFd<'_>; 2]) -> io::Result<OwnedFd> {
+    // SAFETY: takes numbers only.
+    let epoll = own(unsafe { libc::epoll_create1(libc::EPOLL_CLOEXEC) })?;
+    for fd in fds {
+        // All flags are positive.
+        let mut event = libc::epoll_event { events: libc::EPOLLIN as u32, u64: 0 };
+        let (add, raw) = (libc::EPOLL_CTL_ADD, fd.as_raw_fd());
+        // SAFETY: `event` outlives the call.
+        check(unsafe { libc::epoll_ctl(epoll.as_raw_fd(), add, raw, &mut event) })?;
+    }
+    Ok(epoll)
+}
+
 /// eventfd(2).
 pub(super) fn eventfd() -> io::Result<OwnedFd> {
     // SAFETY: takes numbers only.

@@ -19,6 +19,8 @@ pub(super) struct Nic {
     pub(super) up: bool,
     /// Whether the cable is in.
     pub(super) cable: bool,
+    /// How often the carrier came or went.
+    pub(super) carrier_changes: u32,
     addresses: Vec<Assigned>,
 }
 
@@ -31,7 +33,15 @@ struct Assigned {
 
 impl Nic {
     pub(super) fn new(name: &str, mac: Mac) -> Self {
-        Self { name: name.into(), mac, mtu: 1_500, up: false, cable: true, addresses: Vec::new() }
+        Self {
+            name: name.into(),
+            mac,
+            mtu: 1_500,
+            up: false,
+            cable: true,
+            carrier_changes: 0,
+            addresses: Vec::new(),
+        }
     }
 
     pub(super) fn describe(&self, index: u32) -> Interface {
@@ -41,6 +51,7 @@ impl Nic {
             mtu: self.mtu,
             up: self.up,
             carrier: self.carrier(),
+            carrier_changes: self.carrier_changes,
             ethernet: true,
         }
     }

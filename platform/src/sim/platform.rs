@@ -234,6 +234,12 @@ impl Platform for Sim {
         Ok(())
     }
 
+    fn interface_down(&mut self, interface: u32) -> Result<(), ErrorKind> {
+        self.host.nic(interface)?;
+        self.set_up(interface, false);
+        Ok(())
+    }
+
     fn mtu_set(&mut self, interface: u32, mtu: u32) -> Result<(), ErrorKind> {
         self.host.mtu_set(interface, mtu)?;
         self.changed(interface);
@@ -256,7 +262,9 @@ impl Platform for Sim {
     }
 
     fn route_remove(&mut self, interface: u32, config: &RouteConfig) -> Result<(), ErrorKind> {
-        self.host.route_remove(interface, config)
+        self.host.route_remove(interface, config)?;
+        self.sockets.tell(InterfaceChange::RouteRemoved { index: interface });
+        Ok(())
     }
 
     fn set_clock(&mut self, adjust: Adjust) -> Result<(), ErrorKind> {

@@ -284,8 +284,14 @@ fn watchers_hear_of_links_and_addresses() {
         "the present state comes first"
     );
     lab.sim.set_carrier(lab.eth0, false);
-    let gone = Interface { carrier: false, ..eth0 };
+    let carrier_changes = eth0.carrier_changes + 1;
+    let gone = Interface { carrier: false, carrier_changes, ..eth0 };
     assert_eq!(next(&mut lab.sim), Some(InterfaceChange::Is(gone)));
+    lab.sim.flap(lab.eth0);
+    let flapped = Interface { carrier_changes: carrier_changes + 2, ..gone };
+    assert_eq!(next(&mut lab.sim), Some(InterfaceChange::Is(flapped)));
+    lab.sim.suspend(SECOND);
+    assert_eq!(next(&mut lab.sim), Some(InterfaceChange::Resumed));
     let removed = InterfaceChange::AddressRemoved { index: lab.eth0, address: OURS };
     lab.sim.address_remove(lab.eth0, &address(None)).expect("removed");
     assert_eq!(next(&mut lab.sim), Some(removed));

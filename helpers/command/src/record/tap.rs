@@ -338,6 +338,10 @@ impl<P: Platform> Platform for Tap<P> {
         self.platform.interface_up(interface)
     }
 
+    fn interface_down(&mut self, interface: u32) -> Result<(), P::Error> {
+        self.platform.interface_down(interface)
+    }
+
     fn mtu_set(&mut self, interface: u32, mtu: u32) -> Result<(), P::Error> {
         self.platform.mtu_set(interface, mtu)
     }
