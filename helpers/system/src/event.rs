@@ -2,6 +2,7 @@
 
 use core::net::{Ipv4Addr, SocketAddr};
 
+use bringup_core::client::Mac;
 use bringup_core::state::SystemState;
 use bringup_core::time::Utc;
 use bringup_dhcp::LostReason;
@@ -57,6 +58,8 @@ impl Gate {
 pub enum Action {
     /// Set the interface up.
     InterfaceUp,
+    /// Set the interface down, as it was before.
+    InterfaceDown,
     /// Put the address on the interface.
     AddressAdd,
     /// Take the address off.
@@ -78,6 +81,7 @@ impl Action {
     pub const fn name(self) -> &'static str {
         match self {
             Self::InterfaceUp => "set the interface up",
+            Self::InterfaceDown => "set the interface down",
             Self::AddressAdd => "add the address",
             Self::AddressRemove => "remove the address",
             Self::RouteAdd => "add a route",
@@ -130,6 +134,55 @@ pub enum Event<E> {
         prefix: u8,
         /// Why; `None` when the interface itself is gone, or somebody took the address off.
         why: Option<LostReason>,
+    },
+    /// What is worth keeping of an interface over a restart has changed: see
+    /// [`System::snapshot`](crate::System::snapshot).
+    Snapshot {
+        /// Which interface.
+        interface: InterfaceId,
+    },
+    /// Another station uses an address of ours, or wants it. It was defended, or is lost: then that is
+    /// told next. RFC 5227.
+    Conflict {
+        /// Which interface.
+        interface: InterfaceId,
+        /// The address.
+        address: Ipv4Addr,
+        /// The other station.
+        by: Mac,
+    },
+    /// The network can do without IPv4, and so can this host: no address is asked for until then, or
+    /// until the link comes up again. RFC 8925.
+    Ipv6Only {
+        /// Which interface.
+        interface: InterfaceId,
+        /// For how long, seconds.
+        seconds: u32,
+    },
+    /// The administrator of the network has no address for us, and this is his word on link-local
+    /// ones; his reason is in [`DhcpClient::server_text`](bringup_dhcp::DhcpClient::server_text).
+    /// RFC 2563.
+    NoAddress {
+        /// Which interface.
+        interface: InterfaceId,
+        /// Whether a link-local address may be taken.
+        link_local: bool,
+    },
+    /// Nobody gives out addresses, and a link-local one stands in; or it does no longer. It reaches
+    /// nothing beyond the link, and opens no gate. RFC 3927.
+    LinkLocal {
+        /// Which interface.
+        interface: InterfaceId,
+        /// The address, /16.
+        address: Ipv4Addr,
+        /// Whether it goes.
+        lost: bool,
+    },
+    /// The configuration that belongs to an interface's own address has come, and is in
+    /// [`DhcpClient::informed`](bringup_dhcp::DhcpClient::informed).
+    Informed {
+        /// Which interface.
+        interface: InterfaceId,
     },
     /// No DHCP server answers on an interface; the client goes on.
     NoDhcpServer {

@@ -4,17 +4,26 @@ use core::net::{Ipv4Addr, SocketAddr};
 
 use bringup_core::event_loop::{Ready, Registrar};
 use bringup_core::platform::{self, AddressConfig, Platform, RouteConfig};
+use bringup_core::time::{Duration, Instant};
 use bringup_core::timer::{NoSlot, Owner};
-use bringup_dhcp::{Config, DhcpClient, Lease};
+use bringup_core::wire::Full;
+use bringup_dhcp::{Config, DhcpClient, Lease, SnapshotError};
 
 use crate::driven::{Buffers, Driven};
 use crate::event::Action;
+use crate::stage::cx;
 
 /// How many routes of a lease are put in; the rest is ignored.
 const MAX_ROUTES: usize = 16;
 
 /// The smallest MTU that every IPv4 host must take (RFC 791).
 const MTU_MIN: u32 = 68;
+
+/// The prefix of a link-local address, bits. RFC 3927 §2.6.1.
+const LINK_LOCAL_PREFIX: u8 = 16;
+
+/// What somebody took off by hand is put back no more often than this: he may mean it.
+const REPAIR_INTERVAL: Duration = Duration::from_secs(1);
 
 /// What this program has put on an interface, so that it can be taken off again.
 #[derive(Clone, Copy, Debug)]
@@ -26,6 +35,8 @@ pub struct Applied {
     routes: [Option<RouteConfig>; MAX_ROUTES],
     /// The MTU that the interface had before.
     mtu_before: Option<u32>,
+    /// The address that stands in for a lease.
+    link_local: Option<AddressConfig>,
 }
 
 impl Applied {
@@ -34,6 +45,7 @@ impl Applied {
         address_is_ours: false,
         routes: [None; MAX_ROUTES],
         mtu_before: None,
+        link_local: None,
     };
 
     /// Whether the address is taken off in the end; an operator's own stays.
@@ -59,6 +71,15 @@ pub struct Interface<'m, P: Platform> {
     /// Whether the platform said that the interface is no more. One that came back stays so until a
     /// server has confirmed its lease.
     gone: bool,
+    /// Whether this program has set it up.
+    set_up: bool,
+    /// What was kept of it over the restart, until it is used.
+    snapshot: Option<&'m [u8]>,
+    /// Its own address, from elsewhere; DHCP only informs.
+    own_address: Option<Ipv4Addr>,
+    /// Whether something that was put on it may be missing, and when it was last put back.
+    may_lack: bool,
+    repaired_at: Option<Instant>,
 }
 
 impl<'m, P: Platform> Interface<'m, P> {
@@ -71,7 +92,20 @@ impl<'m, P: Platform> Interface<'m, P> {
     ) -> Self {
         let mut dhcp = Driven::new(DhcpClient::new(config, storage), Owner::System);
         dhcp.set_interface(Some(link.index));
-        Self { name, link, dhcp, applied: Applied::NOTHING, metric, running: false, gone: false }
+        Self {
+            name,
+            link,
+            dhcp,
+            applied: Applied::NOTHING,
+            metric,
+            running: false,
+            gone: false,
+            set_up: false,
+            snapshot: None,
+            own_address: None,
+            may_lack: false,
+            repaired_at: None,
+        }
     }
 
     /// Its name when it was added.
@@ -106,7 +140,32 @@ impl<'m, P: Platform> Interface<'m, P> {
 
     /// Whether it has an address to be used. One without a carrier keeps it until the lease ends.
     pub fn has_address(&self) -> bool {
-        !self.gone && self.lease().is_some()
+        !self.gone && (self.lease().is_some() || self.own_address.is_some())
+    }
+
+    /// What a server said of this network: with the lease, or for an address from elsewhere.
+    pub fn configuration(&self) -> Option<Lease<'_>> {
+        let client = self.dhcp.client();
+        client.lease().or_else(|| client.informed()).filter(|_| !self.gone)
+    }
+
+    /// Keeps what was kept, until the link is up; refuses what is not of this interface.
+    pub(crate) fn restore(&mut self, snapshot: &'m [u8]) -> Result<(), SnapshotError> {
+        self.dhcp.client().recognise(snapshot)?;
+        self.snapshot = Some(snapshot);
+        Ok(())
+    }
+
+    pub(crate) fn snapshot<'b>(
+        &self,
+        registrar: &mut Registrar<'_, P>,
+        buffer: &'b mut [u8],
+    ) -> Result<Option<&'b [u8]>, Full> {
+        self.dhcp.client().snapshot(&cx(registrar), buffer)
+    }
+
+    pub(crate) const fn inform_only(&mut self, address: Ipv4Addr) {
+        self.own_address = Some(address);
     }
 
     pub(crate) fn register(&mut self, registrar: &mut Registrar<'_, P>) -> Result<(), NoSlot> {
@@ -130,29 +189,121 @@ impl<'m, P: Platform> Interface<'m, P> {
         self.dhcp.next_event()
     }
 
+    /// Sets it up, and remembers that; nothing happens if it is up.
+    pub(crate) fn set_up(&mut self, registrar: &mut Registrar<'_, P>) -> Result<(), P::Error> {
+        registrar.platform().interface_up(self.link.index)?;
+        self.set_up = true;
+        Ok(())
+    }
+
+    /// Sets it down, if it was before this program came.
+    pub(crate) fn set_down(&mut self, registrar: &mut Registrar<'_, P>) -> Result<(), P::Error> {
+        if !core::mem::take(&mut self.set_up) || self.gone {
+            return Ok(());
+        }
+        registrar.platform().interface_down(self.link.index)
+    }
+
     /// Takes a new description; starts or stops the client when the carrier came or went. Whether it
-    /// did.
+    /// did. One that came and went in between is as good as another link: the lease is verified.
     pub(crate) fn set_link(
         &mut self,
         registrar: &mut Registrar<'_, P>,
         buffers: &mut Buffers,
         link: platform::Interface,
     ) -> bool {
+        let flapped = self.link.carrier_changes != link.carrier_changes;
         self.link = link;
         self.dhcp.set_interface(Some(link.index));
         let up = self.is_up();
         if up == self.running {
+            if up && flapped {
+                self.link_is_new(registrar, buffers);
+            }
             return false;
         }
         self.running = up;
-        self.dhcp.call(
-            registrar,
-            buffers,
-            |client, cx| {
-                if up { client.start(cx) } else { client.stop(cx) }
-            },
-        );
+        let snapshot = self.snapshot.take_if(|_| up);
+        // What the kernel drops with the link comes back with it, even if no server speaks.
+        self.may_lack |= up && self.lease().is_some();
+        let own_address = self.own_address;
+        self.dhcp.call(registrar, buffers, |client, cx| match (own_address, snapshot) {
+            _ if !up => client.stop(cx),
+            (Some(address), _) => client.inform(cx, address, None),
+            (None, Some(bytes)) if client.start_from_snapshot(cx, bytes).is_ok() => {}
+            (None, _) => client.start(cx),
+        });
         true
+    }
+
+    /// The link may lead elsewhere now, though it was never seen to be down: the machine slept, or the
+    /// cable was in another socket for a moment.
+    pub(crate) fn link_is_new(&mut self, registrar: &mut Registrar<'_, P>, buffers: &mut Buffers) {
+        if !self.running {
+            return;
+        }
+        let own_address = self.own_address;
+        self.dhcp.call(registrar, buffers, |client, cx| match own_address {
+            None => client.link_up(cx),
+            Some(address) => {
+                client.stop(cx);
+                client.inform(cx, address, None);
+            }
+        });
+    }
+
+    /// Something was taken off it by hand, or may have been.
+    pub(crate) const fn may_lack(&mut self) {
+        self.may_lack = true;
+    }
+
+    /// When what is missing is to be put back; `None` if nothing is.
+    pub(crate) fn repair_at(&self) -> Option<Instant> {
+        let at = self.repaired_at.map_or(Instant::ZERO, |at| at + REPAIR_INTERVAL);
+        (self.may_lack && self.lease().is_some() && !self.gone).then_some(at)
+    }
+
+    /// It is being put back.
+    pub(crate) const fn repaired(&mut self, now: Instant) {
+        self.repaired_at = Some(now);
+    }
+
+    /// Puts the link-local address on the interface; what it is.
+    pub(crate) fn apply_link_local(
+        &mut self,
+        registrar: &mut Registrar<'_, P>,
+    ) -> Result<(), P::Error> {
+        use bringup_core::error::ErrorKind::Exists;
+        use bringup_core::platform::PlatformError;
+
+        let Some(address) = self.dhcp.client().link_local() else { return Ok(()) };
+        let config = AddressConfig {
+            address,
+            prefix: LINK_LOCAL_PREFIX,
+            broadcast: Some(Ipv4Addr::new(169, 254, 255, 255)),
+            valid_s: None,
+        };
+        match registrar.platform().address_add(self.link.index, &config) {
+            Ok(()) => self.applied.link_local = Some(config),
+            Err(error) if error.kind() == Exists => {}
+            Err(error) => return Err(error),
+        }
+        Ok(())
+    }
+
+    /// Takes the link-local address off.
+    pub(crate) fn withdraw_link_local(
+        &mut self,
+        registrar: &mut Registrar<'_, P>,
+    ) -> Result<(), P::Error> {
+        use bringup_core::error::ErrorKind::NotFound;
+        use bringup_core::platform::PlatformError;
+
+        let Some(config) = self.applied.link_local.take() else { return Ok(()) };
+        match registrar.platform().address_remove(self.link.index, &config) {
+            Err(error) if error.kind() != NotFound => Err(error),
+            _ => Ok(()),
+        }
     }
 
     /// Puts the lease on the interface: address, MTU, routes; takes off what is no longer in it.
@@ -164,6 +315,7 @@ impl<'m, P: Platform> Interface<'m, P> {
         use bringup_core::error::ErrorKind::{Exists, NotFound};
         use bringup_core::platform::PlatformError;
 
+        self.may_lack = false;
         // Not the turn's reading: the REQUEST may have been sent in this very turn, after it.
         let now = registrar.platform().now();
         let Some(lease) = self.dhcp.client().lease() else { return };
@@ -263,7 +415,9 @@ impl<'m, P: Platform> Interface<'m, P> {
         use bringup_core::platform::PlatformError;
 
         let index = self.link.index;
+        let link_local = self.applied.link_local;
         let applied = core::mem::replace(&mut self.applied, Applied::NOTHING);
+        self.applied.link_local = link_local;
         let platform = registrar.platform();
         let mut check = |action, result: Result<(), P::Error>| match result {
             Err(error) if error.kind() != NotFound => failed(action, error),

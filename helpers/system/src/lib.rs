@@ -9,6 +9,7 @@
 #![no_std]
 #![forbid(unsafe_code)]
 
+mod addresses;
 pub mod driven;
 pub mod event;
 pub mod interface;

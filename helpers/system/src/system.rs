@@ -6,7 +6,7 @@
 //! address no name is resolved.
 
 use core::fmt;
-use core::net::{IpAddr, SocketAddr};
+use core::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use bringup_core::event_loop::{Ready, Registrar, SourceKey};
 use bringup_core::platform::{self, Platform, PlatformError};
@@ -14,6 +14,8 @@ use bringup_core::poll::Interest;
 use bringup_core::state::{Announcement, HoldKey, Phase, SystemState, Verdict};
 use bringup_core::time::Instant;
 use bringup_core::timer::{Owner, TimerKey};
+use bringup_core::wire::Full;
+use bringup_dhcp::SnapshotError;
 use bringup_dns::{QueryError, QueryKey, QueryKind, QueryOptions, Resolver};
 use bringup_ntp::plausible::Reference;
 use bringup_ntp::{NtpClient, UtcEstimate};
@@ -193,6 +195,37 @@ impl<'m, P: Platform> System<'m, P> {
         Ok(InterfaceId(index))
     }
 
+    /// Gives an interface what [`snapshot`](Self::snapshot) said before the restart: its lease is asked
+    /// for first, with all that came with it, and used at once if the router of that time answers. To
+    /// be called before [`start`](Self::start). Bytes that are not of this interface, or not whole,
+    /// change nothing.
+    pub fn restore(&mut self, id: InterfaceId, snapshot: &'m [u8]) -> Result<(), SnapshotError> {
+        match self.interfaces.get_mut(id.index()) {
+            Some(Some(interface)) => interface.restore(snapshot),
+            _ => Err(SnapshotError::Foreign),
+        }
+    }
+
+    /// What is worth keeping of an interface over a restart, at most
+    /// [`SNAPSHOT_LEN`](bringup_dhcp::snapshot::SNAPSHOT_LEN) octets; `None` if that is nothing. To be
+    /// asked for after [`Event::Snapshot`].
+    pub fn snapshot<'b>(
+        &self,
+        registrar: &mut Registrar<'_, P>,
+        id: InterfaceId,
+        buffer: &'b mut [u8],
+    ) -> Result<Option<&'b [u8]>, Full> {
+        self.interface(id).map_or(Ok(None), |interface| interface.snapshot(registrar, buffer))
+    }
+
+    /// Leaves an interface its own `address`, which is on it already, and only asks what belongs to
+    /// it (INFORM, RFC 2131 §4.4.3). To be called before [`start`](Self::start).
+    pub fn inform_only(&mut self, id: InterfaceId, address: Ipv4Addr) {
+        if let Some(Some(interface)) = self.interfaces.get_mut(id.index()) {
+            interface.inform_only(address);
+        }
+    }
+
     /// Begins: watches the links, starts what can be started. The climb to OPERATIONAL is asked for;
     /// [`notify`](Self::notify) holds it where something is missing.
     pub fn start(&mut self, registrar: &mut Registrar<'_, P>) -> Result<(), StartError> {
@@ -211,8 +244,7 @@ impl<'m, P: Platform> System<'m, P> {
             };
             let mut link = *interface.link();
             if !link.up && self.config.apply {
-                let up = registrar.platform().interface_up(link.index);
-                if let Err(error) = up {
+                if let Err(error) = interface.set_up(registrar) {
                     self.failed(index, Action::InterfaceUp, error);
                 }
             }
@@ -319,6 +351,7 @@ impl<'m, P: Platform> System<'m, P> {
         for index in 0..self.interfaces.len() {
             if self.config.apply && !self.config.keep {
                 self.withdraw_and_tell(registrar, index);
+                self.set_down(registrar, index);
             }
             if let Some(interface) = self.interfaces.get_mut(index).and_then(Option::as_mut) {
                 interface.close(registrar);

@@ -4,9 +4,7 @@ use core::net::SocketAddr;
 
 use bringup_core::error::ErrorKind;
 use bringup_core::event_loop::Registrar;
-use bringup_core::platform::{
-    self, AddressConfig, InterfaceChange, LeapSecond, Platform, PlatformError,
-};
+use bringup_core::platform::{self, InterfaceChange, LeapSecond, Platform, PlatformError};
 use bringup_core::state::{States, SystemState};
 use bringup_core::time::{Duration, Instant};
 use bringup_dns::{Resolver, ServerAddress};
@@ -70,6 +68,7 @@ impl<P: Platform> System<'_, P> {
             }
             self.tell_discards();
             if quiet && !self.resolver.has_events() {
+                self.repair(registrar);
                 return self.open_gates(registrar);
             }
             if quiet {
@@ -118,7 +117,7 @@ impl<P: Platform> System<'_, P> {
     }
 
     /// Goes back below a state whose condition holds no more; the climb begins again by itself.
-    fn fall_below(&mut self, registrar: &mut Registrar<'_, P>, to: SystemState) {
+    pub(crate) fn fall_below(&mut self, registrar: &mut Registrar<'_, P>, to: SystemState) {
         if registrar.state() == to {
             // Somebody else may hold the next step, to which we have said Go.
             registrar.recall();
@@ -167,7 +166,7 @@ impl<P: Platform> System<'_, P> {
                     }
                     self.set_link(registrar, index, link);
                     // Its address may have been taken off meanwhile.
-                    self.put_back(registrar, index);
+                    self.may_lack(index);
                 }
                 Err(error) if error.kind() == ErrorKind::NotFound => self.gone(registrar, index),
                 Err(_) => {}
@@ -185,14 +184,6 @@ impl<P: Platform> System<'_, P> {
         self.events.push(Event::Link { interface, up: false });
         if !self.is_open(registrar.now(), Gate::Link) {
             self.fall_below(registrar, SystemState::CollectingStdin);
-        }
-    }
-
-    /// Puts the lease on the interface once more.
-    fn put_back(&mut self, registrar: &mut Registrar<'_, P>, index: usize) {
-        let Some(Some(interface)) = self.interfaces.get(index) else { return };
-        if interface.has_address() {
-            self.apply(registrar, index);
         }
     }
 
@@ -228,14 +219,34 @@ impl<P: Platform> System<'_, P> {
             }
             InterfaceChange::AddressRemoved { index: number, address } => {
                 let Some(index) = self.position(number) else { return };
-                let Some(Some(interface)) = self.interfaces.get_mut(index) else { return };
+                let Some(Some(interface)) = self.interfaces.get(index) else { return };
                 if interface.is_ours(address) {
                     // Somebody took it off by hand while the lease holds: it is put back.
-                    self.put_back(registrar, index);
+                    self.may_lack(index);
                 }
             }
+            InterfaceChange::RouteRemoved { index: number } => {
+                if let Some(index) = self.position(number) {
+                    self.may_lack(index);
+                }
+            }
+            InterfaceChange::Resumed => self.resumed(registrar),
             InterfaceChange::Overrun => self.look_again(registrar),
         }
+    }
+
+    /// The machine was asleep: every network may be another one.
+    fn resumed(&mut self, registrar: &mut Registrar<'_, P>) {
+        let Self { interfaces, buffers, .. } = self;
+        for interface in interfaces.iter_mut().flatten() {
+            interface.link_is_new(registrar, buffers);
+        }
+        self.way_changed(registrar);
+    }
+
+    /// A link has come up, or this host has another address: the resolver begins anew.
+    pub(crate) fn way_changed(&mut self, registrar: &mut Registrar<'_, P>) {
+        self.resolver.call(registrar, &mut self.buffers, Resolver::link_up);
     }
 
     /// An interface that came back is down; one that somebody set down stays so.
@@ -270,129 +281,10 @@ impl<P: Platform> System<'_, P> {
         }
     }
 
-    fn on_dhcp(
-        &mut self,
-        registrar: &mut Registrar<'_, P>,
-        index: usize,
-        event: bringup_dhcp::Event,
-    ) {
-        let number = u8::try_from(index).unwrap_or(u8::MAX);
-        let interface = InterfaceId(number);
-        match event {
-            bringup_dhcp::Event::Bound => {
-                self.confirmed(registrar, index);
-                self.events.push(Event::Address { interface, renewed: false });
-                self.take_servers(registrar, Some(number));
-            }
-            bringup_dhcp::Event::Renewed { changed } => {
-                let is_back = self.confirmed(registrar, index);
-                self.events.push(Event::Address { interface, renewed: true });
-                if changed || is_back {
-                    self.take_servers(registrar, Some(number));
-                }
-            }
-            bringup_dhcp::Event::Lost { why } => self.lost_address(registrar, index, why),
-            bringup_dhcp::Event::Nak { server } => {
-                self.events.push(Event::Nak { interface, server });
-            }
-            bringup_dhcp::Event::NoServer => self.events.push(Event::NoDhcpServer { interface }),
-            // What the system has no answer to yet; a conflict that costs the lease comes as `Lost`.
-            bringup_dhcp::Event::Conflict { .. }
-            | bringup_dhcp::Event::Ipv6Only { .. }
-            | bringup_dhcp::Event::LinkLocal { .. }
-            | bringup_dhcp::Event::LinkLocalBound
-            | bringup_dhcp::Event::LinkLocalLost { .. }
-            | bringup_dhcp::Event::Informed => {}
-        }
-    }
-
-    /// The server stands by the lease. Whether the interface was away before.
-    fn confirmed(&mut self, registrar: &mut Registrar<'_, P>, index: usize) -> bool {
-        let interface = self.interfaces.get_mut(index).and_then(Option::as_mut);
-        let is_back = interface.is_some_and(Interface::confirm);
-        self.apply(registrar, index);
-        is_back
-    }
-
-    fn apply(&mut self, registrar: &mut Registrar<'_, P>, index: usize) {
-        if !self.config.apply {
-            return;
-        }
-        let Self { interfaces, events, .. } = self;
-        let Some(Some(interface)) = interfaces.get_mut(index) else { return };
-        let id = u8::try_from(index).ok().map(InterfaceId);
-        let before = interface.applied().address.map(|config| config.address);
-        interface.apply(registrar, |action, error| {
-            events.push(Event::Failed { interface: id, action, error });
-        });
-        if before != interface.applied().address.map(|config| config.address) {
-            self.way_changed(registrar);
-        }
-    }
-
-    /// A link has come up, or this host has another address: the resolver begins anew.
-    fn way_changed(&mut self, registrar: &mut Registrar<'_, P>) {
-        self.resolver.call(registrar, &mut self.buffers, Resolver::link_up);
-    }
-
-    pub(crate) fn withdraw(&mut self, registrar: &mut Registrar<'_, P>, index: usize) {
-        let Self { interfaces, events, .. } = self;
-        let Some(Some(interface)) = interfaces.get_mut(index) else { return };
-        let id = u8::try_from(index).ok().map(InterfaceId);
-        interface.withdraw(registrar, |action, error| {
-            events.push(Event::Failed { interface: id, action, error });
-        });
-    }
-
-    /// The end of the system: what was put on an interface is taken off.
-    pub(crate) fn withdraw_and_tell(&mut self, registrar: &mut Registrar<'_, P>, index: usize) {
-        let Some(Some(interface)) = self.interfaces.get(index) else { return };
-        let address = interface.applied().address.filter(|_| interface.applied().is_ours());
-        self.withdraw(registrar, index);
-        if let (Some(config), Ok(number)) = (address, u8::try_from(index)) {
-            let AddressConfig { address, prefix, .. } = config;
-            let interface = InterfaceId(number);
-            self.events.push(Event::AddressLost { interface, address, prefix, why: None });
-        }
-    }
-
-    fn lost_address(
-        &mut self,
-        registrar: &mut Registrar<'_, P>,
-        index: usize,
-        why: bringup_dhcp::LostReason,
-    ) {
-        let Some(Some(interface)) = self.interfaces.get(index) else { return };
-        let address = interface.applied().address;
-        self.withdraw(registrar, index);
-        self.forget_address(registrar, index, address, Some(why));
-    }
-
-    /// The address is no longer on the interface: neither are its facts.
-    fn forget_address(
-        &mut self,
-        registrar: &mut Registrar<'_, P>,
-        index: usize,
-        address: Option<AddressConfig>,
-        why: Option<bringup_dhcp::LostReason>,
-    ) {
-        let number = u8::try_from(index).unwrap_or(u8::MAX);
-        if let Some(config) = address {
-            let (address, prefix) = (config.address, config.prefix);
-            let interface = InterfaceId(number);
-            self.events.push(Event::AddressLost { interface, address, prefix, why });
-            self.way_changed(registrar);
-        }
-        self.take_servers(registrar, None);
-        if !self.is_open(registrar.now(), Gate::Address) {
-            self.fall_below(registrar, SystemState::IfaceColdplug);
-        }
-    }
-
     /// Makes the lists anew: the operator's servers, those of the leases in the order of naming, then
     /// those that names resolved to. `of` is the interface whose lease is to be told of if that
     /// changed anything.
-    fn take_servers(&mut self, registrar: &mut Registrar<'_, P>, of: Option<u8>) {
+    pub(crate) fn take_servers(&mut self, registrar: &mut Registrar<'_, P>, of: Option<u8>) {
         let before = (self.dns_servers, self.ntp_list);
         let (mut dns, mut ntp) = (ServerList::EMPTY, ServerList::EMPTY);
         for address in self.config.dns {
@@ -402,8 +294,7 @@ impl<P: Platform> System<'_, P> {
             ntp.push(*address, Origin::Configured);
         }
         for (slot, number) in self.interfaces.iter().zip(0_u8..) {
-            let interface = slot.as_ref().filter(|interface| interface.has_address());
-            let Some(lease) = interface.and_then(Interface::lease) else { continue };
+            let Some(lease) = slot.as_ref().and_then(Interface::configuration) else { continue };
             for address in lease.dns_servers() {
                 dns.push(SocketAddr::from((address, 53)), Origin::Lease(number));
             }

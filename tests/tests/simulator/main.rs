@@ -4,6 +4,7 @@
 //! [`world`] has the machine, its peers and the invariants that hold at every turn; `scripts` tells
 //! one story per test; `seeds` makes up thousands.
 
+mod links;
 mod scripts;
 mod seeds;
 mod world;

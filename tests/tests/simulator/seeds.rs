@@ -4,6 +4,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
+use bringup::core::platform::Platform as _;
 use bringup::core::state::SystemState;
 use bringup::core::time::Duration;
 use bringup::platform::sim::Faults;
@@ -73,6 +74,7 @@ fn story(seed: u64) {
         lease_s: 60 + u32::try_from(dice.below(7_200)).expect("small"),
         mtu: dice.one_in(2).then_some(1_400),
         valid_for: Some(s(3_600 + dice.below(86_400))),
+        ..Plan::default()
     };
     within(&plan, |w| {
         spoil(w, &mut dice);
@@ -136,7 +138,12 @@ fn trouble(w: &mut World<'_, '_, '_>, dice: &mut Dice) {
     let place = usize::try_from(dice.below(2)).expect("small") % w.far.len();
     let index = w.index(place);
     let (on, now) = (dice.one_in(2), w.now());
-    match dice.below(14) {
+    match dice.below(16) {
+        14 => w.sim(|sim| sim.flap(index)),
+        15 => w.sim(|sim| {
+            let route = sim.routes().first().copied();
+            let _ = route.map(|(index, route)| sim.route_remove(index, &route));
+        }),
         0 | 1 => w.sim(|sim| sim.set_carrier(index, on)),
         2 => w.far[place].borrow_mut().dhcp_on = on,
         3 => w.far[place].borrow_mut().dns_on = on,

@@ -11,6 +11,7 @@ use bringup::core::attach::{AttachQueue, Outcome};
 use bringup::core::client::{Checksum, Mac};
 use bringup::core::error::ErrorKind;
 use bringup::core::event_loop::{Application, EventLoop, LoopStorage, Ready, Registrar};
+use bringup::core::platform::AddressConfig;
 use bringup::core::state::{Announcement, HoldKey, Phase, States, SystemState, Verdict};
 use bringup::core::time::{Duration, Instant};
 use bringup::core::timer::Owner;
@@ -40,7 +41,7 @@ pub(crate) struct Far {
     pub(crate) dns_on: bool,
     pub(crate) ntp_on: bool,
     /// The last DISCOVER and the last REQUEST that selects: a changed server learns its client so.
-    known: [Option<Vec<u8>>; 2],
+    pub(crate) known: [Option<Vec<u8>>; 2],
     /// Until when each address was granted, by the server's clock.
     pub(crate) granted: BTreeMap<Ipv4Addr, Instant>,
     /// When a request for a port was received, whether or not it was answered, and whether it came
@@ -223,6 +224,12 @@ pub(crate) struct Plan {
     pub(crate) mtu: Option<u16>,
     /// How long a time stays valid without news.
     pub(crate) valid_for: Option<Duration>,
+    /// What DHCP clients are told besides.
+    pub(crate) dhcp: fn(bringup::dhcp::Config<'static>) -> bringup::dhcp::Config<'static>,
+    /// What was kept of the first interface; nothing if empty.
+    pub(crate) snapshot: Vec<u8>,
+    /// The first interface's own address, which is on it.
+    pub(crate) own_address: Option<Ipv4Addr>,
 }
 
 impl Default for Plan {
@@ -237,6 +244,9 @@ impl Default for Plan {
             lease_s: 3600,
             mtu: None,
             valid_for: None,
+            dhcp: |config| config,
+            snapshot: Vec::new(),
+            own_address: None,
         }
     }
 }
@@ -349,8 +359,19 @@ pub(crate) fn within(plan: &Plan, story: impl FnOnce(&mut World<'_, '_, '_>)) {
     let mut event_loop = EventLoop::new(sim, &mut memory, &queue).expect("a loop");
     let count = usize::from(plan.interfaces);
     for (name, storage) in names.into_iter().zip(&mut leases).take(count) {
-        let dhcp = |link: &bringup::core::platform::Interface| bringup::dhcp::Config::new(link.mac);
-        app.system.add_interface(&mut event_loop.registrar(), name, dhcp, storage).expect("added");
+        let dhcp = |link: &bringup::core::platform::Interface| {
+            (plan.dhcp)(bringup::dhcp::Config::new(link.mac))
+        };
+        let registrar = &mut event_loop.registrar();
+        let id = app.system.add_interface(registrar, name, dhcp, storage).expect("added");
+        if id.index() == 0 {
+            if !plan.snapshot.is_empty() {
+                app.system.restore(id, &plan.snapshot).expect("ours, and whole");
+            }
+            if let Some(address) = plan.own_address {
+                app.system.inform_only(id, address);
+            }
+        }
     }
     app.system.start(&mut event_loop.registrar()).expect("started");
     event_loop.registrar().add_notifier(Owner::Application).expect("room");
@@ -467,8 +488,8 @@ impl World<'_, '_, '_> {
 
     /// No address is used past its lease, and no state claims what is not there.
     fn check_addresses(&mut self, now: Instant) {
-        let there: Vec<_> = self.sim(|sim| sim.addresses().map(|(_, a)| a.address).collect());
-        for address in &there {
+        let there: Vec<_> = self.sim(|sim| sim.addresses().map(|(_, a)| *a).collect());
+        for AddressConfig { address, .. } in there.iter().filter(|a| a.valid_s.is_some()) {
             let until =
                 self.far.iter().filter_map(|far| far.borrow().granted.get(address).copied()).max();
             assert!(until.is_some_and(|until| now <= until), "{address} is past its lease");

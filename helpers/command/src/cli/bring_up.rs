@@ -10,6 +10,7 @@ use bringup_core::poll::Interest;
 use bringup_core::state::SystemState;
 use bringup_core::time::Duration;
 use bringup_core::timer::Owner;
+use bringup_dhcp::SnapshotError;
 use bringup_dhcp::lease::STORAGE_LEN;
 use bringup_dns::{Resolver, SmallStorage};
 use bringup_system::{AddInterfaceError, Config, System};
@@ -17,7 +18,7 @@ use bringup_system::{AddInterfaceError, Config, System};
 use super::event::Event;
 use super::exit::Exit;
 use super::output::Output;
-use super::session::{Plan, Session};
+use super::session::{Plan, Session, lease_file, tell_failure};
 use super::state_dir::StateDir;
 use crate::record::{Tap, What};
 
@@ -66,6 +67,8 @@ where
     let platform = Tap::new(platform, output.recorder().cloned(), epoch);
     // Storage, queue, application, loop: each borrows what stands before it.
     let mut leases = vec![[0; STORAGE_LEN]; setup.interfaces.len()];
+    let snapshots: Vec<_> =
+        setup.interfaces.iter().map(|name| saved_lease(setup.state, name, output)).collect();
     let mut slots: Vec<_> = setup.interfaces.iter().map(|_| None).collect();
     let mut cache = SmallStorage::new();
     let mut memory = LoopStorage::<P::Handle, 64, 128>::new();
@@ -82,7 +85,7 @@ where
         Ok(event_loop) => event_loop,
         Err(error) => return cannot_start(session.output(), &error.to_string()),
     };
-    for (name, storage) in setup.interfaces.iter().zip(&mut leases) {
+    for ((name, storage), snapshot) in setup.interfaces.iter().zip(&mut leases).zip(&snapshots) {
         let added = session.system.add_interface(
             &mut event_loop.registrar(),
             name,
@@ -93,8 +96,14 @@ where
             },
             storage,
         );
-        if let Err(error) = added {
-            return cannot_add(session.output(), name, error, &interfaces_there());
+        let id = match added {
+            Ok(id) => id,
+            Err(error) => return cannot_add(session.output(), name, error, &interfaces_there()),
+        };
+        if let Some(Err(refused)) = snapshot.as_ref().map(|s| session.system.restore(id, s)) {
+            let what = format!("the saved lease of {name}");
+            let hint = "nothing; it is written anew with the next lease";
+            session.output().problem(what, refused_because(refused), hint);
         }
     }
     if let Some(signals) = setup.signals {
@@ -143,6 +152,28 @@ where
             }
         }
     });
+}
+
+/// The lease that an interface had before the restart, if one was kept.
+fn saved_lease(state: Option<&StateDir>, name: &str, output: &mut Output) -> Option<Vec<u8>> {
+    match state?.load(&lease_file(name)) {
+        Ok(octets) => octets,
+        Err(failed) => {
+            tell_failure(output, &failed);
+            None
+        }
+    }
+}
+
+/// Why a saved lease counts for nothing, as a sentence without subject.
+const fn refused_because(why: SnapshotError) -> &'static str {
+    match why {
+        SnapshotError::Truncated => "is cut short",
+        SnapshotError::Magic => "is something else",
+        SnapshotError::Version => "was written by another version of this program",
+        SnapshotError::Checksum | SnapshotError::Content => "is damaged",
+        SnapshotError::Foreign => "is of another interface or client identifier",
+    }
 }
 
 fn cannot_start(output: &mut Output, why: &str) -> Exit {

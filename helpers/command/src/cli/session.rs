@@ -2,13 +2,16 @@
 //! a real machine and for `demo`, over real wires or simulated ones.
 
 use bringup_core::event_loop::{Application, Ready, Registrar, SourceKey};
-use bringup_core::platform::{Platform, PlatformError};
+use bringup_core::platform::Platform;
 use bringup_core::state::{Announcement, HoldKey, Phase, SystemState, Verdict};
 use bringup_core::time::{Duration, Instant, Utc};
 use bringup_core::timer::{NoSlot, Owner, TimerKey};
+use bringup_dhcp::snapshot::SNAPSHOT_LEN;
 use bringup_dns::{Outcome, QueryError, QueryKey, QueryKind, QueryOptions, RecordType};
 use bringup_ntp::packet::Leap;
-use bringup_system::{Action, InterfaceId, Origin, System};
+use bringup_system::{InterfaceId, Origin, System};
+
+mod trouble;
 
 use super::event::{Address, Event, Problem, Servers, Time};
 use super::exit::Exit;
@@ -16,6 +19,11 @@ use super::lookup;
 use super::output::Output;
 use super::saved_clock::{self, SavedClock};
 use super::state_dir::{StateDir, StateError};
+
+/// Where the lease of an interface is in the state directory.
+pub fn lease_file(interface: &str) -> String {
+    format!("lease.{interface}")
+}
 
 /// The wait before a name that could not be resolved is asked for again.
 const RETRY: Duration = Duration::from_secs(1);
@@ -316,6 +324,17 @@ impl<'m, P: Platform<Error: std::fmt::Display>> Session<'m, P> {
                 self.output.say(&format!("             leap     {what} before {at}"));
             }
             From::SaveClock { utc } => self.save_clock(registrar, utc),
+            From::Snapshot { interface } => self.save_lease(registrar, interface),
+            From::LinkLocal { interface, address, lost } => {
+                let address = Address {
+                    interface: self.name(interface),
+                    address: format!("{address}/16"),
+                    lease_s: None,
+                    server: None,
+                    lost,
+                };
+                self.emit(now, &Event::Address(address));
+            }
             From::Discard { protocol, reason, from } => {
                 self.emit(now, &Event::Discard { protocol, reason, from });
             }
@@ -323,56 +342,15 @@ impl<'m, P: Platform<Error: std::fmt::Display>> Session<'m, P> {
         }
     }
 
-    fn tell_trouble(
-        &mut self,
-        registrar: &mut Registrar<'_, P>,
-        event: bringup_system::Event<P::Error>,
-    ) {
-        use bringup_core::error::ErrorKind;
-        use bringup_system::Event as From;
-        let now = registrar.now();
-        match event {
-            From::NoDhcpServer { interface } => {
-                let what = format!("DHCP on {}", self.name(interface));
-                let hint = "check the cable and the server; the client goes on asking";
-                self.problem(now, what, "no server answers".into(), hint);
-            }
-            From::Nak { interface, server } => {
-                let what = format!("DHCP on {}", self.name(interface));
-                let why = format!("{server} refuses the address");
-                self.problem(now, what, why, "nothing; the client asks for another");
-            }
-            From::NtpNameFailed { index } => {
-                let what = format!("the name of NTP server {}", u16::from(index) + 1);
-                let hint = "check the name and the DNS servers; it is asked for again";
-                self.problem(now, what, "cannot be resolved".into(), hint);
-            }
-            From::NoNtpServer => {
-                let hint = "check that UDP port 123 is open; the client goes on asking";
-                self.problem(now, "NTP".into(), "no server answers".into(), hint);
-            }
-            From::PanicLimit { offset_ns } => {
-                let why = format!(
-                    "the servers say that the clock is {} s off",
-                    offset_ns / 1_000_000_000
-                );
-                let hint = "check the servers, then set the clock by hand";
-                self.problem(now, "NTP".into(), why, hint);
-            }
-            From::Failed { interface, action, error } => {
-                let of = interface.map_or(String::new(), |id| format!(" on {}", self.name(id)));
-                let denied = error.kind() == ErrorKind::PermissionDenied;
-                let hint = match (denied, action) {
-                    (true, Action::SetClock) => "give the program CAP_SYS_TIME",
-                    (true, _) => "run as root, or give the program CAP_NET_ADMIN",
-                    (false, _) => "the rest goes on without it",
-                };
-                self.problem(now, format!("to {}{of}", action.name()), error.to_string(), hint);
-                if denied && action == Action::AddressAdd {
-                    self.end(registrar, Exit::Privilege);
-                }
-            }
-            _ => {}
+    /// Keeps the lease of an interface, or forgets it if there is none.
+    fn save_lease(&mut self, registrar: &mut Registrar<'_, P>, id: InterfaceId) {
+        let Some(state) = self.state else { return };
+        let file = lease_file(&self.name(id));
+        let mut buffer = [0; SNAPSHOT_LEN];
+        // Any fits into as much.
+        match self.system.snapshot(registrar, id, &mut buffer).unwrap_or_default() {
+            Some(snapshot) => state.store(&file, snapshot),
+            None => state.remove(&file),
         }
     }
 

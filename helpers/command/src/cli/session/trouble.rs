@@ -1,0 +1,78 @@
+//! What went wrong, in a sentence that says what to do next.
+
+use bringup_core::error::ErrorKind;
+use bringup_core::event_loop::Registrar;
+use bringup_core::platform::{Platform, PlatformError};
+use bringup_system::{Action, Event as From};
+
+use super::Session;
+use crate::cli::exit::Exit;
+
+impl<P: Platform<Error: std::fmt::Display>> Session<'_, P> {
+    /// Tells of an event that is somebody's trouble; of any other, nothing.
+    pub(super) fn tell_trouble(&mut self, registrar: &mut Registrar<'_, P>, event: From<P::Error>) {
+        let now = registrar.now();
+        match event {
+            From::NoDhcpServer { interface } => {
+                let what = format!("DHCP on {}", self.name(interface));
+                let hint = "check the cable and the server; the client goes on asking";
+                self.problem(now, what, "no server answers".into(), hint);
+            }
+            From::Nak { interface, server } => {
+                let what = format!("DHCP on {}", self.name(interface));
+                let why = format!("{server} refuses the address");
+                self.problem(now, what, why, "nothing; the client asks for another");
+            }
+            From::Conflict { interface, address, by } => {
+                let what = format!("{address} on {}", self.name(interface));
+                let why = format!("the station {by} uses it, too");
+                self.problem(now, what, why, "find that station; another address is asked for");
+            }
+            From::Ipv6Only { interface, seconds } => {
+                let what = format!("DHCP on {}", self.name(interface));
+                let why = format!("this network wants to do without IPv4 for {seconds} s");
+                self.problem(now, what, why, "use IPv6");
+            }
+            From::NoAddress { interface, link_local } => {
+                let what = format!("DHCP on {}", self.name(interface));
+                let no = if link_local { "" } else { ", and no link-local one is to be taken" };
+                let client = self.system.interface(interface).map(|i| i.dhcp().server_text());
+                let said = String::from_utf8_lossy(client.unwrap_or_default());
+                let said = if said.is_empty() { said } else { format!(": {said:?}").into() };
+                let why = format!("its administrator has no address for us{no}{said}");
+                self.problem(now, what, why, "ask him");
+            }
+            From::NtpNameFailed { index } => {
+                let what = format!("the name of NTP server {}", u16::from(index) + 1);
+                let hint = "check the name and the DNS servers; it is asked for again";
+                self.problem(now, what, "cannot be resolved".into(), hint);
+            }
+            From::NoNtpServer => {
+                let hint = "check that UDP port 123 is open; the client goes on asking";
+                self.problem(now, "NTP".into(), "no server answers".into(), hint);
+            }
+            From::PanicLimit { offset_ns } => {
+                let why = format!(
+                    "the servers say that the clock is {} s off",
+                    offset_ns / 1_000_000_000
+                );
+                let hint = "check the servers, then set the clock by hand";
+                self.problem(now, "NTP".into(), why, hint);
+            }
+            From::Failed { interface, action, error } => {
+                let of = interface.map_or(String::new(), |id| format!(" on {}", self.name(id)));
+                let denied = error.kind() == ErrorKind::PermissionDenied;
+                let hint = match (denied, action) {
+                    (true, Action::SetClock) => "give the program CAP_SYS_TIME",
+                    (true, _) => "run as root, or give the program CAP_NET_ADMIN",
+                    (false, _) => "the rest goes on without it",
+                };
+                self.problem(now, format!("to {}{of}", action.name()), error.to_string(), hint);
+                if denied && action == Action::AddressAdd {
+                    self.end(registrar, Exit::Privilege);
+                }
+            }
+            _ => {}
+        }
+    }
+}

@@ -1,0 +1,217 @@
+//! What becomes of a lease when links come and go, machines sleep and programs end.
+
+use std::net::Ipv4Addr;
+
+use bringup::core::platform::{AddressConfig, Platform};
+use bringup::core::state::{States, SystemState};
+use bringup::core::time::Duration;
+use bringup::dhcp::SnapshotError;
+use bringup::dhcp::snapshot::{SNAPSHOT_LEN, Snapshot};
+use bringup::system::{Event, InterfaceId};
+
+use crate::world::{Plan, World, s, within};
+
+/// How many DHCP messages the server of the first interface has heard.
+fn asked(w: &World<'_, '_, '_>) -> usize {
+    w.far[0].borrow().heard.iter().filter(|(_, port, _)| *port == 67).count()
+}
+
+fn first(w: &World<'_, '_, '_>) -> InterfaceId {
+    let id = w.app.said.iter().find_map(|(_, event)| match event {
+        Event::Link { interface, .. } => Some(*interface),
+        _ => None,
+    });
+    id.expect("a link came up")
+}
+
+fn snapshot(w: &mut World<'_, '_, '_>) -> Option<Vec<u8>> {
+    let id = first(w);
+    let mut buffer = [0; SNAPSHOT_LEN];
+    let registrar = &mut w.event_loop.registrar();
+    let bytes = w.app.system.snapshot(registrar, id, &mut buffer).expect("fits");
+    bytes.map(<[u8]>::to_vec)
+}
+
+#[test]
+fn d4_a_lease_that_was_kept_over_a_restart_is_asked_for_first() {
+    let (mut kept, mut known) = (Vec::new(), [None, None]);
+    within(&Plan::default(), |w| {
+        w.until_operational(s(5));
+        w.pass(s(1));
+        assert!(w.count(|e| matches!(e, Event::Snapshot { .. })) >= 1, "told to keep it");
+        kept = snapshot(w).expect("a lease");
+        assert_eq!(asked(w), 2, "DISCOVER and REQUEST");
+        known.clone_from(&w.far[0].borrow().known);
+        w.stop();
+    });
+    let address = Snapshot::decode(&kept).expect("whole").address;
+    within(&Plan { snapshot: kept.clone(), ..Plan::default() }, |w| {
+        // The server knows its client from before.
+        let now = w.now();
+        w.far[0].borrow_mut().known = known;
+        w.far[0].borrow_mut().change(now, |_| ());
+        w.until_operational(s(30));
+        assert_eq!(asked(w), 1, "INIT-REBOOT takes one message, not two");
+        assert_eq!(
+            w.app.system.interfaces().next().and_then(|i| Some(i.lease()?.address())),
+            Some(address)
+        );
+        w.stop();
+    });
+    within(&Plan { interfaces: 2, ..Plan::default() }, |w| {
+        w.until(s(5), "both links", |w| w.count(|e| matches!(e, Event::Link { .. })) == 2);
+        let ids: Vec<_> = w
+            .app
+            .said
+            .iter()
+            .filter_map(|(_, event)| match event {
+                Event::Link { interface, .. } => Some(*interface),
+                _ => None,
+            })
+            .collect();
+        let second = ids.into_iter().find(|id| id.index() == 1).expect("two");
+        static FOREIGN: std::sync::OnceLock<Vec<u8>> = std::sync::OnceLock::new();
+        let foreign = FOREIGN.get_or_init(|| kept.clone());
+        assert_eq!(w.app.system.restore(second, foreign), Err(SnapshotError::Foreign));
+        assert_eq!(w.app.system.restore(second, &foreign[1..]), Err(SnapshotError::Magic));
+        w.until_operational(s(5));
+        w.stop();
+    });
+}
+
+#[test]
+fn a_lease_that_a_server_takes_back_is_to_be_forgotten() {
+    within(&Plan::default(), |w| {
+        w.until_operational(s(5));
+        let now = w.now();
+        w.far[0].borrow_mut().change(now, |network| network.first = Ipv4Addr::new(10, 89, 0, 100));
+        let before = w.count(|e| matches!(e, Event::Snapshot { .. }));
+        let index = w.index(0);
+        w.sim(|sim| sim.flap(index));
+        w.until(s(5), "the loss", |w| w.count(|e| matches!(e, Event::AddressLost { .. })) > 0);
+        assert!(w.count(|e| matches!(e, Event::Snapshot { .. })) > before);
+        assert_eq!(snapshot(w), None);
+        w.until_operational(s(60));
+        assert!(snapshot(w).is_some());
+        w.stop();
+    });
+}
+
+#[test]
+fn rule_15_a_cable_that_was_out_too_briefly_to_be_told_has_the_lease_verified() {
+    within(&Plan::default(), |w| {
+        w.until_operational(s(5));
+        w.pass(s(60));
+        let (before, index) = (asked(w), w.index(0));
+        w.sim(|sim| sim.flap(index));
+        w.pass(s(1));
+        assert_eq!(asked(w), before + 1, "one REQUEST");
+        assert!(w.is_operational() && w.addresses() == 1, "the lease goes on to hold");
+        // The same description again is no news.
+        w.sim(|sim| {
+            let link = sim.interface("sim0").expect("there");
+            sim.mtu_set(index, link.mtu).expect("set");
+        });
+        w.pass(s(1));
+        assert_eq!(asked(w), before + 1);
+        w.stop();
+    });
+}
+
+#[test]
+fn rule_15_a_machine_that_slept_verifies_its_lease_on_waking() {
+    within(&Plan::default(), |w| {
+        w.until_operational(s(5));
+        w.pass(s(60));
+        let before = asked(w);
+        w.sim(|sim| sim.suspend(s(600)));
+        w.pass(s(1));
+        assert_eq!(asked(w), before + 1, "long before T1");
+        assert!(w.is_operational());
+        w.stop();
+    });
+}
+
+#[test]
+fn routes_that_somebody_takes_away_are_put_back_but_not_in_a_fight() {
+    within(&Plan::default(), |w| {
+        w.until_operational(s(5));
+        w.pass(s(10));
+        let take = |w: &mut World<'_, '_, '_>| {
+            w.sim(|sim| {
+                let (index, route) = sim.routes()[0];
+                sim.route_remove(index, &route).expect("removed");
+            });
+        };
+        take(w);
+        w.event_loop.turn(w.app).expect("a turn");
+        assert_eq!(w.sim(|sim| sim.routes().len()), 1);
+        // Somebody who means it: once a second is enough.
+        let (begin, mut fights) = (w.now(), 0);
+        while w.now() < begin + s(10) {
+            if w.sim(|sim| !sim.routes().is_empty()) {
+                take(w);
+                fights += 1;
+            }
+            w.pass(Duration::from_millis(10));
+        }
+        assert!((9..=11).contains(&fights), "{fights} times in ten seconds");
+        w.pass(s(2));
+        assert_eq!(w.sim(|sim| sim.routes().len()), 1);
+        w.stop();
+    });
+}
+
+#[test]
+fn an_interface_that_was_down_is_down_again_after_the_stop() {
+    within(&Plan::default(), |w| {
+        w.until_operational(s(5));
+        w.stop();
+        assert!(!w.sim(|sim| sim.interface("sim0").expect("there").up));
+    });
+}
+
+#[test]
+fn rule_36_a_link_local_address_stands_in_and_goes() {
+    let dhcp = |config| bringup::dhcp::Config { link_local: true, ..config };
+    within(&Plan { dhcp, ..Plan::default() }, |w| {
+        w.far[0].borrow_mut().dhcp_on = false;
+        w.until(s(60), "an address", |w| w.addresses() == 1);
+        let there = w.sim(|sim| sim.addresses().next().map(|(_, a)| *a)).expect("one");
+        assert!(there.address.is_link_local() && there.prefix == 16, "{there:?}");
+        assert!(w.count(|e| matches!(e, Event::LinkLocal { lost: false, .. })) == 1);
+        assert!(w.state().rank() < SystemState::Dhcp.rank(), "it opens no gate");
+        w.far[0].borrow_mut().dhcp_on = true;
+        w.until_operational(s(60));
+        let there = w.sim(|sim| sim.addresses().map(|(_, a)| a.address).collect::<Vec<_>>());
+        assert!(there.len() == 1 && !there[0].is_link_local(), "{there:?}");
+        assert!(w.count(|e| matches!(e, Event::LinkLocal { lost: true, .. })) == 1);
+        w.stop();
+    });
+    // It is taken off at the end, too.
+    within(&Plan { dhcp, ..Plan::default() }, |w| {
+        w.far[0].borrow_mut().dhcp_on = false;
+        w.until(s(60), "an address", |w| w.addresses() == 1);
+        w.stop();
+    });
+}
+
+#[test]
+fn rule_43_an_address_from_elsewhere_is_informed_about() {
+    let address = Ipv4Addr::new(10, 89, 0, 200);
+    within(&Plan { own_address: Some(address), ..Plan::default() }, |w| {
+        let index = w.index(0);
+        let config = AddressConfig { address, prefix: 24, broadcast: None, valid_s: None };
+        w.sim(|sim| sim.address_add(index, &config).expect("added"));
+        w.until_operational(s(5));
+        assert_eq!(w.count(|e| matches!(e, Event::Informed { .. })), 1);
+        assert_eq!(w.app.system.dns_servers().iter().count(), 1);
+        assert_eq!(w.count(|e| matches!(e, Event::Address { .. })), 0, "there is no lease");
+        let before = asked(w);
+        w.sim(|sim| sim.flap(index));
+        w.pass(s(1));
+        assert_eq!(asked(w), before + 1, "another network may say something else");
+        w.sim(|sim| sim.address_remove(index, &config).expect("still there"));
+        w.stop();
+    });
+}
