@@ -212,9 +212,11 @@ pub fn interface_number(name: &str) -> Option<u32> {
 
 /// The names of the interfaces of this machine.
 fn interfaces_there() -> Vec<String> {
-    let entries = std::fs::read_dir("/sys/class/net").into_iter().flatten().flatten();
-    let mut names: Vec<String> =
-        entries.filter_map(|entry| entry.file_name().into_string().ok()).collect();
+    // Not /sys/class/net, which shows those of the namespace in which /sys was mounted. Two lines of
+    // heading, then a name and a colon.
+    let table = std::fs::read_to_string("/proc/self/net/dev").unwrap_or_default();
+    let name = |line: &str| Some(line.split_once(':')?.0.trim().to_owned());
+    let mut names: Vec<String> = table.lines().skip(2).filter_map(name).collect();
     names.sort();
     names
 }
