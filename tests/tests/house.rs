@@ -88,6 +88,19 @@ fn dependencies_of_each_kind_are_seen() {
     );
 }
 
+/// Who looks for something finds it in one of these.
+#[test]
+fn the_top_level_is_what_was_agreed_on() {
+    let output = Command::new("git").args(["ls-files", "--full-name"]).current_dir(root()).output();
+    let Ok(output) = output else { return };
+    let files = String::from_utf8(output.stdout).expect("UTF-8");
+    let folders: BTreeSet<&str> =
+        files.lines().filter_map(|file| file.split_once('/')).map(|(folder, _)| folder).collect();
+    let agreed = [".ci", "benches", "core", "docs", "fuzz", "helpers", "platform", "tests"];
+    // In a packaged tree there is no git, and nothing to look at.
+    assert!(folders.is_empty() || folders.iter().eq(agreed.iter()), "{folders:?}");
+}
+
 /// What is shipped, with every feature and for every target: who uses it sees what they get.
 const SHIPPED: [&str; 7] = [
     "bringup-core",
