@@ -2,7 +2,8 @@
 
 use core::net::SocketAddr;
 
-use bringup_core::platform::Platform;
+use bringup_core::error::ErrorKind;
+use bringup_core::platform::{Platform, PlatformError};
 use bringup_core::poll::{Interest, Poll};
 
 use super::{
@@ -60,8 +61,12 @@ fn carries<R: Rig>(rig: &mut R) -> Checked {
 fn refused<R: Rig>(rig: &mut R) -> Checked {
     let to = SocketAddr::new(rig.tcp_echo().ok_or(NOBODY)?.ip(), 1);
     let mut platform = rig.platform();
-    // Some say it at once.
-    let Ok(handle) = platform.tcp_connect(to, None) else { return Ok(()) };
+    let handle = match platform.tcp_connect(to, None) {
+        Ok(handle) => handle,
+        Err(error) if error.kind() == ErrorKind::Unsupported => return Err(failed("")(error)),
+        // Some say it at once.
+        Err(_) => return Ok(()),
+    };
     let added = platform.poller().add(handle, TOKEN, Interest::WRITE);
     added.map_err(failed("a stream cannot be watched"))?;
     wait(rig, &mut platform, "the end of an attempt to connect was not told")?;
