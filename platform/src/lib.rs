@@ -12,18 +12,23 @@
 //! 5. [`mod@file`]: files of configuration that others change.
 //! 6. [`error`]: what failed, and with which number.
 //! 7. [`conformance`]: the kit.
+//! 8. [`tiny`]: Linux once more, for the smallest programs: no std, the C library alone.
 //!
-//! Unsafe code stands in `lock`, in `polling` and in `linux/sys.rs`, besides one lock of the kit that
-//! passes on another's promises. Without the feature `std` the crate is `no_std` and has what needs no
-//! operating system: the kit and the locks but one.
+//! Unsafe code stands in `lock`, in `polling`, in `linux/sys.rs` and in `tiny/sys.rs`, besides one lock in
+//! each of `tiny` and the kit. Without the feature `std` the crate is `no_std` and has the kit, the locks
+//! but one, and `tiny`.
 #![cfg_attr(not(feature = "std"), no_std)]
 #![deny(unsafe_code)]
 
 pub mod conformance;
+#[cfg(target_os = "linux")]
+mod control;
 #[cfg(all(unix, feature = "std"))]
 pub mod error;
 #[cfg(feature = "std")]
 pub mod file;
+#[cfg(target_os = "linux")]
+mod filter;
 #[allow(unsafe_code, reason = "the contract of RawLock; every impl argues why it holds")]
 pub mod lock;
 #[cfg(all(unix, feature = "std"))]
@@ -35,3 +40,16 @@ pub mod sim;
 // The one place that chooses the operating system.
 #[cfg(all(target_os = "linux", feature = "std"))]
 pub mod linux;
+// Where the numbers are those of asm-generic.
+#[cfg(all(
+    target_os = "linux",
+    not(any(
+        target_arch = "mips",
+        target_arch = "mips64",
+        target_arch = "mips32r6",
+        target_arch = "mips64r6",
+        target_arch = "sparc",
+        target_arch = "sparc64",
+    ))
+))]
+pub mod tiny;

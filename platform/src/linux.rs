@@ -3,14 +3,13 @@
 //! [`Linux`] is the platform: read it first, it only joins the parts. `clock` (CLOCK_BOOTTIME, and
 //! waits that count suspend), `entropy`, `udp` and `tcp` (socket2), `packet` (AF_PACKET with its filter),
 //! `source` (from where this host would send), `netlink` (requests and the watch), `interface` (what rtnetlink's words mean to the contract),
-//! `wake` (the eventfd that other threads write). `control` reads what comes beside a datagram,
-//! [`namespace`] makes private networks, `sys` holds the system calls.
+//! `wake` (the eventfd that other threads write). [`namespace`] makes private networks, `sys` holds the
+//! system calls.
 //!
 //! What is optional is done without where it is missing, as under emulators: receive timestamps,
 //! PACKET_AUXDATA, IP_PMTUDISC_OMIT. Socket buffers keep the size that the administrator gave them.
 
 mod clock;
-mod control;
 mod entropy;
 mod interface;
 pub mod namespace;

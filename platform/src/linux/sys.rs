@@ -11,6 +11,8 @@ use std::ptr;
 
 use libc::{c_int, socklen_t};
 
+use crate::filter::Instruction;
+
 /// An errno instead of -1.
 fn check(result: c_int) -> io::Result<c_int> {
     if result < 0 { Err(io::Error::last_os_error()) } else { Ok(result) }
@@ -183,16 +185,13 @@ pub(super) fn interface_exists(index: u32) -> bool {
 }
 
 /// setsockopt(2), SO_ATTACH_FILTER.
-pub(super) fn attach_filter(
-    fd: BorrowedFd<'_>,
-    program: &mut [libc::sock_filter],
-) -> io::Result<()> {
+pub(super) fn attach_filter(fd: BorrowedFd<'_>, program: &[Instruction]) -> io::Result<()> {
     let program = libc::sock_fprog {
         len: program.len().try_into().map_err(|_| io::ErrorKind::InvalidInput)?,
-        filter: program.as_mut_ptr(),
+        filter: program.as_ptr().cast_mut().cast(),
     };
-    // SAFETY: `program` and the instructions that it points to outlive the call; the kernel copies
-    // them and does not write.
+    // SAFETY: `program` and the instructions that it points to, which have the kernel's layout,
+    // outlive the call; the kernel copies them and does not write.
     let result = unsafe {
         libc::setsockopt(
             fd.as_raw_fd(),

@@ -9,8 +9,8 @@ use bringup_core::client::Rng;
 use bringup_core::platform::{Received, UdpOptions};
 use socket2::{Domain, Protocol, Socket, Type};
 
-use super::control::{Messages, timestamp_ns};
 use super::{clock, sys};
+use crate::control::{Messages, timestamp_ns};
 use crate::error::{Operation, OsError, during};
 
 /// The DHCP client's port: several programs, each on an interface of its own, bind it.

@@ -380,17 +380,18 @@ fn the_kernel_says_from_where_it_would_send() {
 }
 
 /// A cable whose far end is in the rig's own hands.
-struct Cable {
+struct Cable<P> {
+    make: fn() -> P,
     far: Platform_,
     from: Mac,
     arp: i32,
 }
 
-impl Rig for Cable {
-    type Platform = Platform_;
+impl<P: Platform> Rig for Cable<P> {
+    type Platform = P;
 
-    fn platform(&mut self) -> Platform_ {
-        Linux::new(Polling::new().expect("a poller")).expect("a platform")
+    fn platform(&mut self) -> P {
+        (self.make)()
     }
 
     fn udp(&mut self) -> UdpPeer {
@@ -401,18 +402,12 @@ impl Rig for Cable {
         Some("near")
     }
 
-    fn far_send(
-        &mut self,
-        _: &mut Platform_,
-        to: Mac,
-        ethertype: u16,
-        payload: &[u8],
-    ) -> Option<Mac> {
+    fn far_send(&mut self, _: &mut P, to: Mac, ethertype: u16, payload: &[u8]) -> Option<Mac> {
         self.far.link_send(self.arp, to, ethertype, payload).expect("sent");
         Some(self.from)
     }
 
-    fn far_receive(&mut self, _: &mut Platform_, payload: &mut [u8]) -> Option<(usize, u16)> {
+    fn far_receive(&mut self, _: &mut P, payload: &mut [u8]) -> Option<(usize, u16)> {
         let frame = self.far.link_receive(self.arp, payload).expect("no error")?;
         Some((frame.length, frame.ethertype))
     }
@@ -422,24 +417,38 @@ impl Rig for Cable {
     }
 }
 
+fn find_nothing<P: Platform>(linux: &mut Platform_, make: fn() -> P) {
+    let (_, far) = veth(linux);
+    let mut far_end = Linux::new(Polling::new().expect("a poller")).expect("a platform");
+    let from = far_end.interface("far").expect("there").mac;
+    let arp = far_end.link_open(far, LinkFilter::Arp).expect("opened");
+    let report = check_platform(&mut Cable { make, far: far_end, from, arp });
+    assert!(report.is_kept(), "\n{report}");
+    for promise in [
+        Promise::LinkSends,
+        Promise::LinkReceives,
+        Promise::LinkFilters,
+        Promise::WatchTells,
+        Promise::AddressKept,
+        Promise::RouteKept,
+    ] {
+        assert_eq!(report.finding(promise), Some(Finding::Kept), "{promise}\n{report}");
+    }
+}
+
 #[test]
 fn the_conformance_kit_finds_nothing_on_a_cable() {
     in_namespaces("the_conformance_kit_finds_nothing_on_a_cable", |linux| {
-        let (_, far) = veth(linux);
-        let mut far_end = Linux::new(Polling::new().expect("a poller")).expect("a platform");
-        let from = far_end.interface("far").expect("there").mac;
-        let arp = far_end.link_open(far, LinkFilter::Arp).expect("opened");
-        let report = check_platform(&mut Cable { far: far_end, from, arp });
-        assert!(report.is_kept(), "\n{report}");
-        for promise in [
-            Promise::LinkSends,
-            Promise::LinkReceives,
-            Promise::LinkFilters,
-            Promise::WatchTells,
-            Promise::AddressKept,
-            Promise::RouteKept,
-        ] {
-            assert_eq!(report.finding(promise), Some(Finding::Kept), "{promise}\n{report}");
-        }
+        find_nothing(linux, || Linux::new(Polling::new().expect("a poller")).expect("a platform"));
+    });
+}
+
+#[test]
+fn nor_does_it_in_the_port_without_std() {
+    use crate::tiny::{Tiny, TinyStorage};
+    in_namespaces("nor_does_it_in_the_port_without_std", |linux| {
+        find_nothing(linux, || {
+            Tiny::new(Box::leak(Box::new(TinyStorage::<8>::new()))).expect("a platform")
+        });
     });
 }

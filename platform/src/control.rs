@@ -1,17 +1,17 @@
 //! The control messages that come with a datagram: timestamps and packet data.
 
-use std::mem::size_of;
+use core::mem::size_of;
 
 /// The control messages of one datagram, in the kernel's own layout: a `size_t` length, level and
 /// type, the data, then padding to a multiple of `size_t`.
-pub(super) struct Messages<'a>(pub(super) &'a [u8]);
+pub(crate) struct Messages<'a>(pub(crate) &'a [u8]);
 
 /// One control message.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct ControlMessage<'a> {
-    pub(super) level: i32,
-    pub(super) kind: i32,
-    pub(super) data: &'a [u8],
+pub(crate) struct ControlMessage<'a> {
+    pub(crate) level: i32,
+    pub(crate) kind: i32,
+    pub(crate) data: &'a [u8],
 }
 
 const WORD: usize = size_of::<usize>();
@@ -38,7 +38,8 @@ impl<'a> Iterator for Messages<'a> {
 
 /// The payload of `SCM_TIMESTAMPNS` in nanoseconds since 1970: two `long`s, or on 32-bit machines
 /// with a 64-bit `time_t` two 64-bit numbers.
-pub(super) fn timestamp_ns(data: &[u8]) -> Option<i64> {
+#[cfg(feature = "std")]
+pub(crate) fn timestamp_ns(data: &[u8]) -> Option<i64> {
     let (seconds, nanos) = match data.len() {
         8 => (i64::from(i32_at(data, 0)?), i64::from(i32_at(data, 4)?)),
         16 => (i64::from_ne_bytes(*data.first_chunk()?), i64::from_ne_bytes(*data.last_chunk()?)),
@@ -47,12 +48,16 @@ pub(super) fn timestamp_ns(data: &[u8]) -> Option<i64> {
     seconds.checked_mul(1_000_000_000)?.checked_add(nanos)
 }
 
+/// Bits of that status word: the sender left the checksum to hardware that was never passed, or: the
+/// receiving hardware has checked it.
+pub(crate) const CHECKSUM_UNCHECKABLE: u32 = 1 << 3 | 1 << 7;
+
 /// The status word of `PACKET_AUXDATA`, its first field.
-pub(super) fn auxdata_status(data: &[u8]) -> Option<u32> {
+pub(crate) fn auxdata_status(data: &[u8]) -> Option<u32> {
     Some(u32::from_ne_bytes(*data.first_chunk()?))
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "std"))]
 mod tests {
     use super::*;
 
