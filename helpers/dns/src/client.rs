@@ -23,7 +23,7 @@ use crate::name::{Name, NameError};
 use crate::query::{Leg, Lookup, Notice, Outcome, Query, QueryKey, QueryKind, Stage};
 use crate::record::RecordType;
 use crate::search::Search;
-use crate::server::{MAX_SERVERS, PORT, ServerAddress, Servers};
+use crate::server::{MAX_SERVERS, PORT, ServerAddress, ServerReport, Servers};
 use crate::special::{self, Literal, Text};
 use crate::stream::Streams;
 
@@ -322,6 +322,11 @@ impl<'m> Resolver<'m> {
     /// The servers in use, in order.
     pub fn servers(&self) -> impl Iterator<Item = ServerAddress> + '_ {
         self.servers.in_order().map(|(_, server)| server.at)
+    }
+
+    /// The servers in use, in order, and what was found out about each.
+    pub fn server_reports(&self, now: Instant) -> impl Iterator<Item = ServerReport> + '_ {
+        self.servers.in_order().map(move |(_, server)| server.report(now))
     }
 
     /// Forgets all that was cached. Answers that callers still hold stay.

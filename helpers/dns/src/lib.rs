@@ -45,4 +45,4 @@ pub use name::{Name, NameView};
 pub use order::{SourceAddress, SourceOracle};
 pub use query::{Failure, Outcome, QueryKey, QueryKind, Source};
 pub use record::{Class, RData, Record, RecordType};
-pub use server::ServerAddress;
+pub use server::{ServerAddress, ServerReport};

@@ -94,6 +94,19 @@ impl ServerId {
     }
 }
 
+/// What a resolver has found out about one of its servers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ServerReport {
+    /// The server.
+    pub server: ServerAddress,
+    /// The smoothed round trip; `None` until it was measured.
+    pub round_trip: Option<Duration>,
+    /// Failures in a row since its last answer.
+    pub failures: u8,
+    /// Whether others are asked before it for now, since it did not answer.
+    pub is_shunned: bool,
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum SocketState {
     Closed,
@@ -218,6 +231,15 @@ impl Server {
 
     pub(crate) fn is_shunned(&self, now: Instant) -> bool {
         self.shunned_until.is_some_and(|until| now < until)
+    }
+
+    pub(crate) fn report(&self, now: Instant) -> ServerReport {
+        ServerReport {
+            server: self.at,
+            round_trip: self.round_trip,
+            failures: self.failures,
+            is_shunned: self.is_shunned(now),
+        }
     }
 }
 
@@ -434,6 +456,20 @@ mod tests {
         assert_eq!(ms(&server, 1), 505, "the mean of 7 x 1 ms and 801 ms is 101 ms");
         server.note_answer(None);
         assert_eq!(ms(&server, 1), 505);
+    }
+
+    #[test]
+    fn a_report_says_what_was_measured() {
+        let (now, mut server) = (Instant::ZERO, Server::new(address(1)));
+        let fresh = server.report(now);
+        assert_eq!((fresh.server, fresh.round_trip), (address(1), None));
+        assert_eq!((fresh.failures, fresh.is_shunned), (0, false));
+        server.note_answer(Some(Duration::from_millis(7)));
+        server.note_failure(now);
+        let report = server.report(now);
+        assert_eq!(report.round_trip, Some(Duration::from_millis(7)));
+        assert_eq!((report.failures, report.is_shunned), (1, true));
+        assert!(!server.report(now + SHUNNED).is_shunned, "for a while only");
     }
 
     #[test]
