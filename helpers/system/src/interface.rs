@@ -446,6 +446,11 @@ impl<'m, P: Platform> Interface<'m, P> {
         }
     }
 
+    /// Its address is in use no more, though the lease may still hold.
+    pub(crate) const fn give_up(&mut self) {
+        self.gone = true;
+    }
+
     pub(crate) const fn is_gone(&self) -> bool {
         self.gone
     }

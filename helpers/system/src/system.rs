@@ -348,11 +348,15 @@ impl<'m, P: Platform> System<'m, P> {
     /// socket. Queries that run end as [`Failure::Stopped`](bringup_dns::Failure::Stopped); a further one
     /// is refused. Nothing comes after that.
     pub fn stop(&mut self, registrar: &mut Registrar<'_, P>) {
-        for index in 0..self.interfaces.len() {
-            if self.config.apply && !self.config.keep {
+        if self.config.apply && !self.config.keep {
+            for index in 0..self.interfaces.len() {
                 self.withdraw_and_tell(registrar, index);
                 self.set_down(registrar, index);
             }
+            // Who asks afterwards is not told of servers that nobody can reach.
+            self.take_servers(registrar, None);
+        }
+        for index in 0..self.interfaces.len() {
             if let Some(interface) = self.interfaces.get_mut(index).and_then(Option::as_mut) {
                 interface.close(registrar);
             }
@@ -450,6 +454,15 @@ impl<'m, P: Platform> System<'m, P> {
         let platform = registrar.platform();
         let (now, utc) = (platform.now(), platform.utc());
         self.utc(now).map(|estimate| estimate.utc.nanos_since(utc))
+    }
+
+    /// What is known of an NTP server, by its place in [`NtpClient::servers`].
+    pub fn ntp_report(
+        &self,
+        registrar: &mut Registrar<'_, P>,
+        server: u8,
+    ) -> Option<bringup_ntp::Report> {
+        self.ntp.client().report(&crate::stage::cx(registrar), server)
     }
 
     /// The interfaces, in the order of naming.
