@@ -10,6 +10,7 @@ use bringup_core::time::Duration;
 use bringup_dhcp::Profile;
 use bringup_dns::RecordType;
 
+use super::service::options::ServiceOptions;
 use super::text::{self, Host, ServerAddress};
 
 const ABOUT: &str = "Brings a machine's network up: link, DHCP, DNS, NTP, operational.";
@@ -122,6 +123,9 @@ pub struct Up {
     /// What is to be written down.
     #[command(flatten)]
     pub files: Files,
+    /// What is done for the machine around it.
+    #[command(flatten)]
+    pub service: ServiceOptions,
 }
 
 impl Up {

@@ -15,6 +15,7 @@ use bringup_dhcp::lease::STORAGE_LEN;
 use bringup_dns::{Resolver, SmallStorage};
 use bringup_system::{AddInterfaceError, Config, System};
 
+use super::companion::Companion;
 use super::event::Event;
 use super::exit::Exit;
 use super::output::Output;
@@ -55,6 +56,7 @@ pub fn run<P, O>(
     ops: Ops<O>,
     setup: Setup<'_, P::Handle>,
     output: &mut Output,
+    companion: Option<&mut dyn Companion<Tap<P>>>,
     interfaces_there: impl Fn() -> Vec<String>,
 ) -> Exit
 where
@@ -81,6 +83,9 @@ where
     let ends = setup.plan.once;
     let mut session = Session::new(system, output, Plan { once, ..setup.plan });
     session.keep_in(setup.state);
+    if let Some(companion) = companion {
+        session.accompany(companion);
+    }
     let mut event_loop = match EventLoop::new(platform, &mut memory, &queue) {
         Ok(event_loop) => event_loop,
         Err(error) => return cannot_start(session.output(), &error.to_string()),

@@ -99,7 +99,7 @@ fn with_real_wires(output: &mut Output) -> Result<Exit, OsError> {
             let ops = Ops::<LinuxOps> { lock: StdLock::new(), wake: EventWake::new() };
             let interfaces = [NEAR.to_owned()];
             let setup = setup(&interfaces, built(), None);
-            Ok(bring_up::run(platform, ops, setup, output, Vec::new))
+            Ok(bring_up::run(platform, ops, setup, output, None, Vec::new))
         })();
         drop(cable_laid);
         far_side::end(&queue);
@@ -121,5 +121,5 @@ fn with_simulated_wires(output: &mut Output) -> Exit {
     let interfaces = [NEAR.to_owned()];
     // The simulation has a time of its own, and the floor is its beginning.
     let setup = setup(&interfaces, true_utc(epoch), Some(epoch));
-    bring_up::run(sim, ops, setup, output, Vec::new)
+    bring_up::run(sim, ops, setup, output, None, Vec::new)
 }

@@ -183,7 +183,7 @@ pub struct Decoded {
 }
 
 /// Something that went wrong, to be told in one sentence.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Problem {
     /// What it happened to.
     pub what: String,

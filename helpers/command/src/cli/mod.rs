@@ -13,6 +13,7 @@
 //! | [`picture`] | `--timeline` and `--pcap` |
 //! | [`state_dir`], [`saved_clock`] | what outlives a restart |
 //! | [`bring_up`], [`session`] | what `up` and `demo` share: one bring-up, as it is told |
+//! | [`companion`], [`service`] | what a running `up` does for the machine around it: resolv.conf, hooks |
 
 use std::io::Write as _;
 use std::process::ExitCode;
@@ -20,6 +21,7 @@ use std::time::Instant;
 
 pub mod args;
 pub mod bring_up;
+pub mod companion;
 pub mod decode;
 pub mod demo;
 pub mod event;
@@ -32,6 +34,7 @@ pub mod picture;
 pub mod privilege;
 pub mod query;
 pub mod saved_clock;
+pub mod service;
 pub mod session;
 pub mod state_dir;
 pub mod text;

@@ -13,6 +13,7 @@ use bringup_system::{InterfaceId, Origin, System};
 
 mod trouble;
 
+use super::companion::{Companion, Scene};
 use super::event::{Address, Event, Problem, Servers, Time};
 use super::exit::Exit;
 use super::lookup;
@@ -75,6 +76,7 @@ pub struct Session<'m, P: Platform> {
     /// The system.
     pub system: System<'m, P>,
     output: &'m mut Output,
+    companion: Option<&'m mut dyn Companion<P>>,
     plan: Plan,
     wanted: Vec<Wanted>,
     /// The step to OPERATIONAL, while names are being resolved.
@@ -101,6 +103,7 @@ impl<'m, P: Platform<Error: std::fmt::Display>> Session<'m, P> {
         Self {
             system,
             output,
+            companion: None,
             plan,
             wanted,
             hold: None,
@@ -115,6 +118,11 @@ impl<'m, P: Platform<Error: std::fmt::Display>> Session<'m, P> {
         }
     }
 
+    /// Lets a companion see all that the session tells.
+    pub fn accompany(&mut self, companion: &'m mut dyn Companion<P>) {
+        self.companion = Some(companion);
+    }
+
     /// Takes its timers and starts the system.
     pub fn start(&mut self, registrar: &mut Registrar<'_, P>) -> Result<(), NoSlot> {
         self.retry = Some(registrar.add_timer(Owner::Application)?);
@@ -123,6 +131,7 @@ impl<'m, P: Platform<Error: std::fmt::Display>> Session<'m, P> {
             registrar.set_timer(timer, registrar.now() + deadline);
             self.deadline = Some(timer);
         }
+        self.beside(registrar, |companion, scene| companion.start(scene)).unwrap_or(Ok(()))?;
         self.system.start(registrar).map_err(|_| NoSlot)?;
         // After the system's: what the session waits for, it asks the running system.
         registrar.add_notifier(Owner::Application).map_err(|_| NoSlot)?;
@@ -155,6 +164,7 @@ impl<'m, P: Platform<Error: std::fmt::Display>> Session<'m, P> {
         self.system.stop(registrar);
         self.tell(registrar);
         self.finished = true;
+        let _ = self.beside(registrar, |companion, scene| companion.finish(scene));
         match self.exit.unwrap_or(Exit::Done) {
             // Told to end before what it was to wait for: whoever waits for it must not believe it.
             Exit::Done if !self.reached && (self.plan.once || self.plan.until_lease) => {
@@ -228,6 +238,17 @@ impl<'m, P: Platform<Error: std::fmt::Display>> Session<'m, P> {
         self.emit(now, &Event::Hold { state, holder: "resolve".into(), released });
     }
 
+    /// Calls the companion, if there is one.
+    fn beside<R>(
+        &mut self,
+        registrar: &mut Registrar<'_, P>,
+        call: impl FnOnce(&mut dyn Companion<P>, &mut Scene<'_, '_, 'm, P>) -> R,
+    ) -> Option<R> {
+        let Self { companion, system, output, .. } = self;
+        let companion = companion.as_deref_mut()?;
+        Some(call(companion, &mut Scene { registrar, system, output }))
+    }
+
     /// Asks for the names that are still to be resolved.
     fn ask(&mut self, registrar: &mut Registrar<'_, P>) {
         for at in 0..self.wanted.len() {
@@ -270,10 +291,15 @@ impl<'m, P: Platform<Error: std::fmt::Display>> Session<'m, P> {
             return;
         }
         while let Some(event) = self.system.next_event() {
+            let _ = self.beside(registrar, |companion, scene| companion.hear(scene, &event));
             self.tell_one(registrar, event);
         }
         while let Some(failed) = self.state.and_then(StateDir::next_failure) {
             tell_failure(self.output, &failed);
+        }
+        if let Some(Some(exit)) = self.beside(registrar, |companion, scene| companion.settle(scene))
+        {
+            self.end(registrar, exit);
         }
         if self.output.is_closed() {
             // Nobody listens. What was put on the interfaces is taken off, as at any end.
@@ -507,7 +533,10 @@ impl<P: Platform<Error: std::fmt::Display>> Application<P> for Session<'_, P> {
             Ready::Source { key, .. } if Some(key) == self.signals => {
                 self.end(registrar, Exit::Done);
             }
-            _ => {}
+            ready => {
+                let _ = self.beside(registrar, |companion, scene| companion.take(scene, ready));
+                self.tell(registrar);
+            }
         }
     }
 }

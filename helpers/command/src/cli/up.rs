@@ -17,6 +17,7 @@ use super::exit::Exit;
 use super::output::Output;
 use super::privilege::{self, Capability};
 use super::saved_clock::{self, SavedClock, built};
+use super::service::{Context, Service};
 use super::session::{Plan, tell_failure};
 use super::state_dir::StateDir;
 use super::text::{Host, ServerAddress};
@@ -53,10 +54,7 @@ pub fn run(args: &Up, output: &mut Output) -> Exit {
     };
     let signals = match signals() {
         Ok(signals) => signals,
-        Err(error) => {
-            output.problem("signals", error.to_string(), "check the limits of the process");
-            return Exit::Unknown;
-        }
+        Err(error) => return tell_limits(output, "signals", &error),
     };
     let names: Vec<NtpName<'_>> =
         servers.ntp_names.iter().map(|(name, port)| NtpName { name, port: *port }).collect();
@@ -91,10 +89,7 @@ pub fn run(args: &Up, output: &mut Output) -> Exit {
     let options = Options { clock, ..Options::default() };
     let platform = match Linux::with_options(UnixPoll::new(&mut watched), options) {
         Ok(platform) => platform,
-        Err(error) => {
-            output.problem("this machine", error.to_string(), "check the limits of the process");
-            return Exit::Unknown;
-        }
+        Err(error) => return tell_limits(output, "this machine", &error),
     };
     let ops = Ops::<LinuxOps> { lock: StdLock::new(), wake: EventWake::new() };
     let setup = Setup {
@@ -106,7 +101,18 @@ pub fn run(args: &Up, output: &mut Output) -> Exit {
         attach: false,
         state: state.kept.as_ref(),
     };
-    let exit = bring_up::run(platform, ops, setup, output, interfaces_there);
+    let context = Context {
+        dry_run: args.dry_run,
+        keep: args.keep,
+        sets_clock: args.set_clock,
+        ntp_names: &names,
+    };
+    let mut service = match Service::new(&args.service, context) {
+        Ok(service) => service,
+        Err(error) => return tell_limits(output, "signals", &error),
+    };
+    let companion = Some(&mut service as _);
+    let exit = bring_up::run(platform, ops, setup, output, companion, interfaces_there);
     state.close(output);
     exit
 }
@@ -162,6 +168,11 @@ impl State {
 fn machine_utc() -> Utc {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     Utc::from_unix_nanos(i64::try_from(since.as_nanos()).unwrap_or(i64::MAX))
+}
+
+fn tell_limits(output: &mut Output, what: &str, error: &dyn std::fmt::Display) -> Exit {
+    output.problem(what, error.to_string(), "check the limits of the process");
+    Exit::Unknown
 }
 
 fn needed(args: &Up) -> Vec<Capability> {
