@@ -50,7 +50,7 @@ pub enum Command {
     /// Show a bring-up on a private network, with servers of its own
     Demo(Demo),
     /// Bring interfaces up and keep them up
-    Up(Up),
+    Up(Box<Up>),
     /// Look a name up in the DNS
     Query(Query),
     /// Ask NTP servers for the time; sets nothing
