@@ -5,6 +5,7 @@ pub mod namespace;
 pub mod network;
 pub mod packet;
 pub mod program;
+pub mod relay;
 pub mod servers;
 pub mod watched;
 pub mod wire;

@@ -140,18 +140,38 @@ pub const LOCAL: &str = "local stratum 3\n";
 /// nothing, and then it says that it doesn't know. It never touches a clock (`-x`), and could not.
 #[must_use]
 pub fn chronyd(host: &Host, source: &str) -> Server {
+    chronyd_at(host, SERVER, source)
+}
+
+/// The same on another address of the host.
+#[must_use]
+pub fn chronyd_at(host: &Host, address: &str, source: &str) -> Server {
     let folder = host.folder().display();
     let own = format!(
-        "allow all\nbindaddress {SERVER}\ncmdport 0\nbindcmdaddress /\n\
-         pidfile {folder}/chronyd.pid\ndriftfile {folder}/chronyd.drift\n"
+        "allow all\nbindaddress {address}\ncmdport 0\nbindcmdaddress /\n\
+         pidfile {folder}/chronyd-{address}.pid\ndriftfile {folder}/chronyd.drift\n"
     );
-    let file = host.folder().join("chronyd.conf");
+    let file = host.folder().join(format!("chronyd-{address}.conf"));
     fs::write(&file, own + source).expect("the host's own folder");
     let mut command = host.command("chronyd");
     command.args(["-x", "-d", "-u", "root", "-f"]).arg(file);
     Server::start(host, "chronyd", &mut command, || {
-        ask(host, &format!("{SERVER}:123"), &ntp_request()).is_some()
+        ask(host, &format!("{address}:123"), &ntp_request()).is_some()
     })
+}
+
+/// chronyd on another address, whose time is ahead of that of the one on [`SERVER`]; ready when it
+/// says so.
+#[must_use]
+pub fn chronyd_ahead(host: &Host, address: &str, seconds: f64) -> Server {
+    let source = format!("server {SERVER} offset {seconds} minpoll -4 maxpoll -4\n");
+    let server = chronyd_at(host, address, &source);
+    // Stratum 0 and leap indicator 3 until it has its own time.
+    eventually("chronyd knows its time", || {
+        let reply = ask(host, &format!("{address}:123"), &ntp_request())?;
+        (reply[0] < 0xC0 && reply[1] > 0).then_some(())
+    });
+    server
 }
 
 /// A bound port that never answers. Dropping the socket closes it.
