@@ -292,7 +292,13 @@ where
     }
 
     fn close(&mut self, handle: i32) {
-        self.open.remove(&handle);
+        match self.open.remove(&handle) {
+            // The kernel waits until every processor has seen that such a socket is gone
+            // (synchronize_net): some ten milliseconds, most of a bring-up. Where there is no other
+            // thread to be had for that, this one waits.
+            Some(Open::Link(packet)) => drop(std::thread::Builder::new().spawn(|| drop(packet))),
+            other => drop(other),
+        }
     }
 
     fn link_open(&mut self, interface: u32, filter: LinkFilter) -> Result<i32, OsError> {
