@@ -65,7 +65,6 @@ pub fn run<'p>(
     let mut registrar = event_loop.registrar();
     let platform = registrar.platform();
     let index = platform.interface(name)?.index;
-    platform.interface_up(index)?;
     let broadcast = Some(Ipv4Addr::new(10, 89, 0, 255));
     let address = AddressConfig { address: SERVER, prefix: PREFIX, broadcast, valid_s: None };
     platform.address_add(index, &address)?;
@@ -79,6 +78,8 @@ pub fn run<'p>(
             far_side.sockets.push((key, handle, port));
         }
     }
+    // The near side sees a carrier from here on, when there is somebody to hear its first word.
+    event_loop.registrar().platform().interface_up(index)?;
     event_loop.run(&mut far_side)
 }
 
