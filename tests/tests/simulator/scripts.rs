@@ -400,3 +400,31 @@ fn a_query_ends_with_the_system_and_none_begins_after_it() {
         assert_eq!(w.sim(|sim| sim.open_sockets()), 0);
     });
 }
+
+/// What an idle, synchronised device costs its battery and its network. The figures are printed; what is
+/// asserted is that nobody polls.
+#[test]
+fn a_day_of_idling_costs_little() {
+    within(&Plan { lease_s: 86_400, ..Plan::default() }, |w| {
+        w.until_operational(s(5));
+        // The first hour has bursts and short intervals.
+        w.pass(s(3_600));
+        let heard = w.far[0].borrow().heard.len();
+        let turns = w.turns;
+        w.pass(s(86_400));
+        let packets = w.far[0].borrow().heard[heard..].to_vec();
+        let of = |port: u16| packets.iter().filter(|(_, to, _)| *to == port).count();
+        let turns = w.turns - turns;
+        eprintln!(
+            "a day of idling: {} DHCP, {} DNS and {} NTP packets sent, {} turns of the loop an hour",
+            of(67),
+            of(53),
+            of(123),
+            turns / 24
+        );
+        assert!(of(67) <= 2 && of(53) == 0, "the lease is renewed at half its time");
+        assert!((10..=200).contains(&of(123)), "{} requests for the time", of(123));
+        assert!(turns / 24 < 60, "{turns} turns");
+        w.stop();
+    });
+}
