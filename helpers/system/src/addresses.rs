@@ -98,9 +98,6 @@ impl<P: Platform> System<'_, P> {
             self.link_local_lost(registrar, index, link_local);
         }
         self.withdraw(registrar, index);
-        if let Some(Some(interface)) = self.interfaces.get_mut(index) {
-            interface.give_up();
-        }
         if let (Some(config), Ok(number)) = (address, u8::try_from(index)) {
             let AddressConfig { address, prefix, .. } = config;
             let interface = InterfaceId(number);

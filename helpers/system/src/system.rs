@@ -352,6 +352,9 @@ impl<'m, P: Platform> System<'m, P> {
             for index in 0..self.interfaces.len() {
                 self.withdraw_and_tell(registrar, index);
                 self.set_down(registrar, index);
+                if let Some(Some(interface)) = self.interfaces.get_mut(index) {
+                    interface.give_up();
+                }
             }
             // Who asks afterwards is not told of servers that nobody can reach.
             self.take_servers(registrar, None);
