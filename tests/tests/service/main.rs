@@ -11,6 +11,7 @@ use bringup_tests::lab::{Host, Lab, bringup};
 
 mod hooks;
 mod resolv_conf;
+mod status;
 
 /// A network with everything that a device needs.
 struct Served {

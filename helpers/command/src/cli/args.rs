@@ -11,6 +11,7 @@ use bringup_dhcp::Profile;
 use bringup_dns::RecordType;
 
 use super::service::options::ServiceOptions;
+use super::service::socket;
 use super::text::{self, Host, ServerAddress};
 
 const ABOUT: &str = "Brings a machine's network up: link, DHCP, DNS, NTP, operational.";
@@ -51,6 +52,8 @@ pub enum Command {
     Demo(Demo),
     /// Bring interfaces up and keep them up
     Up(Box<Up>),
+    /// Show what a running `up` knows, and what it waits for
+    Status(Status),
     /// Look a name up in the DNS
     Query(Query),
     /// Ask NTP servers for the time; sets nothing
@@ -154,6 +157,20 @@ impl From<Patience> for Profile {
     }
 }
 
+/// `bringup status`.
+#[derive(Clone, Debug, clap::Args)]
+pub struct Status {
+    /// Where it can be asked
+    #[arg(long, value_name = "PATH", default_value = socket::PATH)]
+    pub socket: PathBuf,
+    /// Show it again at each change, and each second
+    #[arg(long)]
+    pub watch: bool,
+    /// Show it as Prometheus reads it
+    #[arg(long, conflicts_with_all = ["watch", "json"])]
+    pub metrics: bool,
+}
+
 /// `bringup query`.
 #[derive(Clone, Debug, clap::Args)]
 pub struct Query {
@@ -171,6 +188,12 @@ pub struct Query {
     /// Ask over TCP
     #[arg(long)]
     pub tcp: bool,
+    /// Ask the running `up`, and what it has in its cache
+    #[arg(long, conflicts_with_all = ["server", "tcp", "stats"])]
+    pub service: bool,
+    /// Where that can be asked
+    #[arg(long, value_name = "PATH", default_value = socket::PATH, requires = "service")]
+    pub socket: PathBuf,
     /// Tell at the end what the resolver has done: packets, timeouts, what was ignored and why
     #[arg(long)]
     pub stats: bool,

@@ -6,9 +6,10 @@
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::decode::Fields;
+use super::service::report::Report;
 
 /// Something to tell.
 #[derive(Clone, Debug, Serialize)]
@@ -67,6 +68,8 @@ pub enum Event {
     },
     /// A message was decoded.
     Decoded(Decoded),
+    /// All that can be said of a running bring-up.
+    Status(Box<Report>),
     /// Something went wrong.
     Error(Problem),
 }
@@ -102,7 +105,7 @@ pub struct Servers {
 }
 
 /// A DNS record.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Answer {
     /// The name that it is of, absolute.
     pub owner: String,
@@ -183,7 +186,7 @@ pub struct Decoded {
 }
 
 /// Something that went wrong, to be told in one sentence.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Problem {
     /// What it happened to.
     pub what: String,

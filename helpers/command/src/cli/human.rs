@@ -5,6 +5,7 @@ use std::fmt::{self, Display, Formatter};
 use super::event::{
     Address, Answer, Decoded, Event, Lookup, Problem, Server, Servers, Stats, Time,
 };
+use super::status::human::Shown;
 
 /// An event as text: one line, or several for a decoded message.
 #[derive(Clone, Copy, Debug)]
@@ -25,6 +26,7 @@ pub fn is_essential(event: &Event) -> bool {
         | Event::Time(_)
         | Event::Decoded(_)
         | Event::Stats(_)
+        | Event::Status(_)
         | Event::Error(_) => true,
         Event::State { to, .. } => *to == "OPERATIONAL",
         Event::Result(lookup) => lookup.rcode != "NOERROR",
@@ -46,6 +48,7 @@ pub fn is_timed(event: &Event) -> bool {
             | Event::Stats(_)
             | Event::Server(_)
             | Event::Decoded(_)
+            | Event::Status(_)
             | Event::Error(_)
     )
 }
@@ -80,6 +83,7 @@ impl Display for Human<'_> {
                 from.map_or(Ok(()), |from| write!(f, ", from {from}"))
             }
             Event::Decoded(decoded) => decoded.fmt(f),
+            Event::Status(report) => Shown(report).fmt(f),
             Event::Error(problem) => problem.fmt(f),
         }
     }

@@ -9,6 +9,7 @@
 //! | [`network`] | the loop and the servers of the subcommands below |
 //! | [`query`] | `bringup query` |
 //! | [`time`] | `bringup time` |
+//! | [`status`] | `bringup status`, and `query --service` |
 //! | [`up`], [`demo`], [`query`], [`time`], [`decode`] | the subcommands |
 //! | [`picture`] | `--timeline` and `--pcap` |
 //! | [`state_dir`], [`saved_clock`] | what outlives a restart |
@@ -37,6 +38,7 @@ pub mod saved_clock;
 pub mod service;
 pub mod session;
 pub mod state_dir;
+pub mod status;
 pub mod text;
 pub mod time;
 pub mod up;
@@ -75,7 +77,9 @@ pub fn main() -> ExitCode {
 fn run(args: &Args, output: &mut Output) -> Exit {
     match &args.command {
         Command::Decode(decode) => decode::run(decode, output),
+        Command::Query(query) if query.service => status::query(query, output),
         Command::Query(query) => query::run(query, output),
+        Command::Status(status) => status::run(status, output),
         Command::Time(time) => time::run(time, output),
         Command::Up(up) => {
             let title = format!("bringup up {}", up.interfaces.join(" "));

@@ -154,6 +154,16 @@ impl Output {
         self.check(flushed);
     }
 
+    /// Text that was asked for, as it is.
+    pub fn print(&mut self, text: &str) {
+        if self.is_closed() {
+            return;
+        }
+        let written = self.out.write_all(text.as_bytes());
+        let flushed = written.and_then(|()| self.out.flush());
+        self.check(flushed);
+    }
+
     /// A sentence that nobody is to miss: like [`say`](Self::say), but with `--json` or `-q` it goes to
     /// standard error.
     pub fn note(&mut self, text: &str) {

@@ -118,22 +118,7 @@ impl<P: Platform> App<'_, '_, P> {
 
     /// The name cannot be asked for.
     fn refuse(&mut self, registrar: &mut Registrar<'_, P>, error: QueryError) {
-        let (why, hint, exit) = match error {
-            QueryError::Name(_) => (
-                "it is not a domain name",
-                "use labels of at most 63 characters with dots between them, xn-- for others than ASCII",
-                Exit::Usage,
-            ),
-            QueryError::ScopeName => (
-                "an interface is named in the address",
-                "give the interface's number, as in fe80::1%2",
-                Exit::Usage,
-            ),
-            // Neither can be: there are two queries, and nobody stops the resolver.
-            QueryError::Full | QueryError::Stopped => {
-                ("too many queries at once", "try again", Exit::Unknown)
-            }
-        };
+        let (why, hint, exit) = refusal(error);
         self.output.problem(self.args.name.as_str(), why, hint);
         self.end(registrar, exit);
     }
@@ -204,8 +189,29 @@ impl<P: Platform> Application<P> for App<'_, '_, P> {
     }
 }
 
+/// Why a name cannot be asked for, and what to do next.
+pub(super) const fn refusal(error: QueryError) -> (&'static str, &'static str, Exit) {
+    match error {
+        QueryError::Name(_) => (
+            "it is not a domain name",
+            "use labels of at most 63 characters with dots between them, xn-- for others than ASCII",
+            Exit::Usage,
+        ),
+        QueryError::ScopeName => (
+            "an interface is named in the address",
+            "give the interface's number, as in fe80::1%2",
+            Exit::Usage,
+        ),
+        // Neither can be here: there are two queries, and nobody stops the resolver. In a service many
+        // may ask at once, and at its end.
+        QueryError::Full | QueryError::Stopped => {
+            ("too many queries at once", "try again", Exit::Unknown)
+        }
+    }
+}
+
 /// Why it could not be found out, of whom if of one server, and what to do next.
-fn explain(
+pub(super) fn explain(
     failure: Failure,
     server: Option<SocketAddr>,
     deadline: Duration,

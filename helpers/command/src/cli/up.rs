@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::os::fd::AsRawFd as _;
 use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use bringup_core::poll::{PollStorage, UnixPoll};
@@ -17,7 +18,7 @@ use super::exit::Exit;
 use super::output::Output;
 use super::privilege::{self, Capability};
 use super::saved_clock::{self, SavedClock, built};
-use super::service::{Context, Service};
+use super::service::{Context, Service, socket};
 use super::session::{Plan, tell_failure};
 use super::state_dir::StateDir;
 use super::text::{Host, ServerAddress};
@@ -111,6 +112,9 @@ pub fn run(args: &Up, output: &mut Output) -> Exit {
         Ok(service) => service,
         Err(error) => return tell_limits(output, "signals", &error),
     };
+    if let Err(exit) = listen(args, &mut service, output) {
+        return exit;
+    }
     let companion = Some(&mut service as _);
     let exit = bring_up::run(platform, ops, setup, output, companion, interfaces_there);
     state.close(output);
@@ -168,6 +172,28 @@ impl State {
 fn machine_utc() -> Utc {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     Utc::from_unix_nanos(i64::try_from(since.as_nanos()).unwrap_or(i64::MAX))
+}
+
+/// Offers the status: where it was asked for, or else, if this is to run for long, where it is by custom
+/// and if that is possible.
+fn listen(args: &Up, service: &mut Service<'_>, output: &mut Output) -> Result<(), Exit> {
+    let by_custom = || (!args.once && !args.dry_run).then(|| PathBuf::from(socket::PATH));
+    let Some(path) = args.service.socket.clone().or_else(by_custom) else { return Ok(()) };
+    let Err(error) = service.listen(&path) else { return Ok(()) };
+    let what = format!("the status socket {}", path.display());
+    let (why, hint) = if error.kind() == std::io::ErrorKind::AddrInUse {
+        ("another bringup answers there".to_owned(), "name another path with --socket")
+    } else {
+        (error.to_string(), "name a path with --socket where this user may make a socket")
+    };
+    if args.service.socket.is_some() {
+        output.problem(what, why, hint);
+        return Err(Exit::Unknown);
+    }
+    if output.settings().verbose {
+        output.note(&format!("{what}: {why}; {hint}"));
+    }
+    Ok(())
 }
 
 fn tell_limits(output: &mut Output, what: &str, error: &dyn std::fmt::Display) -> Exit {

@@ -5,11 +5,12 @@
 //! | [`options`] | its part of the command line |
 //! | [`jobs`] | programs that are run beside the loop |
 //! | [`names`], [`resolv_conf`] | which DNS servers there are, told to other programs |
+//! | [`socket`], [`asks`] | where it can be asked, and questions for the resolver |
 //! | [`report`], [`facts`], [`history`] | what can be said of a running bring-up |
 
 use std::io;
 use std::os::fd::RawFd;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use bringup_core::event_loop::Ready;
 use bringup_core::platform::Platform;
@@ -19,6 +20,7 @@ use bringup_core::timer::NoSlot;
 use bringup_system::{Event, NtpName};
 use serde::Serialize;
 
+pub mod asks;
 pub mod facts;
 pub mod history;
 pub mod jobs;
@@ -26,12 +28,15 @@ pub mod names;
 pub mod options;
 pub mod report;
 pub mod resolv_conf;
+pub mod socket;
 
+use asks::Asks;
 use history::History;
 use jobs::{Job, Jobs};
 use names::{NameKeeper, Way};
 use options::ServiceOptions;
 use report::{Counters, Report};
+use socket::{Request, StatusSocket};
 
 use super::companion::{Companion, Scene};
 use super::event::{self, Problem};
@@ -59,11 +64,15 @@ pub struct Service<'a> {
     hooks: Vec<PathBuf>,
     names: NameKeeper,
     jobs: Jobs,
+    socket: Option<StatusSocket>,
+    asks: Asks,
     history: History,
     /// What hooks have not been told yet.
     news: Vec<News>,
     /// The servers may have changed.
     servers: bool,
+    /// Something has changed that watchers want to see.
+    changed: bool,
 }
 
 impl<'a> Service<'a> {
@@ -76,10 +85,19 @@ impl<'a> Service<'a> {
             hooks: hooks.to_vec(),
             names: NameKeeper::new(way, options.resolv_conf_file.clone()),
             jobs: Jobs::new(options.hook_timeout)?,
+            socket: None,
+            asks: Asks::default(),
             history: History::new(Instant::ZERO),
             news: Vec::new(),
             servers: false,
+            changed: false,
         })
+    }
+
+    /// Lets itself be asked at this path.
+    pub fn listen(&mut self, path: &Path) -> io::Result<()> {
+        self.socket = Some(StatusSocket::bind(path)?);
+        Ok(())
     }
 
     /// All that can be said now.
@@ -102,7 +120,7 @@ impl<'a> Service<'a> {
                 resolv_conf: self.names.way().name(),
                 events_lost: u64::from(scene.system.events_lost()),
                 jobs: counters(self.jobs.counts()),
-                clients: Counters::new(),
+                clients: self.socket.as_ref().map_or_else(Counters::new, StatusSocket::counters),
             },
         }
     }
@@ -140,6 +158,50 @@ impl<'a> Service<'a> {
         }
     }
 
+    /// The report as a line.
+    fn line<P: Platform>(&self, scene: &mut Scene<'_, '_, '_, P>) -> Vec<u8> {
+        line(&event::Event::Status(Box::new(self.report(scene))))
+    }
+
+    fn serve<P: Platform<Handle = RawFd>>(
+        &mut self,
+        scene: &mut Scene<'_, '_, '_, P>,
+        ready: Ready,
+    ) {
+        let taken = self.socket.as_mut().and_then(|socket| socket.take(scene.registrar, ready));
+        let Some((client, request)) = taken else { return };
+        let lines = match request {
+            Request::Status | Request::Watch => self.line(scene),
+            Request::Query(name, rtype) => {
+                match self.asks.begin(scene, client, &name, rtype.as_deref()) {
+                    Ok(()) => return,
+                    Err(problem) => line(&event::Event::Error(problem)),
+                }
+            }
+        };
+        if let Some(socket) = &mut self.socket {
+            socket.answer(scene.registrar, client, &lines, true);
+        }
+    }
+
+    /// Tells watchers, and forgets the questions of clients that are gone.
+    fn look_after_clients<P: Platform<Handle = RawFd>>(
+        &mut self,
+        scene: &mut Scene<'_, '_, '_, P>,
+    ) {
+        let Some(socket) = &mut self.socket else { return };
+        self.asks.forget(scene, |client| !socket.is_connected(client));
+        if std::mem::take(&mut self.changed) {
+            socket.changed(scene.registrar);
+        }
+        if socket.wants_report(scene.registrar.now()) {
+            let line = self.line(scene);
+            if let Some(socket) = &mut self.socket {
+                socket.report(scene.registrar, &line);
+            }
+        }
+    }
+
     fn tell_names<P: Platform>(&mut self, scene: &mut Scene<'_, '_, '_, P>) {
         if std::mem::take(&mut self.servers) {
             let (all, by_interface) =
@@ -160,6 +222,14 @@ fn tell<P: Platform>(
     }
 }
 
+/// An event as the line that a client gets.
+fn line(event: &event::Event) -> Vec<u8> {
+    // It has string keys alone, and no number that JSON lacks.
+    let mut line = serde_json::to_vec(event).unwrap_or_default();
+    line.push(b'\n');
+    line
+}
+
 fn counters(counts: jobs::Counts) -> Counters {
     let jobs::Counts { started, failed, killed, dropped } = counts;
     let named =
@@ -170,10 +240,22 @@ fn counters(counts: jobs::Counts) -> Counters {
 impl<P: Platform<Handle = RawFd>> Companion<P> for Service<'_> {
     fn start(&mut self, scene: &mut Scene<'_, '_, '_, P>) -> Result<(), NoSlot> {
         self.history = History::new(scene.registrar.now());
+        if let Some(socket) = &mut self.socket {
+            socket.register(scene.registrar)?;
+        }
         self.jobs.register(scene.registrar)
     }
 
     fn hear(&mut self, scene: &mut Scene<'_, '_, '_, P>, event: &Event<P::Error>) {
+        self.changed = true;
+        if let Event::Dns(bringup_dns::Event::Done { key, .. }) = *event {
+            if let Some((client, lines, is_last)) = self.asks.answered(scene, key) {
+                if let Some(socket) = &mut self.socket {
+                    socket.answer(scene.registrar, client, &lines, is_last);
+                }
+            }
+            return;
+        }
         let name = |id| scene.system.interface(id).map(|interface| interface.name().to_owned());
         let news = match *event {
             Event::State { from, to } => {
@@ -209,16 +291,19 @@ impl<P: Platform<Handle = RawFd>> Companion<P> for Service<'_> {
 
     fn settle(&mut self, scene: &mut Scene<'_, '_, '_, P>) -> Option<Exit> {
         let held = scene.registrar.held().map(|(state, key)| (state, key.holder));
-        self.history.hold(scene.registrar.now(), held);
+        self.changed |= self.history.hold(scene.registrar.now(), held);
         self.tell_names(scene);
         self.tell_hooks(scene);
         self.jobs.pump(scene.registrar);
         tell(scene, self.jobs.take_problems());
+        self.look_after_clients(scene);
         None
     }
 
     fn take(&mut self, scene: &mut Scene<'_, '_, '_, P>, ready: Ready) {
-        self.jobs.take(scene.registrar, ready);
+        if !self.jobs.take(scene.registrar, ready) {
+            self.serve(scene, ready);
+        }
     }
 
     fn finish(&mut self, scene: &mut Scene<'_, '_, '_, P>) {

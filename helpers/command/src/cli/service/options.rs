@@ -23,4 +23,7 @@ pub struct ServiceOptions {
     /// Kill a hook that takes longer
     #[arg(long, value_name = "TIME", default_value = "10s", value_parser = text::duration)]
     pub hook_timeout: Duration,
+    /// Where `bringup status` can ask [default: /run/bringup/status.sock, without --once and --dry-run]
+    #[arg(long, value_name = "PATH")]
+    pub socket: Option<PathBuf>,
 }
