@@ -497,8 +497,17 @@ where
         self.inner.stop |= state.is_final();
     }
 
-    /// Lets the state machine take its steps. One that never stands still goes on next turn.
+    /// Lets the state machine take its steps. Asked for after every callback, and mostly for nothing.
+    #[inline]
     fn walk(&mut self, app: &mut A) {
+        if self.inner.follows || !self.inner.machine.is_idle() {
+            self.take_steps(app);
+        }
+    }
+
+    /// A machine that never stands still goes on next turn.
+    #[inline(never)]
+    fn take_steps(&mut self, app: &mut A) {
         if self.inner.follows {
             let state = self.queue.state();
             if state != self.inner.machine.state() {
