@@ -234,6 +234,8 @@ fn get(slots: &mut [TimerSlot], at: u32) -> Option<&mut TimerSlot> {
 
 /// Joins two heaps; the later root becomes the first child of the earlier one.
 fn meld(slots: &mut [TimerSlot], a: u32, b: u32) -> u32 {
+    #[cfg(test)]
+    tests::MELDS.with(|melds| melds.set(melds.get() + 1));
     let (Some(x), Some(y)) = (slots.get(index(a)), slots.get(index(b))) else {
         return if a == NIL { b } else { a };
     };
@@ -308,6 +310,43 @@ mod tests {
     use std::collections::BTreeMap;
     use std::vec;
     use std::vec::Vec;
+
+    std::thread_local! {
+        /// How often two heaps were joined: all that costs anything here.
+        pub(super) static MELDS: core::cell::Cell<usize> = const { core::cell::Cell::new(0) };
+    }
+
+    fn melds(f: impl FnOnce()) -> usize {
+        let before = MELDS.get();
+        f();
+        MELDS.get() - before
+    }
+
+    /// Not O(n), however many there are: arming is one step, cancelling one that is not the next as
+    /// well, and to fire all costs a logarithm each.
+    #[test]
+    fn u2_the_number_of_timers_does_not_matter() {
+        for count in [10, 1_000, 100_000] {
+            let mut slots = vec![TimerSlot::NEW; count + 1];
+            let mut heap = TimerHeap::new();
+            let mut seed = 1_u64;
+            for _ in 0..count {
+                seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+                let key = heap.add(&mut slots, Owner::Application).unwrap();
+                assert_eq!(melds(|| _ = heap.set(&mut slots, key, at(1 + (seed >> 33)))), 1);
+            }
+            let key = heap.add(&mut slots, Owner::Application).unwrap();
+            for deadline in [1, 1 << 30, u64::MAX] {
+                assert_eq!(melds(|| _ = heap.set(&mut slots, key, at(deadline))), 1);
+                heap.set(&mut slots, key, at(u64::MAX));
+                assert!(melds(|| _ = heap.clear(&mut slots, key)) <= 1);
+            }
+            let end = heap.sequence();
+            let all = melds(|| while heap.pop_due(&mut slots, at(u64::MAX), end).is_some() {});
+            let logarithm = usize::try_from(count.ilog2()).unwrap();
+            assert!(all <= 3 * count * logarithm, "{all} for {count}");
+        }
+    }
 
     fn at(us: u64) -> Instant {
         Instant::from_micros(us)

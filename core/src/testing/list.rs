@@ -76,6 +76,8 @@ list! { $
         a_request_from_any_thread_may_end_the_context
         a_panic_in_a_notifier_leaves_the_walk_whole
         notifiers_come_and_go_from_every_callback
+        s4_a_hold_during_the_start_is_kept_and_nothing_goes_back
+        s7_a_captive_portal_holds_its_state_and_the_time_comes_after_it
     }
     several_loops {
         tsi_the_leader_sets_the_state_for_all_and_a_post_wakes_only_its_loop

@@ -218,3 +218,59 @@ pub fn notifiers_come_and_go_from_every_callback<Po: Fresh>() {
     assert_eq!(event_loop.registrar().state(), S::Operational);
     assert!(!app.log.contains(&(100 + S::TimeValid as u32)), "it is called no more");
 }
+
+/// Holds the first state that there is, and the one before the time is known.
+fn slow_start<Po: Fresh>(
+    app: &mut App<Po>,
+    _: &mut Registrar<'_, Po>,
+    announcement: &Announcement,
+) -> Verdict {
+    app.log.push(announcement.to as u32);
+    if announcement.phase == Phase::Entered {
+        return Verdict::Go;
+    }
+    let holder = match announcement.to {
+        S::PrePrivDrop => "privileges",
+        S::CpdPreTime => "captive portal",
+        _ => return Verdict::Go,
+    };
+    Verdict::Hold(*app.held.insert(announcement.hold(holder)))
+}
+
+/// A loop whose first step is held.
+fn held_at_the_start<'m, Po: Fresh>(queue: &'m Queue<Po>, app: &mut App<Po>) -> Loop<'m, Po> {
+    let mut event_loop = new_loop(Ground::default(), queue);
+    let mut registrar = event_loop.registrar();
+    app.add_notifier(&mut registrar, slow_start);
+    registrar.advance(S::Operational).unwrap();
+    // Nothing to wait for, so that a turn ends at once.
+    registrar.stop();
+    event_loop.turn(app).unwrap();
+    event_loop
+}
+
+pub fn s4_a_hold_during_the_start_is_kept_and_nothing_goes_back<Po: Fresh>() {
+    let (queue, mut app): (Queue<Po>, _) = (queue(), App::idle());
+    let mut event_loop = held_at_the_start(&queue, &mut app);
+    event_loop.turn(&mut app).unwrap();
+    let mut registrar = event_loop.registrar();
+    let (state, key) = registrar.held().expect("the start does not pass it by");
+    assert_eq!((registrar.state(), state), (S::ContextCreated, S::PrePrivDrop));
+    assert!(registrar.release(key));
+    event_loop.turn(&mut app).unwrap();
+    let seen = core::mem::take(&mut app.log);
+    assert!(seen.is_sorted(), "each state once, and none again: {seen:?}");
+}
+
+pub fn s7_a_captive_portal_holds_its_state_and_the_time_comes_after_it<Po: Fresh>() {
+    let (queue, mut app): (Queue<Po>, _) = (queue(), App::idle());
+    let mut event_loop = held_at_the_start(&queue, &mut app);
+    for (holder, before) in [("privileges", S::ContextCreated), ("captive portal", S::Dhcp)] {
+        let mut registrar = event_loop.registrar();
+        let (_, key) = registrar.held().expect("held");
+        assert_eq!((key.holder, registrar.state()), (holder, before));
+        assert!(registrar.release(key), "whoever found the way out says so by this");
+        event_loop.turn(&mut app).unwrap();
+    }
+    assert_eq!(event_loop.registrar().state(), S::Operational);
+}
