@@ -169,3 +169,27 @@ fn a_file_that_cannot_be_written_is_said_before_anything_is_done() {
         }
     });
 }
+
+#[test]
+fn each_interface_has_its_lanes() {
+    lab::within(&["dnsmasq", "chronyd"], |lab| {
+        let network = Network::plain(lab);
+        lab.cable((&network.server, "s1"), (&network.device, "eth1"));
+        let _servers =
+            [servers::dnsmasq(&network.server, ""), servers::chronyd(&network.server, LOCAL)];
+        let svg = network.device.folder().join("two.svg");
+        let mut command = network.device.command(bringup());
+        command.args(["up", DEVICE_INTERFACE, "eth1", "--once", "--timeline"]).arg(&svg);
+        let outcome = run(&mut command, DEADLINE);
+        outcome.expect_code(0);
+        let drawn = fs::read_to_string(&svg).expect("it was drawn");
+        if let Some(keep) = std::env::var_os("BRINGUP_KEEP_PICTURES") {
+            fs::copy(&svg, Path::new(&keep).join("two.svg")).expect("a folder to keep them in");
+        }
+        assert_well_formed(&drawn);
+        for (lane, interface) in [("link", DEVICE_INTERFACE), ("DHCP", "eth1")] {
+            assert!(outcome.stdout.contains(&format!("\n{lane} {interface} ")), "{outcome}");
+            assert!(drawn.contains(&format!(">{interface}</text>")), "{drawn}");
+        }
+    });
+}

@@ -219,14 +219,18 @@ fn what(event: &Event) -> Option<What> {
         Event::Address(address) => {
             let has = if address.lost { "lost" } else { "has" };
             let text = format!("{} {has} {}", address.interface, address.address);
-            What::Note(Protocol::Dhcp, text)
+            let interface = Some(address.interface.clone());
+            What::Note { protocol: Protocol::Dhcp, interface, text }
         }
-        Event::Time(time) => What::Note(Protocol::Ntp, format!("time {}", time.state)),
+        Event::Time(time) => {
+            let text = format!("time {}", time.state);
+            What::Note { protocol: Protocol::Ntp, interface: None, text }
+        }
         Event::Attached { waited_for } => What::Attached(waited_for),
         Event::Discard { protocol, reason, .. } => {
             let named = |known: &Protocol| known.name().eq_ignore_ascii_case(protocol);
             let protocol = Protocol::ALL.into_iter().find(named)?;
-            What::Note(protocol, format!("ignored: {reason}"))
+            What::Note { protocol, interface: None, text: format!("ignored: {reason}") }
         }
         _ => return None,
     })

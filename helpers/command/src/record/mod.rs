@@ -46,7 +46,14 @@ pub enum What {
         released: bool,
     },
     /// A word about one protocol: an address is there, the time is known.
-    Note(Protocol, String),
+    Note {
+        /// The protocol.
+        protocol: Protocol,
+        /// The interface that it is about, if it is about one.
+        interface: Option<String>,
+        /// The word.
+        text: String,
+    },
     /// A callback was attached from another thread.
     Posted,
     /// A callback ran; the state that it waited for.

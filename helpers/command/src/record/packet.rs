@@ -69,6 +69,8 @@ pub struct Packet {
     pub protocol: Protocol,
     /// Which way it went.
     pub direction: Direction,
+    /// The interface that a frame went over; the kernel chooses for everything else.
+    pub interface: Option<String>,
     /// What it says, short.
     pub label: String,
 }
@@ -82,14 +84,19 @@ impl Packet {
             Protocol::Ntp => ntp(payload),
         };
         let label = label.unwrap_or_else(|| "malformed".into());
-        Self { protocol, direction, label: shortened(label) }
+        Self { protocol, direction, interface: None, label: shortened(label) }
     }
 
     /// What follows the link header of a frame.
-    pub(super) fn frame(direction: Direction, ethertype: u16, payload: &[u8]) -> Self {
+    pub(super) fn frame(
+        direction: Direction,
+        interface: Option<String>,
+        ethertype: u16,
+        payload: &[u8],
+    ) -> Self {
         let label = if ethertype == ARP { arp(payload) } else { framed_dhcp(direction, payload) };
         let label = label.unwrap_or_else(|| "malformed".into());
-        Self { protocol: Protocol::Dhcp, direction, label: shortened(label) }
+        Self { protocol: Protocol::Dhcp, direction, interface, label: shortened(label) }
     }
 }
 
@@ -174,8 +181,8 @@ mod tests {
         for protocol in Protocol::ALL {
             assert_eq!(Packet::payload(protocol, Direction::Received, &[1]).label, "malformed");
         }
-        assert_eq!(Packet::frame(Direction::Received, ARP, &[0; 9]).label, "malformed");
-        assert_eq!(Packet::frame(Direction::Sent, 0x0800, &[0x45; 30]).label, "malformed");
+        assert_eq!(Packet::frame(Direction::Received, None, ARP, &[0; 9]).label, "malformed");
+        assert_eq!(Packet::frame(Direction::Sent, None, 0x0800, &[0x45; 30]).label, "malformed");
     }
 
     #[test]

@@ -6,6 +6,8 @@
 
 use std::fmt::Write as _;
 
+use bringup_core::state::SystemState;
+
 use super::timeline::{Kind, Lane, LaneKind, Mark, Scale, Timeline};
 
 const WIDTH: f64 = 1_080.0;
@@ -69,14 +71,15 @@ struct Drawing<'a> {
 
 impl<'a> Drawing<'a> {
     fn new(timeline: &'a Timeline) -> Self {
-        let scale = Scale::of(timeline.end_us);
+        let scale = timeline.scale();
         Self { timeline, scale, out: String::new(), y: STRIP.0 + STRIP.1 }
     }
 
     /// Where a time is.
     #[expect(clippy::cast_precision_loss, reason = "a pixel is coarser than that")]
     fn x(&self, t_us: u64) -> f64 {
-        LEFT + PLOT * (t_us as f64 / self.timeline.end_us as f64)
+        let Timeline { begin_us, end_us, .. } = *self.timeline;
+        LEFT + PLOT * (t_us.saturating_sub(begin_us) as f64 / (end_us - begin_us) as f64)
     }
 
     fn put(&mut self, args: std::fmt::Arguments<'_>) {
@@ -176,7 +179,7 @@ impl<'a> Drawing<'a> {
         self.put(format_args!(
             "<line class=\"f\" x1=\"{LEFT}\" y1=\"{y}\" x2=\"{end}\" y2=\"{y}\"/>"
         ));
-        let ticks = self.scale.ticks(self.timeline.end_us, 12);
+        let ticks = self.scale.ticks(self.timeline.begin_us, self.timeline.end_us, 12);
         for (t_us, text) in ticks {
             let x = self.x(t_us);
             self.put(format_args!(
@@ -215,11 +218,18 @@ impl<'a> Drawing<'a> {
             top + body / 2.0 + 4.0,
             lane.name,
         ));
+        if let Some(interface) = &lane.interface {
+            self.put(format_args!(
+                "<text class=\"d\" x=\"20\" y=\"{}\">{}</text>",
+                top + body / 2.0 + 18.0,
+                escaped(&interface.chars().take(10).collect::<String>())
+            ));
+        }
         let (placed, unnamed) = self.place(&lane.marks);
         if unnamed > 0 {
             self.put(format_args!(
                 "<text class=\"d\" x=\"20\" y=\"{}\">+{unnamed} unnamed</text>",
-                top + body / 2.0 + 20.0
+                top + body / 2.0 + 32.0
             ));
         }
         for Placed { x, line, .. } in &placed {
@@ -280,17 +290,17 @@ impl<'a> Drawing<'a> {
         }
     }
 
-    /// A thick line while a carrier is there. Several interfaces share it: it ends with the last.
+    /// A thick line while a carrier is there.
     fn link(&mut self, lane: &Lane, top: f64, body: f64) {
         let (y, end) = (top + body / 2.0, LEFT + PLOT);
         self.put(format_args!(
             "<line class=\"r\" x1=\"{LEFT}\" y1=\"{y}\" x2=\"{end}\" y2=\"{y}\"/>"
         ));
-        let mut up = 0_u32;
+        let mut up = false;
         let mut since = LEFT;
         let ends = lane.marks.iter().map(|mark| (self.x(mark.t_us), Some(mark.kind)));
         for (x, kind) in ends.chain([(end, None)]).collect::<Vec<_>>() {
-            if up > 0 {
+            if up {
                 self.put(format_args!(
                     "<rect class=\"u\" x=\"{since:.1}\" y=\"{}\" width=\"{:.1}\" height=\"6\"/>",
                     y - 3.0,
@@ -298,10 +308,7 @@ impl<'a> Drawing<'a> {
                 ));
             }
             since = x;
-            match kind {
-                Some(Kind::Up) => up += 1,
-                _ => up = up.saturating_sub(1),
-            }
+            up = kind == Some(Kind::Up);
         }
     }
 
@@ -315,7 +322,7 @@ impl<'a> Drawing<'a> {
             let (class, radius) = match mark.kind {
                 Kind::Posted => ("d", 3.0),
                 Kind::Ran => ("u", 5.0),
-                _ if mark.label == "OPERATIONAL" => ("u", 5.0),
+                _ if mark.label == SystemState::Operational.name() => ("u", 5.0),
                 _ => ("t", 3.0),
             };
             self.put(format_args!(
@@ -356,7 +363,10 @@ impl<'a> Drawing<'a> {
             note: mark.kind == Kind::Note,
         };
         let mut labels = Vec::new();
-        let near = |a: &Mark, b: &Mark| self.x(b.t_us) - self.x(a.t_us) < 3.0;
+        // The goal has a label of its own, however near the rest is.
+        let near = |a: &Mark, b: &Mark| {
+            self.x(b.t_us) - self.x(a.t_us) < 3.0 && b.label != SystemState::Operational.name()
+        };
         for crowd in marks.chunk_by(near) {
             let states = crowd.iter().all(|mark| mark.kind == Kind::State);
             match crowd {

@@ -21,6 +21,14 @@ enum Socket {
     Tcp { to: SocketAddr, sent: u32, received: u32 },
 }
 
+/// What is known of an interface.
+#[derive(Debug)]
+struct Known {
+    number: u32,
+    mac: Mac,
+    name: String,
+}
+
 /// What the recorder is told, and what is needed to tell it.
 #[derive(Debug)]
 struct Told<H> {
@@ -30,8 +38,8 @@ struct Told<H> {
     /// The wall clock at `epoch`, microseconds since 1970: a step of it must not tear the capture.
     epoch_unix_us: u64,
     sockets: Vec<(H, Socket)>,
-    /// Link addresses by number.
-    macs: Vec<(u32, Mac)>,
+    /// The interfaces that were looked up.
+    interfaces: Vec<Known>,
     /// The address that was put on an interface last.
     address: Ipv4Addr,
 }
@@ -54,7 +62,7 @@ impl<P: Platform> Tap<P> {
             epoch,
             epoch_unix_us: unix_us.saturating_sub(since_epoch_us),
             sockets: Vec::new(),
-            macs: Vec::new(),
+            interfaces: Vec::new(),
             address: Ipv4Addr::UNSPECIFIED,
         });
         Self { platform, told }
@@ -124,11 +132,17 @@ impl<H: Copy + PartialEq> Told<H> {
         &mut self,
         at: Instant,
         direction: Direction,
+        handle: H,
         sender: Option<Mac>,
         ethertype: u16,
         payload: &[u8],
     ) {
-        let packet = Packet::frame(direction, ethertype, payload);
+        let Some(&mut Socket::Link { interface }) = self.socket(handle) else { return };
+        let known = self.interfaces.iter().find(|known| known.number == interface);
+        // Our own frames come from the interface's own address.
+        let sender = sender.or(known.map(|known| known.mac));
+        let name = known.map(|known| known.name.clone());
+        let packet = Packet::frame(direction, name, ethertype, payload);
         self.packet(at, direction, sender, Some(packet), Body::Frame { ethertype, payload });
     }
 
@@ -153,10 +167,6 @@ impl<H: Copy + PartialEq> Told<H> {
         let packet = message.map(|(_, dns)| Packet::payload(Protocol::Dns, direction, dns));
         let body = Body::Tcp { from, to, sent: so_far, received: other, payload };
         self.packet(at, direction, None, packet, body);
-    }
-
-    fn mac(&self, interface: u32) -> Option<Mac> {
-        self.macs.iter().rev().find(|(number, _)| *number == interface).map(|(_, mac)| *mac)
     }
 }
 
@@ -297,10 +307,7 @@ impl<P: Platform> Platform for Tap<P> {
     ) -> Result<(), P::Error> {
         self.timed(
             |platform| platform.link_send(handle, to, ethertype, payload),
-            |told, now, ()| {
-                let Some(&mut Socket::Link { interface }) = told.socket(handle) else { return };
-                told.frame(now, Direction::Sent, told.mac(interface), ethertype, payload);
-            },
+            |told, now, ()| told.frame(now, Direction::Sent, handle, None, ethertype, payload),
         )
     }
 
@@ -312,7 +319,7 @@ impl<P: Platform> Platform for Tap<P> {
         let received = self.platform.link_receive(handle, buffer)?;
         if let (Some(told), Some(r)) = (&mut self.told, &received) {
             let payload = buffer.get(..r.length).unwrap_or(&[]);
-            told.frame(r.at, Direction::Received, Some(r.from), r.ethertype, payload);
+            told.frame(r.at, Direction::Received, handle, Some(r.from), r.ethertype, payload);
         }
         Ok(received)
     }
@@ -320,8 +327,9 @@ impl<P: Platform> Platform for Tap<P> {
     fn interface(&mut self, name: &str) -> Result<Interface, P::Error> {
         let interface = self.platform.interface(name)?;
         if let Some(told) = &mut self.told {
-            told.macs.retain(|(number, _)| *number != interface.index);
-            told.macs.push((interface.index, interface.mac));
+            let (number, mac) = (interface.index, interface.mac);
+            told.interfaces.retain(|known| known.number != number && known.name != name);
+            told.interfaces.push(Known { number, mac, name: name.to_owned() });
         }
         Ok(interface)
     }

@@ -10,38 +10,59 @@ const NAME: usize = 11;
 
 /// Draws a timeline.
 pub fn draw(timeline: &Timeline) -> String {
-    let scale = Scale::of(timeline.end_us);
+    let scale = timeline.scale();
     let mut out = format!("{}: {}\n", timeline.title, timeline.verdict());
     line(&mut out, "", &axis(timeline, scale));
     for lane in timeline.lanes.iter().filter(|lane| !lane.marks.is_empty()) {
-        line(&mut out, lane.name, &self::lane(timeline, lane));
+        let name = match &lane.interface {
+            Some(interface) => format!("{} {interface}", lane.name),
+            None => lane.name.to_owned(),
+        };
+        line(&mut out, &name, &self::lane(timeline, lane));
     }
     line(&mut out, "waits for", &waits(timeline));
     let waited = timeline
         .waited()
         .into_iter()
         .map(|(holder, for_us)| format!("{} {holder} {}", letter(holder), scale.with_unit(for_us)));
-    line(&mut out, "", &waited.collect::<Vec<_>>().join(" · "));
+    let mut legend = String::new();
+    for waited in waited {
+        if !legend.is_empty() && legend.chars().count() + waited.chars().count() > COLUMNS {
+            line(&mut out, "", &std::mem::take(&mut legend));
+        }
+        let between = if legend.is_empty() { "" } else { " · " };
+        legend.extend([between, &waited]);
+    }
+    line(&mut out, "", &legend);
     line(&mut out, "", "↓ sent · ↑ received · ↕ both · • known · ○ attached · ● ran");
     out.truncate(out.trim_end().len());
     out
 }
 
 fn line(out: &mut String, name: &str, plot: &str) {
-    // Writing to a string cannot fail.
-    let _ = writeln!(out, "{name:<NAME$}{}", plot.trim_end());
+    // Long names of interfaces are cut, so that columns stay columns. Writing to a string cannot fail.
+    let _ = writeln!(
+        out,
+        "{:<NAME$}{}",
+        name.chars().take(NAME - 1).collect::<String>(),
+        plot.trim_end()
+    );
 }
 
 /// The column of a time.
 fn column(timeline: &Timeline, t_us: u64) -> usize {
     let last = COLUMNS - 1;
-    let column = u128::from(t_us) * last as u128 / u128::from(timeline.end_us);
+    let Timeline { begin_us, end_us, .. } = *timeline;
+    let column =
+        u128::from(t_us.saturating_sub(begin_us)) * last as u128 / u128::from(end_us - begin_us);
     usize::try_from(column).unwrap_or(last).min(last)
 }
 
 fn axis(timeline: &Timeline, scale: Scale) -> String {
     let mut text = String::new();
-    for (at, (t_us, number)) in scale.ticks(timeline.end_us, 8).into_iter().enumerate() {
+    for (at, (t_us, number)) in
+        scale.ticks(timeline.begin_us, timeline.end_us, 8).into_iter().enumerate()
+    {
         let label = if at == 0 { format!("{number} {}", scale.unit()) } else { number };
         let column = column(timeline, t_us);
         let length = text.chars().count();
@@ -110,11 +131,12 @@ mod tests {
     #[test]
     fn a_bring_up_in_eighty_columns() {
         let packet = |direction| {
-            What::Packet(Packet { protocol: Protocol::Dhcp, direction, label: String::new() })
+            let (protocol, label) = (Protocol::Dhcp, String::new());
+            What::Packet(Packet { protocol, direction, interface: None, label })
         };
         let hold = |released| What::Hold { holder: "dhcp".into(), released };
         let moments = [
-            (2_000, What::Link { interface: "eth0".into(), up: true }),
+            (900, What::Link { interface: "eth0".into(), up: true }),
             (2_000, hold(false)),
             (2_100, packet(Direction::Sent)),
             (8_000, packet(Direction::Sent)),
@@ -129,7 +151,7 @@ mod tests {
         let expected = "\
 up eth0: OPERATIONAL after 10.00 ms
            0 ms         2            4            6            8            10
-link       ·············━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━
+link       ·····━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━
 DHCP                    ↓                                      ↕
 states                                                                      │
 waits for               ddddddddddddddddddddddddddddddddddddddd

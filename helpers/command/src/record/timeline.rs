@@ -52,6 +52,8 @@ pub enum LaneKind {
 pub struct Lane {
     /// What is written before it.
     pub name: &'static str,
+    /// The interface that it is of, where there are several.
+    pub interface: Option<String>,
     /// What is on it.
     pub kind: LaneKind,
     /// Its marks.
@@ -74,7 +76,10 @@ pub struct Wait {
 pub struct Timeline {
     /// What the program was asked to do.
     pub title: String,
-    /// The end of the picture, microseconds since the start; at least 1.
+    /// The beginning of the picture, microseconds since the start of the program: 0, unless that did
+    /// something else for a while.
+    pub begin_us: u64,
+    /// The end of the picture; later than its beginning.
     pub end_us: u64,
     /// When the system was operational.
     pub operational_us: Option<u64>,
@@ -89,39 +94,29 @@ pub struct Timeline {
 impl Timeline {
     /// Sorts a record.
     pub fn of(record: &Record) -> Self {
+        let interfaces = interfaces(record);
+        let times = || record.moments.iter().map(|moment| moment.t_us);
+        let (first_us, end_us) = (times().min().unwrap_or(0), times().max().unwrap_or(0).max(1));
+        let late = first_us > end_us / 10;
         let mut timeline = Self {
             title: record.title.clone(),
-            end_us: record.moments.iter().map(|moment| moment.t_us).max().unwrap_or(0).max(1),
+            begin_us: if late { first_us.min(end_us - 1) } else { 0 },
+            end_us,
             operational_us: record.operational_us,
             waits: Vec::new(),
-            lanes: lanes(),
+            lanes: lanes(&interfaces),
             left_out: record.left_out,
         };
         let mut open: Option<(u64, String)> = None;
         for moment in &record.moments {
             let t_us = moment.t_us;
-            let (lane, kind, label) = match &moment.what {
-                What::Hold { holder, released } => {
-                    timeline.close(open.take(), t_us);
-                    open = (!released).then(|| (t_us, holder.clone()));
-                    continue;
+            if let What::Hold { holder, released } = &moment.what {
+                timeline.close(open.take(), t_us);
+                open = (!released).then(|| (t_us, holder.clone()));
+            } else if let Some((lane, kind, label)) = sorted(&interfaces, &moment.what) {
+                if let Some(lane) = timeline.lanes.get_mut(lane) {
+                    lane.marks.push(Mark { t_us, kind, label });
                 }
-                What::Link { interface, up: true } => (0, Kind::Up, format!("{interface} up")),
-                What::Link { interface, up: false } => (0, Kind::Down, format!("{interface} down")),
-                What::Packet(Packet { protocol, direction, label }) => {
-                    let kind = match direction {
-                        Direction::Sent => Kind::Sent,
-                        Direction::Received => Kind::Received,
-                    };
-                    (lane_of(*protocol), kind, label.clone())
-                }
-                What::Note(protocol, text) => (lane_of(*protocol), Kind::Note, text.clone()),
-                What::State(state) => (4, Kind::State, (*state).to_owned()),
-                What::Posted => (5, Kind::Posted, "attached".to_owned()),
-                What::Attached(state) => (5, Kind::Ran, format!("ran: {state}")),
-            };
-            if let Some(lane) = timeline.lanes.get_mut(lane) {
-                lane.marks.push(Mark { t_us, kind, label });
             }
         }
         let end_us = timeline.end_us;
@@ -131,6 +126,11 @@ impl Timeline {
             lane.marks.sort_by_key(|mark| mark.t_us);
         }
         timeline
+    }
+
+    /// In which unit its times are written.
+    pub const fn scale(&self) -> Scale {
+        Scale::of(self.begin_us, self.end_us)
     }
 
     fn close(&mut self, open: Option<(u64, String)>, to_us: u64) {
@@ -154,7 +154,7 @@ impl Timeline {
 
     /// What a person is told first.
     pub fn verdict(&self) -> String {
-        let scale = Scale::of(self.end_us);
+        let scale = self.scale();
         match self.operational_us {
             Some(t_us) => format!("OPERATIONAL after {}", scale.with_unit(t_us)),
             None => format!("not OPERATIONAL after {}", scale.with_unit(self.end_us)),
@@ -162,16 +162,73 @@ impl Timeline {
     }
 }
 
-fn lanes() -> Vec<Lane> {
-    let lane = |name, kind| Lane { name, kind, marks: Vec::new() };
-    let mut lanes = vec![lane("link", LaneKind::Link)];
-    lanes.extend(Protocol::ALL.map(|protocol| lane(protocol.name(), LaneKind::Packets)));
-    lanes.extend([lane("states", LaneKind::States), lane("callbacks", LaneKind::Callbacks)]);
-    lanes
+/// The interfaces of which something is known, in the order in which it came to be.
+fn interfaces(record: &Record) -> Vec<&str> {
+    let mut names: Vec<&str> = Vec::new();
+    for moment in &record.moments {
+        let name = match &moment.what {
+            What::Link { interface, .. } => Some(interface),
+            What::Packet(packet) => packet.interface.as_ref(),
+            What::Note { interface, .. } => interface.as_ref(),
+            _ => None,
+        };
+        if let Some(name) = name.filter(|name| !names.contains(&name.as_str())) {
+            names.push(name);
+        }
+    }
+    names
 }
 
-const fn lane_of(protocol: Protocol) -> usize {
-    protocol as usize + 1
+/// Link and DHCP are of an interface each; the rest is shared.
+fn lanes(interfaces: &[&str]) -> Vec<Lane> {
+    let lane = |name, kind, interface| Lane { name, interface, kind, marks: Vec::new() };
+    let of_each: Vec<Option<String>> = match interfaces {
+        [] | [_] => vec![None],
+        several => several.iter().map(|name| Some((*name).to_owned())).collect(),
+    };
+    let links = of_each.iter().map(|of| lane("link", LaneKind::Link, of.clone()));
+    let dhcp = Protocol::Dhcp.name();
+    let dhcp = of_each.iter().map(|of| lane(dhcp, LaneKind::Packets, of.clone()));
+    let shared = [
+        lane(Protocol::Dns.name(), LaneKind::Packets, None),
+        lane(Protocol::Ntp.name(), LaneKind::Packets, None),
+        lane("states", LaneKind::States, None),
+        lane("callbacks", LaneKind::Callbacks, None),
+    ];
+    links.chain(dhcp).chain(shared).collect()
+}
+
+/// On which of those lanes something is, as what, and what is said of it.
+fn sorted(interfaces: &[&str], what: &What) -> Option<(usize, Kind, String)> {
+    let count = interfaces.len().max(1);
+    let place = |interface: Option<&str>| {
+        interfaces.iter().position(|name| Some(*name) == interface).unwrap_or(0)
+    };
+    let lane_of = |protocol, interface| match protocol {
+        Protocol::Dhcp => count + place(interface),
+        Protocol::Dns => 2 * count,
+        Protocol::Ntp => 2 * count + 1,
+    };
+    Some(match what {
+        What::Hold { .. } => return None,
+        What::Link { interface, up } => {
+            let (kind, is) = if *up { (Kind::Up, "up") } else { (Kind::Down, "down") };
+            (place(Some(interface)), kind, format!("{interface} {is}"))
+        }
+        What::Packet(Packet { protocol, direction, interface, label }) => {
+            let kind = match direction {
+                Direction::Sent => Kind::Sent,
+                Direction::Received => Kind::Received,
+            };
+            (lane_of(*protocol, interface.as_deref()), kind, label.clone())
+        }
+        What::Note { protocol, interface, text } => {
+            (lane_of(*protocol, interface.as_deref()), Kind::Note, text.clone())
+        }
+        What::State(state) => (2 * count + 2, Kind::State, (*state).to_owned()),
+        What::Posted => (2 * count + 3, Kind::Posted, "attached".to_owned()),
+        What::Attached(state) => (2 * count + 3, Kind::Ran, format!("ran: {state}")),
+    })
 }
 
 /// In which unit times are written, so that those of one picture compare.
@@ -186,13 +243,18 @@ pub struct Scale {
 }
 
 impl Scale {
-    /// The scale for a picture that ends here.
-    pub const fn of(end_us: u64) -> Self {
-        match end_us {
-            0..100_000 => Self { unit_us: 1_000, unit: "ms", digits: 2 },
-            100_000..1_000_000 => Self { unit_us: 1_000, unit: "ms", digits: 1 },
-            _ => Self { unit_us: 1_000_000, unit: "s", digits: 3 },
+    /// The scale for a picture from here to there: a thousandth of it can be told from the next.
+    pub const fn of(begin_us: u64, end_us: u64) -> Self {
+        let (unit_us, unit, most) = match end_us {
+            0..1_000_000 => (1_000, "ms", 3),
+            _ => (1_000_000, "s", 6),
+        };
+        let finest_us = end_us.saturating_sub(begin_us) / 1_000;
+        let mut digits = 0;
+        while digits < most && unit_us / 10_u64.pow(digits) > finest_us {
+            digits += 1;
         }
+        Self { unit_us, unit, digits }
     }
 
     /// A time in this unit.
@@ -215,12 +277,12 @@ impl Scale {
         }
     }
 
-    /// Where an axis has its numbers: at most `most` round times, from 0, with their text.
-    pub fn ticks(self, end_us: u64, most: u64) -> Vec<(u64, String)> {
+    /// Where an axis has its numbers: round times, some `most` of them, with their text.
+    pub fn ticks(self, begin_us: u64, end_us: u64, most: u64) -> Vec<(u64, String)> {
         let mut step = 1;
         let mut factors = [2, 5, 10].into_iter().cycle();
         let mut decade = 1;
-        while end_us / step > most {
+        while end_us.saturating_sub(begin_us) / step > most {
             let factor = factors.next().unwrap_or(10);
             step = decade * factor;
             if factor == 10 {
@@ -231,7 +293,8 @@ impl Scale {
         while digits < 6 && step * 10_u64.pow(digits) % self.unit_us != 0 {
             digits += 1;
         }
-        (0..=end_us / step).map(|n| (n * step, self.rounded(n * step, digits))).collect()
+        let numbers = begin_us.div_ceil(step)..=end_us / step;
+        numbers.map(|n| (n * step, self.rounded(n * step, digits))).collect()
     }
 
     /// The unit.
@@ -261,19 +324,49 @@ mod tests {
         ];
         let timeline = Timeline::of(&Record { moments, ..Record::default() });
         assert_eq!(timeline.waited(), [("link", 60), ("dhcp", 10)]);
-        assert_eq!(timeline.verdict(), "not OPERATIONAL after 0.10 ms");
+        assert_eq!(timeline.verdict(), "not OPERATIONAL after 0.100 ms");
     }
 
     #[test]
     fn packets_are_sorted_by_the_time_at_which_they_came() {
         let packet = |direction, t_us| {
             let (protocol, label) = (Protocol::Ntp, String::new());
-            Moment { t_us, what: What::Packet(Packet { protocol, direction, label }) }
+            let packet = Packet { protocol, direction, interface: None, label };
+            Moment { t_us, what: What::Packet(packet) }
         };
         let moments = vec![packet(Direction::Sent, 7), packet(Direction::Received, 3)];
         let timeline = Timeline::of(&Record { moments, ..Record::default() });
         let kinds: Vec<Kind> = timeline.lanes[3].marks.iter().map(|mark| mark.kind).collect();
         assert_eq!(kinds, [Kind::Received, Kind::Sent]);
+    }
+
+    #[test]
+    fn each_of_several_interfaces_has_its_lanes() {
+        let link = |interface: &str| What::Link { interface: interface.into(), up: true };
+        let frame = |interface: &str| {
+            let interface = Some(interface.to_owned());
+            let (protocol, direction) = (Protocol::Dhcp, Direction::Sent);
+            What::Packet(Packet { protocol, direction, interface, label: "DISCOVER".into() })
+        };
+        let moments = [link("eth0"), link("wlan0"), frame("wlan0")];
+        let moments = moments.map(|what| Moment { t_us: 1, what }).into();
+        let timeline = Timeline::of(&Record { moments, ..Record::default() });
+        let lanes: Vec<(&str, Option<&str>, usize)> = timeline
+            .lanes
+            .iter()
+            .map(|lane| (lane.name, lane.interface.as_deref(), lane.marks.len()))
+            .collect();
+        let expected = [
+            ("link", Some("eth0"), 1),
+            ("link", Some("wlan0"), 1),
+            ("DHCP", Some("eth0"), 0),
+            ("DHCP", Some("wlan0"), 1),
+            ("DNS", None, 0),
+            ("NTP", None, 0),
+            ("states", None, 0),
+            ("callbacks", None, 0),
+        ];
+        assert_eq!(lanes, expected);
     }
 
     #[test]
@@ -285,11 +378,14 @@ mod tests {
             (61_000_000, "0 10 20 30 40 50 60"),
             (1, "0.000 0.001"),
         ] {
-            let ticks = Scale::of(end_us).ticks(end_us, 9);
+            let ticks = Scale::of(0, end_us).ticks(0, end_us, 9);
             let texts: Vec<&str> = ticks.iter().map(|(_, text)| text.as_str()).collect();
             assert_eq!(texts.join(" "), expected);
         }
-        assert_eq!(Scale::of(12_660).with_unit(12_658), "12.66 ms");
-        assert_eq!(Scale::of(3_400_000).with_unit(3_399_999), "3.400 s");
+        assert_eq!(Scale::of(0, 12_660).with_unit(12_658), "12.66 ms");
+        assert_eq!(Scale::of(0, 3_400_000).with_unit(3_399_999), "3.400 s");
+        let ticks = Scale::of(9_380, 10_270).ticks(9_380, 10_270, 9);
+        assert_eq!(ticks.first(), Some(&(9_400, "9.4".to_owned())));
+        assert_eq!(Scale::of(9_380, 10_270).with_unit(9_501), "9.501 ms");
     }
 }

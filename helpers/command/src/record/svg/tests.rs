@@ -5,7 +5,7 @@ fn packets(times_us: impl IntoIterator<Item = u64>) -> Record {
     let moment = |t_us| {
         let (protocol, direction) = (Protocol::Dns, Direction::Sent);
         let label = "AAAA? www.example.com".into();
-        Moment { t_us, what: What::Packet(Packet { protocol, direction, label }) }
+        Moment { t_us, what: What::Packet(Packet { protocol, direction, interface: None, label }) }
     };
     Record { moments: times_us.into_iter().map(moment).collect(), ..Record::default() }
 }
