@@ -114,6 +114,7 @@ pub(crate) const fn instant_ns(at: Instant) -> i64 {
 }
 
 /// A1 to A5: whether a datagram answers this request. The packet and what follows it, if so.
+#[inline]
 pub fn matches<'a>(
     pending: &Pending,
     from: SocketAddr,
@@ -139,6 +140,7 @@ pub fn matches<'a>(
 }
 
 /// A7, A6, A8 to A14: what an answer is worth. `floor` is a time that is known to have passed.
+#[inline]
 pub fn judge(
     packet: &Packet,
     trailer: &[u8],
@@ -236,10 +238,11 @@ pub(crate) fn signed(n: u64) -> i64 {
 fn time_at_receipt(packet: &Packet, raw_delay_ns: i64, floor: Utc) -> Result<Utc, Discard> {
     // By distance: once the era is chosen, no time is below the floor, and a server of 1999 reads
     // as 2135.
-    if packet.transmit.seconds_after(floor) >= HORIZON_S {
+    let (after_s, sent) = packet.transmit.placed(floor);
+    if after_s >= HORIZON_S {
         return Err(Discard::BelowFloor);
     }
-    let utc = packet.transmit.to_utc(floor).offset_by(raw_delay_ns >> 1);
+    let utc = sent.offset_by(raw_delay_ns >> 1);
     if utc < floor { Err(Discard::BelowFloor) } else { Ok(utc) }
 }
 

@@ -126,20 +126,22 @@ impl Packet {
     }
 
     /// Reads a header where `r` stands.
+    #[inline]
     pub fn read(r: &mut Reader<'_>) -> Result<Self, Truncated> {
-        // One check of the length for all that follows.
+        // One check of the length for all that follows, and six words: faster than field by field.
         let mut r = Reader::new(r.bytes(HEADER_LENGTH)?);
-        let first = r.u8()?;
+        let [first, stratum, poll, precision, d0, d1, d2, d3] = r.array()?;
+        let [e0, e1, e2, e3, i0, i1, i2, i3] = r.array()?;
         Ok(Self {
             leap: Leap::from_bits(first >> 6),
             version: (first >> 3) & 7,
             mode: Mode::from_bits(first & 7),
-            stratum: r.u8()?,
-            poll: i8::from_be_bytes(r.array()?),
-            precision: i8::from_be_bytes(r.array()?),
-            root_delay: Short::from_bits(r.u32()?),
-            root_dispersion: Short::from_bits(r.u32()?),
-            reference_id: r.array()?,
+            stratum,
+            poll: i8::from_be_bytes([poll]),
+            precision: i8::from_be_bytes([precision]),
+            root_delay: Short::from_bits(u32::from_be_bytes([d0, d1, d2, d3])),
+            root_dispersion: Short::from_bits(u32::from_be_bytes([e0, e1, e2, e3])),
+            reference_id: [i0, i1, i2, i3],
             reference: Timestamp::from_bits(r.u64()?),
             origin: Timestamp::from_bits(r.u64()?),
             receive: Timestamp::from_bits(r.u64()?),

@@ -55,7 +55,7 @@ impl Timestamp {
     pub const fn from_utc(utc: Utc) -> Self {
         let ns = utc.as_unix_nanos().rem_euclid(NANOS as i64).unsigned_abs();
         let fraction = (ns << 32).div_ceil(NANOS);
-        let bits = (era_second(utc) as u64) << 32 | fraction;
+        let bits = (era_second(utc.as_unix_secs()) as u64) << 32 | fraction;
         Self(if bits == 0 { 1 } else { bits })
     }
 
@@ -64,19 +64,27 @@ impl Timestamp {
     /// The era comes from a time that has passed, not from the local clock: a device that boots in
     /// 1970 and asks in 2040 gets 2040. Saturates at the ends of [`Utc`].
     pub const fn to_utc(self, floor: Utc) -> Utc {
-        let second = floor.as_unix_secs() + self.seconds_after(floor) as i64;
+        self.placed(floor).1
+    }
+
+    /// [`seconds_after`](Self::seconds_after) and [`to_utc`](Self::to_utc) at once.
+    pub(crate) const fn placed(self, floor: Utc) -> (u32, Utc) {
+        let floor_s = floor.as_unix_secs();
+        let after_s = self.seconds().wrapping_sub(era_second(floor_s));
+        let second = floor_s + after_s as i64;
         let ns = self.subsec_nanos() as i64;
         // From the second's nearer end to 1970, or the first second of all would saturate in between.
-        if second < 0 {
+        let utc = if second < 0 {
             Utc::from_unix_secs(second + 1).offset_by(ns - NANOS as i64)
         } else {
             Utc::from_unix_secs(second).offset_by(ns)
-        }
+        };
+        (after_s, utc)
     }
 
     /// Seconds from the second of `floor` to this timestamp's, modulo 2^32.
     pub const fn seconds_after(self, floor: Utc) -> u32 {
-        self.seconds().wrapping_sub(era_second(floor))
+        self.placed(floor).0
     }
 
     /// This timestamp less `earlier`, exact where they lie within 68 years, whatever their eras.
@@ -85,9 +93,9 @@ impl Timestamp {
     }
 }
 
-/// The second of `utc` within its era.
-const fn era_second(utc: Utc) -> u32 {
-    ((utc.as_unix_secs() + UNIX_EPOCH_S) & 0xFFFF_FFFF) as u32
+/// The second of a time within its era; the time in seconds since 1970.
+const fn era_second(unix_s: i64) -> u32 {
+    ((unix_s + UNIX_EPOCH_S) & 0xFFFF_FFFF) as u32
 }
 
 /// A difference of two timestamps: signed, in units of 2^-32 s, within 68 years.
