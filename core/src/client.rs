@@ -21,7 +21,8 @@ use crate::time::{Instant, Utc};
 
 /// A source of unpredictable bytes (ids, nonces, ports, jitter).
 ///
-/// It cannot fail: a platform that has no entropy must not start. Tests give a seeded one.
+/// It cannot fail: a platform that has no entropy must not start. Tests give a seeded one, and the
+/// numbers are made of its bytes in the same order everywhere, so that a seed tells one story.
 pub trait Rng {
     /// Fills `buffer` with unpredictable bytes.
     fn fill(&mut self, buffer: &mut [u8]);
@@ -30,21 +31,21 @@ pub trait Rng {
     fn u16(&mut self) -> u16 {
         let mut bytes = [0; 2];
         self.fill(&mut bytes);
-        u16::from_ne_bytes(bytes)
+        u16::from_le_bytes(bytes)
     }
 
     /// Thirty-two unpredictable bits.
     fn u32(&mut self) -> u32 {
         let mut bytes = [0; 4];
         self.fill(&mut bytes);
-        u32::from_ne_bytes(bytes)
+        u32::from_le_bytes(bytes)
     }
 
     /// Sixty-four unpredictable bits.
     fn u64(&mut self) -> u64 {
         let mut bytes = [0; 8];
         self.fill(&mut bytes);
-        u64::from_ne_bytes(bytes)
+        u64::from_le_bytes(bytes)
     }
 
     /// A number in `0..bound`, 0 if `bound` is 0. Its bias is below `bound / 2^64`.
@@ -374,6 +375,22 @@ mod tests {
         let seen: Vec<u64> = (0..1_000).map(|_| rng.below(3)).collect();
         assert!(seen.iter().all(|&n| n < 3));
         assert!((0..3).all(|n| seen.contains(&n)), "every value occurs");
+    }
+
+    #[test]
+    fn numbers_are_the_same_on_every_machine() {
+        struct Count(u8);
+        impl Rng for Count {
+            fn fill(&mut self, buffer: &mut [u8]) {
+                for byte in buffer {
+                    self.0 += 1;
+                    *byte = self.0;
+                }
+            }
+        }
+        let mut rng = Count(0);
+        let numbers = (rng.u16(), rng.u32(), rng.u64());
+        assert_eq!(numbers, (0x0201, 0x0605_0403, 0x0E0D_0C0B_0A09_0807));
     }
 
     /// A client that wants to send without end, to see that the driver has an end.
