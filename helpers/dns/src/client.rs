@@ -62,7 +62,9 @@ pub struct ResolverStorage<
 
 /// Memory for a device: 8 queries at once, 64 RRsets in 8 KiB.
 pub type SmallStorage = ResolverStorage<8, 64, 8_192>;
-/// Memory for a server: 256 queries at once, 4,096 RRsets in 512 KiB.
+/// Memory for a server: 256 queries at once, 4,096 RRsets in 512 KiB; more than a 16-bit machine can
+/// address.
+#[cfg(not(target_pointer_width = "16"))]
 pub type LargeStorage = ResolverStorage<256, 4_096, 524_288, 131_070>;
 
 impl<

@@ -33,8 +33,10 @@ mod stream;
 #[cfg(test)]
 mod testing;
 
+#[cfg(not(target_pointer_width = "16"))]
+pub use client::LargeStorage;
 pub use client::{
-    Answer, Event, LargeStorage, QueryError, QueryOptions, Resolver, ResolverStorage, SmallStorage,
+    Answer, Event, QueryError, QueryOptions, Resolver, ResolverStorage, SmallStorage,
 };
 pub use config::Config;
 pub use config::hosts::{Hosts, HostsText};
