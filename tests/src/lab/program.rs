@@ -202,9 +202,13 @@ fn entries(folder: &Path) -> Vec<PathBuf> {
     paths
 }
 
-/// The program under test, built beside this one.
+/// The program under test: built beside this one, or what `BRINGUP_PROGRAM` names, such as a script
+/// that runs another machine's in an emulator.
 #[must_use]
 pub fn bringup() -> PathBuf {
+    if let Some(program) = env::var_os("BRINGUP_PROGRAM") {
+        return program.into();
+    }
     let file = profile_folder().join("bringup");
     assert!(
         file.is_file(),
