@@ -178,7 +178,7 @@ fn a_request_may_have_four_words_and_no_drop_is_lost() {
     let counted = Arc::new(());
     let queue = queue();
     let nodes = nodes(&queue, 4);
-    let request = |n: u64| {
+    let request = |n: usize| {
         let held = (counted.clone(), counted.clone(), counted.clone(), n);
         move |_: Outcome<'_, App<Sim>, Sim>| {
             // All of it, not only the field.
