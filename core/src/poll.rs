@@ -164,7 +164,8 @@ mod unix {
         type Nfds = core::ffi::c_ulong;
 
         unsafe extern "C" {
-            fn poll(fds: *mut PollFd, nfds: Nfds, timeout: c_int) -> c_int;
+            #[link_name = "poll"]
+            fn c_poll(fds: *mut PollFd, nfds: Nfds, timeout: c_int) -> c_int;
         }
 
         /// poll(2): milliseconds, rounded up.
@@ -172,7 +173,7 @@ mod unix {
             let timeout = timeout_us
                 .map_or(-1, |us| c_int::try_from(us.div_ceil(1_000)).unwrap_or(c_int::MAX));
             // SAFETY: `fds` is an exclusive slice of `struct pollfd` and its length goes with it.
-            unsafe { poll(fds.as_mut_ptr(), fds.len() as Nfds, timeout) }
+            unsafe { c_poll(fds.as_mut_ptr(), fds.len() as Nfds, timeout) }
         }
     }
 
