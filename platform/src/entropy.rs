@@ -2,12 +2,12 @@
 
 use bringup_core::client::Rng;
 
-use crate::error::{Operation, OsError};
+use crate::error::{Operation, OsError, number};
 
 const BUFFER: usize = 256;
 
 /// A buffer of unpredictable bytes. Each is handed out once and wiped.
-pub(super) struct Entropy {
+pub(crate) struct Entropy {
     bytes: [u8; BUFFER],
     /// How many of them, at the end, are still to be used.
     left: usize,
@@ -15,10 +15,10 @@ pub(super) struct Entropy {
 
 impl Entropy {
     /// A full buffer. Waits until the kernel has entropy, early after boot; fails if it never has.
-    pub(super) fn new() -> Result<Self, OsError> {
+    pub(crate) fn new() -> Result<Self, OsError> {
         let mut bytes = [0; BUFFER];
         getrandom::fill(&mut bytes).map_err(|error| {
-            OsError::new(Operation::Entropy, error.raw_os_error().unwrap_or(libc::EIO))
+            OsError::new(Operation::Entropy, error.raw_os_error().unwrap_or(number::EIO))
         })?;
         Ok(Self { bytes, left: BUFFER })
     }

@@ -5,7 +5,10 @@ use std::io;
 
 use bringup_core::error::ErrorKind;
 use bringup_core::platform::PlatformError;
+#[cfg(unix)]
 use bringup_core::poll::PollError;
+#[cfg(unix)]
+pub(crate) use libc as number;
 
 /// What was asked of the operating system.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -134,12 +137,54 @@ impl Operation {
     }
 }
 
+/// The numbers of Windows, under the names that they have elsewhere: those of Winsock where it has one,
+/// else the system's own. `winerror.h`.
+#[cfg(windows)]
+pub(crate) mod number {
+    pub(crate) const ENOENT: i32 = 2;
+    pub(crate) const ENFILE: i32 = 4;
+    pub(crate) const EPERM: i32 = 5;
+    pub(crate) const ENOMEM: i32 = 8;
+    pub(crate) const ENODEV: i32 = 55;
+    pub(crate) const ERANGE: i32 = 87;
+    pub(crate) const ENOSPC: i32 = 112;
+    pub(crate) const ENOSYS: i32 = 120;
+    pub(crate) const EBUSY: i32 = 170;
+    pub(crate) const EEXIST: i32 = 183;
+    pub(crate) const EDOM: i32 = 534;
+    pub(crate) const EIO: i32 = 1_117;
+    pub(crate) const ENXIO: i32 = 1_167;
+    pub(crate) const ESRCH: i32 = 1_168;
+    pub(crate) const EINTR: i32 = 10_004;
+    pub(crate) const EBADF: i32 = 10_038;
+    pub(crate) const EACCES: i32 = 10_013;
+    pub(crate) const EINVAL: i32 = 10_022;
+    pub(crate) const EMFILE: i32 = 10_024;
+    pub(crate) const EAGAIN: i32 = 10_035;
+    /// What connecting says that goes on: nothing would be ready yet.
+    pub(crate) const EINPROGRESS: i32 = EAGAIN;
+    pub(crate) const EMSGSIZE: i32 = 10_040;
+    pub(crate) const EPROTONOSUPPORT: i32 = 10_043;
+    pub(crate) const EOPNOTSUPP: i32 = 10_045;
+    pub(crate) const EAFNOSUPPORT: i32 = 10_047;
+    pub(crate) const EADDRINUSE: i32 = 10_048;
+    pub(crate) const EADDRNOTAVAIL: i32 = 10_049;
+    pub(crate) const ENETDOWN: i32 = 10_050;
+    pub(crate) const ENETUNREACH: i32 = 10_051;
+    pub(crate) const ECONNRESET: i32 = 10_054;
+    pub(crate) const ENOBUFS: i32 = 10_055;
+    pub(crate) const ECONNREFUSED: i32 = 10_061;
+    pub(crate) const ENAMETOOLONG: i32 = 10_063;
+    pub(crate) const EHOSTDOWN: i32 = 10_064;
+    pub(crate) const EHOSTUNREACH: i32 = 10_065;
+}
+
 /// A failed operation and its errno.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct OsError {
     /// What was asked for.
     pub operation: Operation,
-    /// The kernel's number, positive.
+    /// The kernel's number, positive; on Windows that of `GetLastError`.
     pub errno: i32,
 }
 
@@ -151,7 +196,7 @@ impl OsError {
 
     /// An error of this operation; one without a number counts as a failed device.
     pub fn from_io(operation: Operation, error: &io::Error) -> Self {
-        Self::new(operation, error.raw_os_error().unwrap_or(libc::EIO))
+        Self::new(operation, error.raw_os_error().unwrap_or(number::EIO))
     }
 }
 
@@ -163,32 +208,37 @@ pub(crate) fn during(operation: Operation) -> impl Fn(io::Error) -> OsError {
 impl PlatformError for OsError {
     fn kind(&self) -> ErrorKind {
         match self.errno {
-            libc::ENOSYS | libc::EOPNOTSUPP | libc::EAFNOSUPPORT | libc::EPROTONOSUPPORT => {
-                ErrorKind::Unsupported
-            }
-            libc::EPERM | libc::EACCES => ErrorKind::PermissionDenied,
-            libc::EADDRINUSE => ErrorKind::AddressInUse,
-            libc::ENODEV
-            | libc::ENXIO
-            | libc::ENOENT
-            | libc::ESRCH
-            | libc::EBADF
-            | libc::EADDRNOTAVAIL => ErrorKind::NotFound,
-            libc::EEXIST => ErrorKind::Exists,
-            libc::ENETUNREACH | libc::EHOSTUNREACH | libc::ENETDOWN | libc::EHOSTDOWN => {
+            number::ENOSYS
+            | number::EOPNOTSUPP
+            | number::EAFNOSUPPORT
+            | number::EPROTONOSUPPORT => ErrorKind::Unsupported,
+            number::EPERM | number::EACCES => ErrorKind::PermissionDenied,
+            number::EADDRINUSE => ErrorKind::AddressInUse,
+            number::ENODEV
+            | number::ENXIO
+            | number::ENOENT
+            | number::ESRCH
+            | number::EBADF
+            | number::EADDRNOTAVAIL => ErrorKind::NotFound,
+            number::EEXIST => ErrorKind::Exists,
+            number::ENETUNREACH | number::EHOSTUNREACH | number::ENETDOWN | number::EHOSTDOWN => {
                 ErrorKind::Unreachable
             }
-            libc::ECONNREFUSED | libc::ECONNRESET => ErrorKind::Refused,
-            libc::EMSGSIZE => ErrorKind::TooLong,
-            libc::EAGAIN | libc::ENOBUFS | libc::EBUSY | libc::EINTR => ErrorKind::Busy,
-            libc::EMFILE | libc::ENFILE | libc::ENOMEM | libc::ENOSPC => ErrorKind::Exhausted,
-            libc::EINVAL | libc::EDOM | libc::ERANGE | libc::ENAMETOOLONG => ErrorKind::Invalid,
+            number::ECONNREFUSED | number::ECONNRESET => ErrorKind::Refused,
+            number::EMSGSIZE => ErrorKind::TooLong,
+            number::EAGAIN | number::ENOBUFS | number::EBUSY | number::EINTR => ErrorKind::Busy,
+            number::EMFILE | number::ENFILE | number::ENOMEM | number::ENOSPC => {
+                ErrorKind::Exhausted
+            }
+            number::EINVAL | number::EDOM | number::ERANGE | number::ENAMETOOLONG => {
+                ErrorKind::Invalid
+            }
             _ => ErrorKind::Failed,
         }
     }
 
     fn unsupported() -> Self {
-        Self::new(Operation::Unsupported, libc::ENOSYS)
+        Self::new(Operation::Unsupported, number::ENOSYS)
     }
 }
 
@@ -202,11 +252,12 @@ impl fmt::Display for OsError {
 
 impl std::error::Error for OsError {}
 
+#[cfg(unix)]
 impl From<PollError> for OsError {
     fn from(error: PollError) -> Self {
         match error {
-            PollError::Full => Self::new(Operation::Watch, libc::ENOSPC),
-            PollError::NotWatched => Self::new(Operation::Watch, libc::ENOENT),
+            PollError::Full => Self::new(Operation::Watch, number::ENOSPC),
+            PollError::NotWatched => Self::new(Operation::Watch, number::ENOENT),
             PollError::Os(errno) => Self::new(Operation::Wait, errno),
         }
     }
@@ -219,28 +270,29 @@ mod tests {
     #[test]
     fn errors_have_the_kind_that_callers_act_upon() {
         for (errno, kind) in [
-            (libc::ENOSYS, ErrorKind::Unsupported),
-            (libc::EACCES, ErrorKind::PermissionDenied),
-            (libc::EADDRINUSE, ErrorKind::AddressInUse),
-            (libc::ESRCH, ErrorKind::NotFound),
-            (libc::EEXIST, ErrorKind::Exists),
-            (libc::ENETUNREACH, ErrorKind::Unreachable),
-            (libc::ECONNREFUSED, ErrorKind::Refused),
-            (libc::EMSGSIZE, ErrorKind::TooLong),
-            (libc::ENOBUFS, ErrorKind::Busy),
-            (libc::EMFILE, ErrorKind::Exhausted),
-            (libc::EINVAL, ErrorKind::Invalid),
-            (libc::EIO, ErrorKind::Failed),
+            (number::ENOSYS, ErrorKind::Unsupported),
+            (number::EACCES, ErrorKind::PermissionDenied),
+            (number::EADDRINUSE, ErrorKind::AddressInUse),
+            (number::ESRCH, ErrorKind::NotFound),
+            (number::EEXIST, ErrorKind::Exists),
+            (number::ENETUNREACH, ErrorKind::Unreachable),
+            (number::ECONNREFUSED, ErrorKind::Refused),
+            (number::EMSGSIZE, ErrorKind::TooLong),
+            (number::ENOBUFS, ErrorKind::Busy),
+            (number::EMFILE, ErrorKind::Exhausted),
+            (number::EINVAL, ErrorKind::Invalid),
+            (number::EIO, ErrorKind::Failed),
         ] {
             assert_eq!(OsError::new(Operation::Wait, errno).kind(), kind, "{errno}");
         }
         assert_eq!(OsError::unsupported().kind(), ErrorKind::Unsupported);
+        #[cfg(unix)]
         assert_eq!(OsError::from(PollError::Full).kind(), ErrorKind::Exhausted);
     }
 
     #[test]
     fn an_error_says_what_was_being_done() {
-        let text = OsError::new(Operation::RouteAdd, libc::EPERM).to_string();
+        let text = OsError::new(Operation::RouteAdd, number::EPERM).to_string();
         assert!(text.starts_with("adding a route: "), "{text}");
     }
 }

@@ -12,7 +12,8 @@
 //! 5. [`mod@file`]: files of configuration that others change.
 //! 6. [`error`]: what failed, and with which number.
 //! 7. [`conformance`]: the kit.
-//! 8. [`tiny`]: Linux once more, for the smallest programs: no std, the C library alone.
+//! 8. [`portable`]: what every system has that has std: loop, attach, DNS and NTP, but no frames.
+//! 9. [`tiny`]: Linux once more, for the smallest programs: no std, the C library alone.
 //!
 //! Unsafe code stands in `lock`, in `polling`, in `linux/sys.rs` and in `tiny/sys.rs`, besides one lock in
 //! each of `tiny` and the kit. Without the feature `std` the crate is `no_std` and has the kit, the locks
@@ -23,7 +24,9 @@
 pub mod conformance;
 #[cfg(target_os = "linux")]
 mod control;
-#[cfg(all(unix, feature = "std"))]
+#[cfg(feature = "std")]
+mod entropy;
+#[cfg(feature = "std")]
 pub mod error;
 #[cfg(feature = "std")]
 pub mod file;
@@ -31,11 +34,15 @@ pub mod file;
 mod filter;
 #[allow(unsafe_code, reason = "the contract of RawLock; every impl argues why it holds")]
 pub mod lock;
-#[cfg(all(unix, feature = "std"))]
+#[cfg(feature = "std")]
 #[allow(unsafe_code, reason = "the polling crate takes descriptors on trust")]
 pub mod polling;
 #[cfg(feature = "std")]
+pub mod portable;
+#[cfg(feature = "std")]
 pub mod sim;
+#[cfg(feature = "std")]
+mod socket;
 
 // The one place that chooses the operating system.
 #[cfg(all(target_os = "linux", feature = "std"))]

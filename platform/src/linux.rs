@@ -1,7 +1,7 @@
 //! The port to Linux.
 //!
 //! [`Linux`] is the platform: read it first, it only joins the parts. `clock` (CLOCK_BOOTTIME, and
-//! waits that count suspend), `entropy`, `udp` and `tcp` (socket2), `packet` (AF_PACKET with its filter),
+//! waits that count suspend), `udp`, `packet` (AF_PACKET with its filter),
 //! `source` (from where this host would send), `netlink` (requests and the watch), `interface` (what rtnetlink's words mean to the contract),
 //! `wake` (the eventfd that other threads write). [`namespace`] makes private networks, `sys` holds the
 //! system calls.
@@ -10,14 +10,12 @@
 //! PACKET_AUXDATA, IP_PMTUDISC_OMIT. Socket buffers keep the size that the administrator gave them.
 
 mod clock;
-mod entropy;
 mod interface;
 pub mod namespace;
 mod netlink;
 mod packet;
 mod source;
 mod sys;
-mod tcp;
 mod udp;
 mod wake;
 
@@ -34,14 +32,14 @@ use bringup_core::poll::{Interest, Poll, Readiness, Token};
 use bringup_core::time::{Duration, Instant, Utc};
 
 use self::clock::ClockFd;
-use self::entropy::Entropy;
 use self::netlink::{Requests, Watch};
 use self::packet::Packet;
 use self::source::Sources;
-use self::tcp::Tcp;
 use self::udp::Udp;
 pub use self::wake::{EventWake, LinuxOps};
+use crate::entropy::Entropy;
 use crate::error::{Operation, OsError, during};
+use crate::socket::tcp::Tcp;
 
 /// Whether the program may change the machine's clock.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -269,7 +267,11 @@ where
     }
 
     fn tcp_connect(&mut self, to: SocketAddr, interface: Option<u32>) -> Result<i32, OsError> {
-        let tcp = Tcp::connect(to, interface)?;
+        let tcp = Tcp::connect(to, |socket| {
+            interface.map_or(Ok(()), |index| {
+                udp::tie(socket, to.is_ipv4(), index, Operation::TcpConnect)
+            })
+        })?;
         Ok(self.keep(Open::Tcp(tcp)))
     }
 

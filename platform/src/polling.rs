@@ -2,13 +2,17 @@
 //! with the number of descriptors. For loops with more than some 64 of them.
 
 use core::num::NonZeroUsize;
-use std::os::fd::BorrowedFd;
+#[cfg(unix)]
+use std::os::fd::BorrowedFd as Borrowed;
+#[cfg(windows)]
+use std::os::windows::io::BorrowedSocket as Borrowed;
 
 use ::polling::{Event, Events, PollMode, Poller};
 use bringup_core::poll::{Interest, Poll, Readiness, Token};
 use bringup_core::time::Duration;
 
-use crate::error::{Operation, OsError, during};
+use crate::error::{Operation, OsError, during, number};
+pub use crate::socket::RawSource;
 
 /// How many results one wait hands on; the rest comes with the next one, as level-triggered polling
 /// reports again what is still ready.
@@ -40,6 +44,18 @@ fn token_of(key: usize) -> Token {
     Token(u32::try_from(key).unwrap_or(u32::MAX).wrapping_sub(2))
 }
 
+/// Whether nothing is ever called this. What is borrowed must not be -1.
+#[cfg(unix)]
+fn is_none(fd: RawSource) -> bool {
+    fd < 0
+}
+
+/// Whether nothing is ever called this (`INVALID_SOCKET`).
+#[cfg(windows)]
+fn is_none(socket: RawSource) -> bool {
+    socket == RawSource::MAX
+}
+
 fn event_of(token: Token, interest: Interest) -> Event {
     Event::new(key_of(token), interest.readable, interest.writable)
 }
@@ -49,7 +65,7 @@ impl Polling {
     pub fn new() -> Result<Self, OsError> {
         let poller = Poller::new().map_err(during(Operation::Watch))?;
         if !poller.supports_level() {
-            return Err(OsError::new(Operation::Watch, libc::ENOSYS));
+            return Err(OsError::new(Operation::Watch, number::ENOSYS));
         }
         let events = Events::with_capacity(RESULTS);
         Ok(Self { poller, events, ready: Vec::with_capacity(RESULTS.get()), cursor: 0 })
@@ -57,12 +73,12 @@ impl Polling {
 }
 
 impl Poll for Polling {
-    type Handle = i32;
+    type Handle = RawSource;
     type Error = OsError;
 
-    fn add(&mut self, fd: i32, token: Token, interest: Interest) -> Result<(), OsError> {
-        if fd < 0 {
-            return Err(OsError::new(Operation::Watch, libc::EBADF));
+    fn add(&mut self, fd: RawSource, token: Token, interest: Interest) -> Result<(), OsError> {
+        if is_none(fd) {
+            return Err(OsError::new(Operation::Watch, number::EBADF));
         }
         // SAFETY: the crate asks that the descriptor be deleted before it is closed. To the kernel
         // it is a number: one that was closed without that is dropped from the set or refused, and
@@ -72,21 +88,21 @@ impl Poll for Polling {
         added.map_err(during(Operation::Watch))
     }
 
-    fn modify(&mut self, fd: i32, token: Token, interest: Interest) -> Result<(), OsError> {
-        if fd < 0 {
-            return Err(OsError::new(Operation::Watch, libc::EBADF));
+    fn modify(&mut self, fd: RawSource, token: Token, interest: Interest) -> Result<(), OsError> {
+        if is_none(fd) {
+            return Err(OsError::new(Operation::Watch, number::EBADF));
         }
         // SAFETY: as in `add`; it is not -1, and borrowed for one system call.
-        let fd = unsafe { BorrowedFd::borrow_raw(fd) };
+        let fd = unsafe { Borrowed::borrow_raw(fd) };
         self.poller
             .modify_with_mode(fd, event_of(token, interest), PollMode::Level)
             .map_err(during(Operation::Watch))
     }
 
-    fn remove(&mut self, fd: i32, token: Token) {
-        if fd >= 0 {
+    fn remove(&mut self, fd: RawSource, token: Token) {
+        if !is_none(fd) {
             // SAFETY: as in `modify`.
-            let fd = unsafe { BorrowedFd::borrow_raw(fd) };
+            let fd = unsafe { Borrowed::borrow_raw(fd) };
             // One that is closed, or never was added, is not watched: that is all that was asked.
             let _ = self.poller.delete(fd);
         }
@@ -127,7 +143,7 @@ impl Poll for Polling {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, unix))]
 mod tests {
     use super::*;
     use bringup_core::testing::{Fresh, poller_scenarios};

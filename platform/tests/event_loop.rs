@@ -8,6 +8,7 @@ use bringup_core::poll::Interest;
 use bringup_core::time::{Duration, Instant};
 use bringup_core::timer::Owner;
 use bringup_platform::lock::StdLock;
+use bringup_platform::portable::{Portable, PortableOps, SocketWake};
 use bringup_platform::sim::{Sim, SimOps, SimWake};
 
 /// Notes when its timer fired, and sends itself a datagram then.
@@ -90,6 +91,13 @@ fn the_loop_runs_in_the_simulation() {
     static QUEUE: AttachQueue<App<Sim>, Sim, SimOps> =
         AttachQueue::new(StdLock::new(), SimWake::new());
     runs(Sim::new(1), &QUEUE);
+}
+
+#[test]
+fn the_loop_runs_on_the_portable_port() {
+    static QUEUE: AttachQueue<App<Portable>, Portable, PortableOps> =
+        AttachQueue::new(StdLock::new(), SocketWake::new());
+    runs(Portable::new().expect("a platform"), &QUEUE);
 }
 
 #[cfg(target_os = "linux")]

@@ -16,8 +16,8 @@ use netlink_packet_route::link::LinkMessage;
 
 use super::interface::change_of;
 use super::sys;
-use super::udp::is_nothing;
 use crate::error::{Operation, OsError, during};
+use crate::socket::is_nothing;
 
 /// As large as any datagram that the kernel makes of a dump.
 const BUFFER: usize = 32 * 1024;

@@ -5,11 +5,11 @@ use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use bringup_core::client::{Checksum, LinkFilter, Mac};
 use bringup_core::platform::ReceivedFrame;
 
-use super::udp::is_nothing;
 use super::{clock, sys};
 use crate::control::{CHECKSUM_UNCHECKABLE, Messages, auxdata_status, timestamp_ns};
 use crate::error::{Operation, OsError, during};
 use crate::filter::program;
+use crate::socket::is_nothing;
 
 /// A packet socket on one interface. The kernel writes and takes off the link header (SOCK_DGRAM).
 #[derive(Debug)]

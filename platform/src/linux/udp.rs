@@ -1,23 +1,17 @@
-//! UDP sockets, through socket2.
+//! UDP sockets, with what Linux has besides: stamps of arrival, interfaces.
 
-use std::io;
 use std::net::SocketAddr;
 use std::num::NonZeroU32;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 
 use bringup_core::client::Rng;
 use bringup_core::platform::{Received, UdpOptions};
-use socket2::{Domain, Protocol, Socket, Type};
+use socket2::Socket;
 
 use super::{clock, sys};
 use crate::control::{Messages, timestamp_ns};
 use crate::error::{Operation, OsError, during};
-
-/// The DHCP client's port: several programs, each on an interface of its own, bind it.
-const DHCP_CLIENT_PORT: u16 = 68;
-
-/// How many random ports are tried before the kernel is left to choose.
-const PORT_TRIES: u32 = 16;
+use crate::socket::{is_nothing, udp};
 
 /// An open UDP socket.
 #[derive(Debug)]
@@ -30,28 +24,7 @@ pub(super) struct Udp {
 
 impl Udp {
     pub(super) fn open(options: &UdpOptions, rng: &mut dyn Rng) -> Result<Self, OsError> {
-        let domain = Domain::for_address(options.local);
-        let kind = Type::DGRAM.nonblocking().cloexec();
-        let socket =
-            Socket::new(domain, kind, Some(Protocol::UDP)).map_err(during(Operation::UdpOpen))?;
-        prepare(&socket, options).map_err(during(Operation::UdpOpen))?;
-        if let Some(index) = options.interface {
-            // SO_BINDTOIFINDEX; Linux 5.7 and later allow it to everybody. The kernel takes any
-            // number: a socket on an interface that is none would be deaf and dumb.
-            let index = NonZeroU32::new(index)
-                .filter(|index| sys::interface_exists(index.get()))
-                .ok_or(OsError::new(Operation::UdpInterface, libc::ENODEV))?;
-            let bound = if options.local.is_ipv4() {
-                socket.bind_device_by_index_v4(Some(index))
-            } else {
-                socket.bind_device_by_index_v6(Some(index))
-            };
-            bound.map_err(during(Operation::UdpInterface))?;
-        }
-        bind(&socket, options.local, rng).map_err(during(Operation::UdpBind))?;
-        if let Some(peer) = options.peer {
-            socket.connect(&peer.into()).map_err(during(Operation::UdpConnect))?;
-        }
+        let socket = udp::open(options, rng, |socket| prepare(socket, options))?;
         Ok(Self { socket, connected: options.peer.is_some(), opened: clock::Reading::take() })
     }
 
@@ -98,52 +71,35 @@ impl Udp {
     }
 }
 
-/// Whether a receive failed only because nothing is there. A signal is no reason to report either;
-/// the poller will call again.
-pub(super) fn is_nothing(error: &io::Error) -> bool {
-    matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted)
-}
-
-fn prepare(socket: &Socket, options: &UdpOptions) -> io::Result<()> {
-    if options.broadcast {
-        socket.set_broadcast(true)?;
-    }
-    if options.local.is_ipv6() {
-        socket.set_only_v6(true)?;
-    }
-    if options.local.port() == DHCP_CLIENT_PORT {
-        socket.set_reuse_address(true)?;
-    }
+/// What Linux has besides. Both may be missing (old kernels, emulators); then datagrams are stamped when
+/// they are read, and a forged "fragmentation needed" can shrink what we send (RFC 9715 appendix C).
+fn prepare(socket: &Socket, options: &UdpOptions) -> Result<(), OsError> {
     let fd: BorrowedFd<'_> = socket.as_fd();
-    // Both may be missing (old kernels, emulators); then datagrams are stamped when they are read,
-    // and a forged "fragmentation needed" can shrink what we send (RFC 9715 appendix C).
     let _ = sys::set_option(fd, libc::SOL_SOCKET, libc::SO_TIMESTAMPNS, 1);
     let _ = if options.local.is_ipv4() {
         sys::set_option(fd, libc::IPPROTO_IP, libc::IP_MTU_DISCOVER, libc::IP_PMTUDISC_OMIT)
     } else {
         sys::set_option(fd, libc::IPPROTO_IPV6, libc::IPV6_MTU_DISCOVER, libc::IPV6_PMTUDISC_OMIT)
     };
-    Ok(())
+    let Some(index) = options.interface else { return Ok(()) };
+    tie(socket, options.local.is_ipv4(), index, Operation::UdpInterface)
 }
 
-/// Binds; for port 0 to one out of all that are not reserved (RFC 5452 §9.2), where the kernel's own
-/// choice is one out of 28,232.
-fn bind(socket: &Socket, local: SocketAddr, rng: &mut dyn Rng) -> io::Result<()> {
-    if local.port() == 0 {
-        for _ in 0..PORT_TRIES {
-            let port = u16::try_from(1_024 + rng.below(64_512)).unwrap_or(0);
-            let mut local = local;
-            local.set_port(port);
-            match socket.bind(&local.into()) {
-                // Taken, or kept from ordinary users; the next may not be.
-                Err(error)
-                    if matches!(
-                        error.kind(),
-                        io::ErrorKind::AddrInUse | io::ErrorKind::PermissionDenied
-                    ) => {}
-                result => return result,
-            }
-        }
-    }
-    socket.bind(&local.into())
+/// Ties a socket to an interface (SO_BINDTOIFINDEX); Linux 5.7 and later allow it to everybody.
+pub(super) fn tie(
+    socket: &Socket,
+    ipv4: bool,
+    index: u32,
+    operation: Operation,
+) -> Result<(), OsError> {
+    // The kernel takes any number: a socket on an interface that is none would be deaf and dumb.
+    let index = NonZeroU32::new(index)
+        .filter(|index| sys::interface_exists(index.get()))
+        .ok_or(OsError::new(operation, libc::ENODEV))?;
+    let tied = if ipv4 {
+        socket.bind_device_by_index_v4(Some(index))
+    } else {
+        socket.bind_device_by_index_v6(Some(index))
+    };
+    tied.map_err(during(operation))
 }

@@ -6,4 +6,6 @@ mod broken;
 mod broken_shared;
 #[cfg(target_os = "linux")]
 mod linux;
+mod machine;
+mod portable;
 mod simulator;
