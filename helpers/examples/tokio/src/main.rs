@@ -1,4 +1,4 @@
-//! The sans-IO clients on tokio: `bringup-example-tokio NAME DNS-SERVER:PORT NTP-SERVER:PORT`.
+//! The sans-IO clients on tokio: `example_tokio NAME DNS-SERVER:PORT NTP-SERVER:PORT`.
 //!
 //! [`tokio_host::run`] is all that there is to it: a task for each socket passes what arrives to a
 //! channel, and one loop selects between that channel and the client's own deadline.
@@ -17,7 +17,7 @@ use tokio_host::{World, run};
 async fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let [name, dns, ntp] = arguments.as_slice() else {
-        eprintln!("usage: bringup-example-tokio NAME DNS-SERVER:PORT NTP-SERVER:PORT");
+        eprintln!("usage: example_tokio NAME DNS-SERVER:PORT NTP-SERVER:PORT");
         return ExitCode::from(64);
     };
     let (Ok(dns), Ok(ntp)) = (dns.parse(), ntp.parse()) else {

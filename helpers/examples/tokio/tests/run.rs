@@ -33,7 +33,7 @@ fn a_name_and_the_time_over_tokio() {
     let dns = serve(move |request, out| zone.reply(request, out));
     let clock = NtpServer::new(2_000_000_000);
     let ntp = serve(move |request, out| clock.reply(request, utc(), utc(), out));
-    let program = env!("CARGO_BIN_EXE_bringup-example-tokio");
+    let program = env!("CARGO_BIN_EXE_example_tokio");
     let outcome = Command::new(program).args(["host.bringup.test", &dns, &ntp]).output().unwrap();
     let said = String::from_utf8_lossy(&outcome.stdout);
     assert!(outcome.status.success(), "{outcome:?}");
