@@ -230,6 +230,24 @@ fn a_time_without_news_is_no_time_in_the_end() {
 }
 
 #[test]
+fn a_name_that_cannot_be_resolved_is_asked_for_ever_more_slowly() {
+    // lwIP asked again without a pause, Tasmota every few seconds (RFC 4330 §10).
+    within(&Plan { option_42: false, ..Plan::default() }, |w| {
+        w.far[0].borrow_mut().dns_on = false;
+        w.pass(s(60));
+        let in_a_minute = w.far[0].borrow().heard.iter().filter(|h| h.1 == 53).count();
+        assert!(
+            (2..=40).contains(&in_a_minute),
+            "{in_a_minute} queries: three to a server, two families"
+        );
+        w.pass(s(3_600));
+        let in_an_hour = w.far[0].borrow().heard.iter().filter(|h| h.1 == 53).count() - in_a_minute;
+        assert!((20..=400).contains(&in_an_hour), "{in_an_hour} queries");
+        w.stop();
+    });
+}
+
+#[test]
 fn d6_the_resolver_is_told_whether_the_time_is_known() {
     within(&Plan { option_42: false, valid_for: Some(s(7_200)), ..Plan::default() }, |w| {
         assert!(!w.app.system.resolver().is_time_valid());

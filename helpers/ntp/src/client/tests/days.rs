@@ -79,7 +79,15 @@ fn a_day_of_each_kind_is_right_within_its_bound_and_costs_few_requests() {
 
 #[test]
 fn a_client_of_1970_and_servers_of_2040_for_a_week() {
-    for (truth, wall) in [(2_208_988_800, 0), (2_085_978_400, 0), (2_085_978_400, 4_000_000_000)] {
+    for (truth, wall) in [
+        (2_208_988_800, 0),
+        // Across the start of era 1, from a clock of 1970 and one of 2096.
+        (2_085_978_400, 0),
+        (2_085_978_400, 4_000_000_000),
+        // openntpd#58 stopped in 2030; 32 bits of seconds since 1970 end in 2038.
+        (1_893_455_900, 0),
+        (2_147_483_600, 1_795_500_000),
+    ] {
         let mut world = World::new(&servers());
         world.outside.truth = Utc::from_unix_secs(truth);
         world.outside.wall_ahead_ns = (wall - truth) * 1_000 * MS;
