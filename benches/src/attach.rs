@@ -108,8 +108,9 @@ fn latency<L: Loop>(samples: usize, core: usize) -> Cost {
 
 /// The peers, each as `f` of its type.
 macro_rules! contenders {
-    ($f:ident($($argument:expr),*)) => {
-        vec![
+    ($f:ident($($argument:expr),*)) => {{
+        #[allow(unused_mut, reason = "one more where libuv is")]
+        let mut contenders = vec![
             Contender::new("**bringup**, a node per post", || $f::<peers::Bringup>($($argument),*)),
             Contender::new("bringup, 1,024 nodes recycled", || {
                 $f::<peers::BringupRecycled>($($argument),*)
@@ -126,8 +127,17 @@ macro_rules! contenders {
             Contender::new("calloop channel", || $f::<peers::Calloop>($($argument),*)),
             Contender::new("tokio mpsc", || $f::<peers::TokioMpsc>($($argument),*)),
             Contender::new("tokio spawn", || $f::<peers::TokioSpawn>($($argument),*)),
-        ]
-    };
+            Contender::new("smol channel", || $f::<peers::Smol>($($argument),*)),
+            Contender::new("std mpsc bounded at 1,024, coalesced by hand", || {
+                $f::<peers::Bounded>($($argument),*)
+            }),
+        ];
+        #[cfg(libuv)]
+        contenders.push(Contender::new("libuv, a list under a mutex", || {
+            $f::<crate::uv::Uv>($($argument),*)
+        }));
+        contenders
+    }};
 }
 
 pub(crate) fn run(rounds: usize) {

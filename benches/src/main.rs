@@ -6,11 +6,15 @@
 mod attach;
 mod dhcp;
 mod dns;
+mod echo;
 mod eventfd;
 mod measure;
 mod ntp;
 mod peers;
 mod timers;
+mod turn;
+#[cfg(libuv)]
+mod uv;
 
 use measure::Counting;
 
@@ -25,9 +29,11 @@ fn main() {
     let quick = names.iter().position(|name| name == "--quick").map(|at| names.remove(at));
     let rounds = if quick.is_some() { 3 } else { 7 };
     let wanted = |name: &str| names.is_empty() || names.iter().any(|n| n == name);
-    let sections: [Section; 5] = [
+    let sections: [Section; 7] = [
         ("attach", attach::run),
         ("timers", timers::run),
+        ("turn", turn::run),
+        ("echo", echo::run),
         ("ntp", ntp::run),
         ("dhcp", dhcp::run),
         ("dns", dns::run),

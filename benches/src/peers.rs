@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
 
 use bringup_core::attach::{AttachQueue, Node, Outcome};
 use bringup_core::event_loop::{Application, EventLoop, LoopStorage, Ready, Registrar};
@@ -218,6 +218,83 @@ impl<const COALESCED: bool> Loop for Mpsc<COALESCED> {
             self.woken.store(false, Ordering::SeqCst);
             self.receiver.try_iter().for_each(|stamp| sink.take(stamp));
         }
+        sink
+    }
+}
+
+/// The same bounded: a producer that finds 1,024 messages waiting gives its time slice away and tries
+/// again, as ours does with its 1,024 nodes.
+pub(crate) struct Bounded {
+    wake: EventFd,
+    woken: Arc<AtomicBool>,
+    sender: SyncSender<u64>,
+    receiver: Receiver<u64>,
+}
+
+pub(crate) struct BoundedPost {
+    wake: EventFd,
+    woken: Arc<AtomicBool>,
+    sender: SyncSender<u64>,
+}
+
+impl Post for BoundedPost {
+    fn post(&mut self, stamp: u64) {
+        while self.sender.try_send(stamp).is_err() {
+            std::thread::yield_now();
+        }
+        if !self.woken.swap(true, Ordering::SeqCst) {
+            self.wake.add();
+        }
+    }
+}
+
+impl Loop for Bounded {
+    type Post = BoundedPost;
+    fn new() -> Self {
+        let (sender, receiver) = sync_channel(1_024);
+        Self { wake: EventFd::new(), woken: Arc::default(), sender, receiver }
+    }
+    fn poster(&mut self, _: usize) -> BoundedPost {
+        let (wake, woken) = (self.wake.clone(), Arc::clone(&self.woken));
+        BoundedPost { wake, woken, sender: self.sender.clone() }
+    }
+    fn run(&mut self, mut sink: Sink, total: usize) -> Sink {
+        while sink.seen < total {
+            self.wake.poll_and_take();
+            self.woken.store(false, Ordering::SeqCst);
+            self.receiver.try_iter().for_each(|stamp| sink.take(stamp));
+        }
+        sink
+    }
+}
+
+/// smol's channel, read on the thread that runs its reactor.
+pub(crate) struct Smol {
+    sender: async_channel::Sender<u64>,
+    receiver: async_channel::Receiver<u64>,
+}
+
+impl Post for async_channel::Sender<u64> {
+    fn post(&mut self, stamp: u64) {
+        self.try_send(stamp).expect("the loop is there");
+    }
+}
+
+impl Loop for Smol {
+    type Post = async_channel::Sender<u64>;
+    fn new() -> Self {
+        let (sender, receiver) = async_channel::unbounded();
+        Self { sender, receiver }
+    }
+    fn poster(&mut self, _: usize) -> Self::Post {
+        self.sender.clone()
+    }
+    fn run(&mut self, mut sink: Sink, total: usize) -> Sink {
+        async_io::block_on(async {
+            while sink.seen < total {
+                sink.take(self.receiver.recv().await.expect("a sender is there"));
+            }
+        });
         sink
     }
 }

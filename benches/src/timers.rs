@@ -1,6 +1,6 @@
 //! Timers through a loop, with 10, 1,000 and 100,000 others outstanding.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap, HashSet};
 use std::pin::Pin;
@@ -90,6 +90,15 @@ impl Timers for Bringup {
 
     fn arm_and_fire(&mut self) {
         let mut app = App::default();
+        self.arm_all();
+        while app.0 < DUE {
+            self.events.turn(&mut app).expect("a turn");
+        }
+    }
+}
+
+impl Bringup {
+    fn arm_all(&mut self) {
         let mut registrar = self.events.registrar();
         let start = {
             use bringup_core::platform::Platform as _;
@@ -98,6 +107,13 @@ impl Timers for Bringup {
         for (key, us) in self.due.iter().zip(0..) {
             registrar.set_timer(*key, start + Span::from_micros(us));
         }
+    }
+
+    /// One turn, without the waits between.
+    fn fire_at_once(&mut self) {
+        let mut app = App::default();
+        self.arm_all();
+        std::thread::sleep(Duration::from_micros(2 * AHEAD_US));
         while app.0 < DUE {
             self.events.turn(&mut app).expect("a turn");
         }
@@ -288,6 +304,27 @@ impl Timers for Tokio {
     }
 }
 
+/// libuv's heap; its timers are as coarse as a millisecond.
+#[cfg(libuv)]
+struct Uv(crate::uv::UvTimers);
+
+#[cfg(libuv)]
+impl Timers for Uv {
+    fn new(outstanding: usize) -> Self {
+        let mut dice = Dice(1);
+        let far: Vec<_> = (0..outstanding).map(|_| (FAR_US + dice.below(FAR_US)) / 1_000).collect();
+        Self(crate::uv::UvTimers::new(DUE, &far))
+    }
+
+    fn arm_and_cancel(&mut self, us: u64) {
+        self.0.arm_and_cancel(us / 1_000);
+    }
+
+    fn arm_and_fire(&mut self) {
+        self.0.arm_and_fire();
+    }
+}
+
 fn cancels<T: Timers>(timers: &mut T, operations: usize) -> Cost {
     let mut dice = Dice(2);
     measure(Cpu::Thread, operations, || {
@@ -301,6 +338,12 @@ fn fires<T: Timers>(timers: &mut T) -> Cost {
     measure(Cpu::Thread, ROUNDS * due, || (0..ROUNDS).for_each(|_| timers.arm_and_fire()))
 }
 
+fn fires_at_once(bringup: &mut Bringup) -> Cost {
+    const ROUNDS: usize = 10;
+    let due = usize::try_from(DUE).expect("a small number");
+    measure(Cpu::Thread, ROUNDS * due, || (0..ROUNDS).for_each(|_| bringup.fire_at_once()))
+}
+
 pub(crate) fn run(rounds: usize) {
     println!("\n## Timers");
     println!(
@@ -310,17 +353,21 @@ pub(crate) fn run(rounds: usize) {
     for outstanding in [10, 1_000, 100_000] {
         // calloop looks at every timer when it cancels one.
         let slow = if outstanding > 10_000 { 100 } else { 10_000 };
-        let mut bringup = Bringup::new(outstanding);
+        let bringup = RefCell::new(Bringup::new(outstanding));
         let mut map = Map::new(outstanding);
         let mut heap = Heap::new(outstanding);
         let mut calloop = Calloop::new(outstanding);
         let mut tokio = Tokio::new(outstanding);
+        #[cfg(libuv)]
+        let uv = RefCell::new(Uv::new(outstanding));
         table(
             &format!("Arm and cancel one, {outstanding} outstanding, per pair"),
             Ratio::Cpu,
             rounds,
             vec![
-                Contender::new("**bringup**", || cancels(&mut bringup, 100_000)),
+                Contender::new("**bringup**", || cancels(&mut *bringup.borrow_mut(), 100_000)),
+                #[cfg(libuv)]
+                Contender::new("libuv, 1 ms coarse", || cancels(&mut *uv.borrow_mut(), 100_000)),
                 Contender::new("BTreeMap", || cancels(&mut map, 100_000)),
                 Contender::new("BinaryHeap, lazy cancel", || cancels(&mut heap, 100_000)),
                 Contender::new("calloop", || cancels(&mut calloop, slow)),
@@ -332,7 +379,12 @@ pub(crate) fn run(rounds: usize) {
             Ratio::Cpu,
             rounds,
             vec![
-                Contender::new("**bringup**", || fires(&mut bringup)),
+                Contender::new("**bringup**", || fires(&mut *bringup.borrow_mut())),
+                Contender::new("**bringup**, all due at once", || {
+                    fires_at_once(&mut bringup.borrow_mut())
+                }),
+                #[cfg(libuv)]
+                Contender::new("libuv, 1 ms coarse", || fires(&mut *uv.borrow_mut())),
                 Contender::new("BTreeMap", || fires(&mut map)),
                 Contender::new("BinaryHeap, lazy cancel", || fires(&mut heap)),
                 Contender::new("calloop", || fires(&mut calloop)),

@@ -214,6 +214,11 @@ impl<P: Platform> Registrar<'_, P> {
         (slot.handle.is_some() && slot.generation == key.generation).then_some(slot)
     }
 
+    /// The descriptor that a key names.
+    pub fn handle(&mut self, key: SourceKey) -> Option<P::Handle> {
+        self.source(key)?.handle
+    }
+
     /// Changes what a descriptor is watched for. `Ok(false)` if the key is stale.
     pub fn set_interest(&mut self, key: SourceKey, interest: Interest) -> Result<bool, P::Error> {
         let Some(handle) = self.source(key).and_then(|slot| slot.handle) else { return Ok(false) };
