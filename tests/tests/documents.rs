@@ -1,7 +1,7 @@
 //! Every command in every document is run, on a network where it works, and shows what is shown there.
 //!
 //! A document's blocks of `sh` hold commands, a line each (`\` goes on); those of `console` have them
-//! after `$ ` or `# `, and what they print below: `…` stands for anything, digits for any number. What
+//! after `$ `, and what they print below: `…` stands for anything, digits for any number. What
 //! follows `sh` or `console` may be `exit=N`, the exit code of each command, and `stays`, for one that
 //! goes on until the document ends or the next such block comes. `up` without a limit of its own is
 //! ended when it is operational. Commands that no test can run are listed below, with what runs them
@@ -94,7 +94,7 @@ fn steps(text: &str) -> Vec<Step> {
             continue;
         }
         let Some((shows, exit, stays)) = block.filter(|(_, exit, _)| *exit >= 0) else { continue };
-        let command = match text.strip_prefix("$ ").or(text.strip_prefix("# ")) {
+        let command = match text.strip_prefix("$ ") {
             Some(command) if shows => command,
             _ if continues => text,
             _ if shows => {
