@@ -21,46 +21,56 @@ pub struct Reader<'a> {
 
 impl<'a> Reader<'a> {
     /// A reader at the start of `bytes`.
+    #[inline]
     pub const fn new(bytes: &'a [u8]) -> Self {
         Self { bytes, position: 0 }
     }
 
     /// A reader of the same bytes that stands at `position`; at the end if that lies beyond it.
+    #[inline]
     pub fn at(bytes: &'a [u8], position: usize) -> Self {
         Self { bytes, position: position.min(bytes.len()) }
     }
 
     /// How many bytes lie before the cursor.
+    #[inline]
     pub const fn position(&self) -> usize {
         self.position
     }
 
     /// How many bytes are left.
+    #[inline]
     pub const fn remaining(&self) -> usize {
         self.bytes.len() - self.position
     }
 
     /// Whether nothing is left.
+    #[inline]
     pub const fn is_empty(&self) -> bool {
         self.remaining() == 0
     }
 
     /// The next `n` bytes.
+    #[inline]
     pub fn bytes(&mut self, n: usize) -> Result<&'a [u8], Truncated> {
-        let end = self.position.checked_add(n).ok_or(Truncated)?;
-        let taken = self.bytes.get(self.position..end).ok_or(Truncated)?;
-        self.position = end;
+        let rest = self.bytes.get(self.position..).ok_or(Truncated)?;
+        let taken = rest.get(..n).ok_or(Truncated)?;
+        // It lies within a slice: no overflow.
+        self.position += n;
         Ok(taken)
     }
 
     /// The next `N` bytes as an array.
+    #[inline]
     pub fn array<const N: usize>(&mut self) -> Result<[u8; N], Truncated> {
-        let mut array = [0; N];
-        array.copy_from_slice(self.bytes(N)?);
-        Ok(array)
+        let rest = self.bytes.get(self.position..).ok_or(Truncated)?;
+        let array = rest.first_chunk::<N>().ok_or(Truncated)?;
+        self.position += N;
+        Ok(*array)
     }
 
     /// All that is left.
+    #[inline]
     pub fn rest(&mut self) -> &'a [u8] {
         let rest = self.bytes.get(self.position..).unwrap_or(&[]);
         self.position = self.bytes.len();
@@ -68,31 +78,43 @@ impl<'a> Reader<'a> {
     }
 
     /// Moves over `n` bytes.
+    #[inline]
     pub fn skip(&mut self, n: usize) -> Result<(), Truncated> {
-        self.bytes(n).map(|_| ())
+        if n > self.remaining() {
+            return Err(Truncated);
+        }
+        self.position += n;
+        Ok(())
     }
 
     /// The next octet.
+    #[inline]
     pub fn u8(&mut self) -> Result<u8, Truncated> {
-        self.array::<1>().map(|[b]| b)
+        let octet = *self.bytes.get(self.position).ok_or(Truncated)?;
+        self.position += 1;
+        Ok(octet)
     }
 
     /// The next octet, without moving.
+    #[inline]
     pub fn peek(&self) -> Option<u8> {
         self.bytes.get(self.position).copied()
     }
 
     /// The next 16 bits.
+    #[inline]
     pub fn u16(&mut self) -> Result<u16, Truncated> {
         self.array().map(u16::from_be_bytes)
     }
 
     /// The next 32 bits.
+    #[inline]
     pub fn u32(&mut self) -> Result<u32, Truncated> {
         self.array().map(u32::from_be_bytes)
     }
 
     /// The next 64 bits.
+    #[inline]
     pub fn u64(&mut self) -> Result<u64, Truncated> {
         self.array().map(u64::from_be_bytes)
     }

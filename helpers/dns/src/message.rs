@@ -8,7 +8,7 @@ use core::fmt;
 use bringup_core::wire::Reader;
 
 use crate::malformed::Malformed;
-use crate::name::{NameView, Pointers, read_name};
+use crate::name::{NameView, Pointers, read_name, skip_checked};
 use crate::record::{Class, RdataView, Record, RecordType, layout};
 
 /// The header's length, octets (RFC 1035 §4.1.1).
@@ -202,10 +202,25 @@ pub struct Message<'a> {
 impl<'a> Message<'a> {
     /// Checks `bytes` as a whole. Octets behind the last record are let pass, as BIND does.
     pub fn parse(bytes: &'a [u8]) -> Result<Self, Malformed> {
+        Self::parse_with(bytes, |_, _| ())
+    }
+
+    /// The same, and shows each record but OPT as soon as it has been checked: who only wants to pick
+    /// some of them out needs no second walk. If the result is an error, what was shown is part of no
+    /// message and must not be used.
+    #[inline]
+    pub fn parse_with(
+        bytes: &'a [u8],
+        mut each: impl FnMut(Section, &Record<'a>),
+    ) -> Result<Self, Malformed> {
         let mut r = Reader::new(bytes);
-        let header = Header::from_wire(r.u16()?, r.u16()?);
-        let questions = r.u16()?;
-        let counts = [r.u16()?, r.u16()?, r.u16()?];
+        let head = r.array::<HEADER_LEN>()?;
+        let word = |at: usize| {
+            let [high, low] = [head.get(at), head.get(at + 1)].map(|o| o.copied().unwrap_or(0));
+            u16::from_be_bytes([high, low])
+        };
+        let header = Header::from_wire(word(0), word(2));
+        let (questions, counts) = (word(4), [word(6), word(8), word(10)]);
         let mut message =
             Self { bytes, header, questions, counts, starts: [HEADER_LEN; 3], edns: None };
         // The least that so many questions and records take: 5 and 11 octets each.
@@ -213,25 +228,25 @@ impl<'a> Message<'a> {
         if 5 * usize::from(questions) + 11 * records > r.remaining() {
             return Err(Malformed::Counts);
         }
-        for _ in 0..questions {
-            read_question(bytes, &mut r)?;
-        }
-        let mut names = LastName::default();
-        for (section, count) in counts.into_iter().enumerate() {
-            if let Some(start) = message.starts.get_mut(section) {
-                *start = r.position();
+        let mut names = LastName::NONE;
+        for n in 0..questions {
+            let question = read_question(bytes, &mut r)?;
+            if n == 0 {
+                names = LastName::first(question.qname);
             }
+        }
+        let sections = [Section::Answer, Section::Authority, Section::Additional];
+        for ((section, count), start) in sections.into_iter().zip(counts).zip(&mut message.starts) {
+            *start = r.position();
             for _ in 0..count {
                 let record = read_record(bytes, &mut r, &mut names)?;
-                if record.rtype == RecordType::OPT {
-                    if section != 2 {
-                        return Err(Malformed::OptSection);
-                    }
-                    if message.edns.replace(Edns::parse(&record)?).is_some() {
-                        return Err(Malformed::OptTwice);
-                    }
-                } else {
+                if record.rtype != RecordType::OPT {
                     layout::check(record.rtype, record.class, record.rdata)?;
+                    each(section, &record);
+                } else if section != Section::Additional {
+                    return Err(Malformed::OptSection);
+                } else if message.edns.replace(Edns::parse(&record)?).is_some() {
+                    return Err(Malformed::OptTwice);
                 }
             }
         }
@@ -304,11 +319,14 @@ pub struct Records<'a> {
 impl<'a> Iterator for Records<'a> {
     type Item = Record<'a>;
 
+    #[inline]
     fn next(&mut self) -> Option<Record<'a>> {
         while self.left > 0 {
             self.left -= 1;
-            let mut names = LastName::default();
-            let record = read_record(self.bytes, &mut self.reader, &mut names).ok()?;
+            // The message has been checked.
+            let owner = NameView::at_checked(self.bytes, self.reader.position());
+            skip_checked(&mut self.reader)?;
+            let record = read_rest(self.bytes, &mut self.reader, owner).ok()?;
             if record.rtype != RecordType::OPT {
                 return Some(record);
             }
@@ -318,6 +336,7 @@ impl<'a> Iterator for Records<'a> {
 }
 
 /// Reads a question and moves past it.
+#[inline]
 pub(crate) fn read_question<'a>(
     bytes: &'a [u8],
     r: &mut Reader<'a>,
@@ -328,39 +347,65 @@ pub(crate) fn read_question<'a>(
 
 /// The last pointer that stood for a whole name, and the name. Thousands of records that point at
 /// one long name are checked in the time of one.
-#[derive(Default)]
-struct LastName<'a>(Option<([u8; 2], NameView<'a>)>);
+struct LastName<'a> {
+    /// The pointer as it is on the wire; more than 16 bits if there was none.
+    pointer: u32,
+    name: NameView<'a>,
+}
 
 impl<'a> LastName<'a> {
+    const NONE: Self = Self { pointer: u32::MAX, name: NameView::ROOT };
+
+    /// The name of the first question, which most records are of.
+    const fn first(name: NameView<'a>) -> Self {
+        Self { pointer: 0xC000 | 12, name }
+    }
+
+    #[inline]
     fn read(&mut self, bytes: &'a [u8], r: &mut Reader<'a>) -> Result<NameView<'a>, Malformed> {
         let mut ahead = *r;
-        let pointer = ahead.array::<2>().ok().filter(|p| p[0] & 0xC0 == 0xC0);
-        if let (Some(pointer), Some((known, view))) = (pointer, self.0) {
-            if pointer == known {
-                *r = ahead;
-                return Ok(view);
-            }
+        let pointer = ahead.u16().map_or(0, u32::from);
+        if pointer == self.pointer {
+            *r = ahead;
+            return Ok(self.name);
         }
-        let view = read_name(bytes, r, Pointers::Allowed)?;
-        self.0 = pointer.map(|pointer| (pointer, view)).or(self.0);
-        Ok(view)
+        let name = read_name(bytes, r, Pointers::Allowed)?;
+        if pointer >= 0xC000 {
+            (self.pointer, self.name) = (pointer, name);
+        }
+        Ok(name)
     }
 }
 
 /// Reads a record, whose data is not checked here, and moves past it.
+#[inline]
 fn read_record<'a>(
     bytes: &'a [u8],
     r: &mut Reader<'a>,
     names: &mut LastName<'a>,
 ) -> Result<Record<'a>, Malformed> {
     let owner = names.read(bytes, r)?;
-    let (rtype, class) = (RecordType(r.u16()?), Class(r.u16()?));
-    let ttl = r.u32()?;
-    let length = r.u16()?;
+    read_rest(bytes, r, owner)
+}
+
+/// Reads what follows a record's owner, and moves past it.
+#[inline]
+fn read_rest<'a>(
+    bytes: &'a [u8],
+    r: &mut Reader<'a>,
+    owner: NameView<'a>,
+) -> Result<Record<'a>, Malformed> {
+    // One look at what is left for all four fields.
+    let [t0, t1, c0, c1, a, b, c, d, l0, l1] = r.array::<10>()?;
     let at = r.position();
-    r.skip(usize::from(length))?;
-    let rdata = RdataView { message: bytes, at, end: r.position() };
-    Ok(Record { owner, rtype, class, ttl, rdata })
+    r.skip(usize::from(u16::from_be_bytes([l0, l1])))?;
+    Ok(Record {
+        owner,
+        rtype: RecordType(u16::from_be_bytes([t0, t1])),
+        class: Class(u16::from_be_bytes([c0, c1])),
+        ttl: u32::from_be_bytes([a, b, c, d]),
+        rdata: RdataView { message: bytes, at, end: r.position() },
+    })
 }
 
 #[cfg(test)]

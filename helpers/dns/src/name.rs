@@ -33,27 +33,52 @@ pub(crate) enum Pointers {
 ///
 /// `message` is what pointers count from; `reader` reads a prefix of it. Every pointer must lead to
 /// before the run of labels that it ends, so that a chain of them ends (RFC 1035 §4.1.4).
+#[inline]
 pub(crate) fn read_name<'a>(
     message: &'a [u8],
     reader: &mut Reader<'a>,
     pointers: Pointers,
 ) -> Result<NameView<'a>, Malformed> {
+    let start = reader.position();
     let mut cursor = *reader;
-    let mut run = cursor.position();
-    let (mut first, mut after, mut length, mut hops) = (run, None, 0usize, 0u8);
+    // Most names are labels up to the root, or end in one pointer.
+    let mut length = 0;
     loop {
         let head = cursor.u8()?;
+        if head == 0 {
+            length += 1;
+            break;
+        }
+        if head > 0x3F {
+            return follow(message, (reader, cursor), head, length, pointers);
+        }
+        length += 1 + usize::from(head);
+        cursor.skip(usize::from(head))?;
+    }
+    if length > MAX_NAME {
+        return Err(Malformed::NameTooLong);
+    }
+    *reader = cursor;
+    Ok(NameView { message, at: start })
+}
+
+/// The rest of a name, from the head octet that `cursor` has read and that is no label's; `length`
+/// octets of labels stand before it.
+fn follow<'a>(
+    message: &'a [u8],
+    (reader, mut cursor): (&mut Reader<'a>, Reader<'a>),
+    mut head: u8,
+    mut length: usize,
+    pointers: Pointers,
+) -> Result<NameView<'a>, Malformed> {
+    let start = reader.position();
+    let mut run = start;
+    let (mut first, mut after, mut hops) = (start, None, 0u8);
+    loop {
+        if length > MAX_NAME {
+            return Err(Malformed::NameTooLong);
+        }
         match head & 0xC0 {
-            0x00 => {
-                length += 1 + usize::from(head);
-                if length > MAX_NAME {
-                    return Err(Malformed::NameTooLong);
-                }
-                if head == 0 {
-                    break;
-                }
-                cursor.skip(usize::from(head))?;
-            }
             0xC0 => {
                 let target = usize::from(head & 0x3F) << 8 | usize::from(cursor.u8()?);
                 after.get_or_insert(cursor);
@@ -75,12 +100,35 @@ pub(crate) fn read_name<'a>(
                 first = if length == 0 { target } else { first };
                 cursor = Reader::at(message, target);
             }
+            0x00 => {
+                length += 1 + usize::from(head);
+                if length > MAX_NAME {
+                    return Err(Malformed::NameTooLong);
+                }
+                if head == 0 {
+                    break;
+                }
+                cursor.skip(usize::from(head))?;
+            }
             // 0x40 and 0x80 are reserved (RFC 1035 §4.1.4), binary labels deprecated (RFC 6891 §5).
             _ => return Err(Malformed::LabelType),
         }
+        head = cursor.u8()?;
     }
     *reader = after.unwrap_or(cursor);
     Ok(NameView { message, at: first })
+}
+
+/// Moves past a name that has been checked: where it stands, not what it points at.
+#[inline]
+pub(crate) fn skip_checked(reader: &mut Reader<'_>) -> Option<()> {
+    loop {
+        match reader.u8().ok()? {
+            0 => return Some(()),
+            head if head >= 0xC0 => return reader.skip(1).ok(),
+            head => reader.skip(usize::from(head)).ok()?,
+        }
+    }
 }
 
 /// A checked name, where it lies: in a message, perhaps compressed, or in a [`Name`].
@@ -99,7 +147,14 @@ impl<'a> NameView<'a> {
         Self { message: wire, at: 0 }
     }
 
+    /// A view of a name in `message` that has been checked before.
+    #[inline]
+    pub(crate) const fn at_checked(message: &'a [u8], at: usize) -> Self {
+        Self { message, at }
+    }
+
     /// The labels from left to right, without the root.
+    #[inline]
     pub const fn labels(self) -> Labels<'a> {
         Labels { message: self.message, at: self.at, steps: MAX_STEPS }
     }
@@ -117,11 +172,6 @@ impl<'a> NameView<'a> {
     /// Whether this is the root.
     pub fn is_root(self) -> bool {
         self.labels().next().is_none()
-    }
-
-    /// Whether both are the same place in the same message.
-    fn is_same_place(self, other: NameView<'_>) -> bool {
-        self.at == other.at && core::ptr::eq(self.message.as_ptr(), other.message.as_ptr())
     }
 
     /// Whether `self` is `ancestor` or lies below it (`a.b.c` is below `c`).
@@ -156,15 +206,20 @@ impl<'a> NameView<'a> {
 impl PartialEq<NameView<'_>> for NameView<'_> {
     /// ASCII case is ignored (RFC 4343 §3); a dot within a label is not a separator.
     fn eq(&self, other: &NameView<'_>) -> bool {
-        if self.is_same_place(*other) {
-            return true;
-        }
         let (mut a, mut b) = (self.labels(), other.labels());
+        let one_message = core::ptr::eq(a.message.as_ptr(), b.message.as_ptr());
         loop {
+            // Names of one message mostly come together at a label that both point at.
+            if one_message && a.at == b.at {
+                return true;
+            }
             match (a.next(), b.next()) {
                 (None, None) => return true,
                 (Some(x), Some(y)) if x.eq_ignore_ascii_case(y) => {}
                 _ => return false,
+            }
+            if one_message {
+                (a.follow(), b.follow());
             }
         }
     }
@@ -208,26 +263,37 @@ pub struct Labels<'a> {
     steps: u16,
 }
 
+impl Labels<'_> {
+    /// Goes where the pointers at this place lead, if there are any.
+    #[inline]
+    fn follow(&mut self) {
+        // The name was checked: the budget only makes that plain.
+        while self.steps > 0 {
+            let pointer = Reader::at(self.message, self.at).array::<2>().unwrap_or_default();
+            if pointer[0] & 0xC0 != 0xC0 {
+                break;
+            }
+            self.steps -= 1;
+            self.at = usize::from(u16::from_be_bytes(pointer) & 0x3FFF);
+        }
+    }
+}
+
 impl<'a> Iterator for Labels<'a> {
     type Item = &'a [u8];
 
+    #[inline]
     fn next(&mut self) -> Option<&'a [u8]> {
-        // The name was checked: the budget only makes that plain.
-        while self.steps > 0 {
-            self.steps -= 1;
-            let mut reader = Reader::at(self.message, self.at);
-            let head = reader.u8().ok()?;
-            if head & 0xC0 == 0xC0 {
-                self.at = usize::from(head & 0x3F) << 8 | usize::from(reader.u8().ok()?);
-            } else if head == 0 {
-                return None;
-            } else {
-                let label = reader.bytes(usize::from(head)).ok()?;
-                self.at = reader.position();
-                return Some(label);
-            }
+        self.follow();
+        self.steps = self.steps.checked_sub(1)?;
+        let mut reader = Reader::at(self.message, self.at);
+        let length = usize::from(reader.u8().ok()?);
+        if length == 0 {
+            return None;
         }
-        None
+        let label = reader.bytes(length).ok()?;
+        self.at = reader.position();
+        Some(label)
     }
 }
 

@@ -3,11 +3,11 @@
 //! Checked once, by the table in `layout`, when a message is parsed; every accessor after that is total.
 
 use core::fmt;
-use core::net::{Ipv4Addr, Ipv6Addr};
+use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use bringup_core::wire::{Full, Reader, Writer};
 
-use crate::name::{NameView, Pointers, read_name};
+use crate::name::{NameView, skip_checked};
 
 pub(crate) mod layout;
 pub mod svcb;
@@ -136,7 +136,29 @@ pub struct Record<'a> {
 
 impl<'a> Record<'a> {
     /// Its data, typed where the type is known.
+    #[inline]
     pub fn data(&self) -> RData<'a> {
+        if let Some(address) = self.address() {
+            return match address {
+                IpAddr::V4(address) => RData::A(address),
+                IpAddr::V6(address) => RData::Aaaa(address),
+            };
+        }
+        self.other_data()
+    }
+
+    /// The address in an A or AAAA record of the Internet; `None` for any other record.
+    #[inline]
+    pub fn address(&self) -> Option<IpAddr> {
+        match self.rtype {
+            _ if self.class != Class::IN => None,
+            RecordType::A => Some(IpAddr::from(*self.rdata.raw().first_chunk::<4>()?)),
+            RecordType::AAAA => Some(IpAddr::from(*self.rdata.raw().first_chunk::<16>()?)),
+            _ => None,
+        }
+    }
+
+    fn other_data(&self) -> RData<'a> {
         let opaque = RData::Opaque { rtype: self.rtype, bytes: self.rdata.raw() };
         if layout::is_opaque(self.rtype, self.class) {
             return opaque;
@@ -172,7 +194,14 @@ impl<'a> RdataView<'a> {
         Self { message: bytes, at: 0, end: bytes.len() }
     }
 
+    /// How many octets there are.
+    #[inline]
+    pub(crate) const fn len(self) -> usize {
+        self.end.saturating_sub(self.at)
+    }
+
     /// The octets as they are on the wire.
+    #[inline]
     pub(crate) fn raw(self) -> &'a [u8] {
         self.message.get(self.at..self.end).unwrap_or(&[])
     }
@@ -282,7 +311,7 @@ impl<'a> Strings<'a> {
 /// The typed view of checked data; `None` for types without one.
 fn typed(rtype: RecordType, rdata: RdataView<'_>) -> Option<RData<'_>> {
     let mut r = rdata.reader();
-    let name = |r: &Reader<'_>| name_at(rdata, r.position()).map(|(name, _)| name);
+    let name = |r: &Reader<'_>| Some(NameView::at_checked(rdata.message, r.position()));
     Some(match rtype {
         RecordType::A => RData::A(Ipv4Addr::from(r.array::<4>().ok()?)),
         RecordType::AAAA => RData::Aaaa(Ipv6Addr::from(r.array::<16>().ok()?)),
@@ -305,20 +334,15 @@ fn typed(rtype: RecordType, rdata: RdataView<'_>) -> Option<RData<'_>> {
     })
 }
 
-/// The name at `at` in the data, and where it ends.
-fn name_at(rdata: RdataView<'_>, at: usize) -> Option<(NameView<'_>, usize)> {
-    let mut reader = Reader::at(rdata.message.get(..rdata.end)?, at);
-    let name = read_name(rdata.message, &mut reader, Pointers::Allowed).ok()?;
-    Some((name, reader.position()))
-}
-
 fn soa(rdata: RdataView<'_>) -> Option<Soa<'_>> {
-    let (mname, at) = name_at(rdata, rdata.at)?;
-    let (rname, at) = name_at(rdata, at)?;
-    let mut r = Reader::at(rdata.message.get(..rdata.end)?, at);
+    let mut r = rdata.reader();
+    let mname = r.position();
+    skip_checked(&mut r)?;
+    let rname = r.position();
+    skip_checked(&mut r)?;
     Some(Soa {
-        mname,
-        rname,
+        mname: NameView::at_checked(rdata.message, mname),
+        rname: NameView::at_checked(rdata.message, rname),
         serial: r.u32().ok()?,
         refresh: r.u32().ok()?,
         retry: r.u32().ok()?,
