@@ -20,7 +20,7 @@ use crate::config::Config;
 use crate::config::hosts::Hosts;
 use crate::counters::{Counters, Discard};
 use crate::name::{Name, NameError};
-use crate::query::{Leg, Lookup, Notice, Outcome, Query, QueryKey, QueryKind, Stage};
+use crate::query::{Lookup, Notice, Outcome, Query, QueryKey, QueryKind, Stage};
 use crate::record::RecordType;
 use crate::search::Search;
 use crate::server::{MAX_SERVERS, PORT, ServerAddress, ServerReport, Servers};
@@ -387,24 +387,15 @@ impl<'m> Resolver<'m> {
         let free = self.queries.iter().position(|q| q.stage == Stage::Free);
         let slot = free.ok_or(QueryError::Full)?;
         let legs = match kind {
-            QueryKind::Addresses => [Leg::new(RecordType::A), Leg::new(RecordType::AAAA)],
-            QueryKind::Type(rtype) => [Leg::new(rtype), Leg::UNUSED],
+            QueryKind::Addresses => [RecordType::A, RecordType::AAAA],
+            QueryKind::Type(rtype) => [rtype, RecordType(0)],
         };
         let stale_at = self.stale_at(cx.now);
         let Some(query) = self.queries.get_mut(slot) else { return Err(QueryError::Full) };
         let generation = query.generation;
-        *query = Query {
-            generation,
-            stage: Stage::Active,
-            legs,
-            started_at: cx.now,
-            answered_at: cx.now,
-            deadline: options.deadline.unwrap_or(cx.now + self.config.timeout),
-            tcp: options.tcp || self.config.use_tcp,
-            stale_at,
-            name,
-            ..Query::FREE
-        };
+        query.begin(legs, cx.now, options.deadline.unwrap_or(cx.now + self.config.timeout));
+        query.tcp = options.tcp || self.config.use_tcp;
+        (query.stale_at, query.name) = (stale_at, name);
         self.counters.queries += 1;
         self.begin(cx, slot, literal, absolute || options.no_search);
         self.walk_on(cx);
@@ -432,7 +423,7 @@ impl<'m> Resolver<'m> {
             self.drop_path(slot, leg);
         }
         if let Some(query) = self.queries.get_mut(slot) {
-            *query = Query { generation: query.generation.wrapping_add(1), ..Query::FREE };
+            query.clear();
         }
         true
     }

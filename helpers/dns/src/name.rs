@@ -413,7 +413,8 @@ impl Name {
     pub(crate) fn to_lowercase(&self) -> Self {
         let mut lower = self.clone();
         // A label's length octet is at most 63, below every letter.
-        lower.wire.make_ascii_lowercase();
+        let used = lower.wire.get_mut(..usize::from(self.len));
+        used.unwrap_or_default().make_ascii_lowercase();
         lower
     }
 }

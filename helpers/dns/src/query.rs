@@ -178,10 +178,6 @@ impl Leg {
     pub(crate) const UNUSED: Self =
         Self { state: LegState::Unused, rtype: RecordType(0), path: Path::EMPTY };
 
-    pub(crate) const fn new(rtype: RecordType) -> Self {
-        Self { rtype, ..Self::UNUSED }
-    }
-
     pub(crate) const fn is_waiting(&self) -> bool {
         matches!(self.state, LegState::Waiting(_))
     }
@@ -272,6 +268,35 @@ impl Query {
         stale_at: None,
         stale: false,
     };
+
+    /// Gives the slot back. What is large stays as it is: nobody looks at it.
+    pub(crate) fn clear(&mut self) {
+        self.generation = self.generation.wrapping_add(1);
+        self.stage = Stage::Free;
+        self.rest();
+    }
+
+    /// Takes the slot for a new query, whose name is to be set.
+    pub(crate) fn begin(&mut self, legs: [RecordType; 2], now: Instant, deadline: Instant) {
+        self.stage = Stage::Active;
+        (self.started_at, self.answered_at, self.deadline) = (now, now, deadline);
+        self.rest();
+        for (leg, rtype) in self.legs.iter_mut().zip(legs) {
+            leg.rtype = rtype;
+        }
+    }
+
+    /// As it is before anything is known.
+    fn rest(&mut self) {
+        for leg in &mut self.legs {
+            (leg.state, leg.rtype, leg.path.len) = (LegState::Unused, RecordType(0), 0);
+        }
+        (self.notice, self.source, self.server) = (Notice::None, Source::Cache, None);
+        (self.grace, self.stale_at, self.stale) = (None, None, false);
+        (self.scope_id, self.tcp, self.derived) = (0, false, false);
+        (self.walk, self.walk_due, self.current) = (Walk::BARE, false, None);
+        (self.had_no_data, self.had_failure) = (false, None);
+    }
 
     pub(crate) fn is_waiting(&self) -> bool {
         self.legs.iter().any(Leg::is_waiting)
@@ -518,7 +543,7 @@ mod tests {
             (Done(timeout), waiting, false, None),
         ] {
             let mut query = Query::FREE;
-            let leg = |rtype, state| Leg { state, ..Leg::new(rtype) };
+            let leg = |rtype, state| Leg { state, rtype, ..Leg::UNUSED };
             query.legs = [leg(RecordType::A, a), leg(RecordType::AAAA, aaaa)];
             query.grace = grace_over.then_some(now);
             assert_eq!(query.settle(now), expected, "A {a:?}, AAAA {aaaa:?}, {grace_over}");

@@ -22,12 +22,20 @@ pub(crate) enum Fixed {
 /// `localhost.` in wire form.
 const LOCALHOST: NameView<'static> = NameView::of_checked(b"\x09localhost\0");
 
+/// The last labels that names with a fixed meaning have.
+const TOP: [&[u8]; 6] = [b"localhost", b"invalid", b"onion", b"alt", b"local", b"arpa"];
+
 /// What is known of `name` in any case. `local_to_servers` lets `.local` be asked of servers.
 pub(crate) fn fixed(
     name: NameView<'_>,
     rtype: RecordType,
     local_to_servers: bool,
 ) -> Option<Fixed> {
+    // Nearly no name is one of these, and the last label tells.
+    let last = name.labels().last()?;
+    if !TOP.iter().any(|top| last.eq_ignore_ascii_case(top)) {
+        return None;
+    }
     let below = |labels: &[&str]| ends_in(name, labels);
     if below(&["localhost"]) {
         return Some(match rtype {
@@ -118,6 +126,9 @@ pub(crate) fn literal(text: &str) -> Text {
 
 /// The address that the labels of a name spell: an address is never sent as a question.
 pub(crate) fn literal_name(name: &Name) -> Option<Literal> {
+    if !name.as_wire().get(1).is_some_and(u8::is_ascii_digit) {
+        return None;
+    }
     if name.view().label_count() != 4 {
         return None;
     }

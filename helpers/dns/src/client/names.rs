@@ -6,7 +6,7 @@ use bringup_core::client::Cx;
 
 use super::Resolver;
 use crate::cache::{Kind, New, RECORD_HEAD};
-use crate::query::{Failure, Leg, LegState, Notice, Outcome, Source, Stage};
+use crate::query::{Failure, LegState, Notice, Outcome, Source, Stage};
 use crate::record::{RData, RecordType};
 use crate::search::Walk;
 use crate::special::{self, Literal};
@@ -24,23 +24,24 @@ impl Resolver<'_> {
         absolute: bool,
     ) {
         let Some(query) = self.queries.get(slot) else { return };
-        let name = query.name.clone();
-        let legs = query.legs.map(|leg| leg.rtype);
+        let legs = [query.legs[0].rtype, query.legs[1].rtype];
         if let Some(literal) = literal {
+            let name = query.name.clone();
             for leg in (0..2).filter(|&leg| legs[leg].0 != 0) {
                 self.answer_literal(cx, slot, leg, &name, literal);
             }
             return;
         }
         let local = self.config.local_to_servers;
-        let is_fixed = legs.iter().any(|&t| special::fixed(name.view(), t, local).is_some());
+        // A name with a fixed meaning has one for each type.
+        let is_fixed = special::fixed(query.name.view(), legs[0], local).is_some();
+        let walk = match absolute || is_fixed {
+            true => Walk::BARE,
+            false => Walk::new(query.name.view(), self.config.ndots, self.config.single_labels),
+        };
         if !is_fixed && self.answer_from_hosts(cx, slot) {
             return;
         }
-        let walk = match absolute || is_fixed {
-            true => Walk::BARE,
-            false => Walk::new(name.view(), self.config.ndots, self.config.single_labels),
-        };
         if let Some(query) = self.queries.get_mut(slot) {
             (query.walk, query.walk_due) = (walk, true);
             self.walk_due = true;
@@ -83,8 +84,9 @@ impl Resolver<'_> {
         for leg in 0..2 {
             self.leave_lookup(cx.now, slot, leg);
             self.drop_path(slot, leg);
-            let Some(state) = self.leg_mut(slot, leg) else { continue };
-            *state = Leg { state: LegState::Unused, ..*state };
+            if let Some(leg) = self.leg_mut(slot, leg) {
+                leg.state = LegState::Unused;
+            }
         }
         for leg in 0..2 {
             match self.leg(slot, leg).map_or(RecordType(0), |leg| leg.rtype) {

@@ -158,9 +158,11 @@ impl Resolver<'_> {
 
     /// Takes the pins of a leg's path off.
     pub(super) fn drop_path(&mut self, slot: usize, leg: usize) {
-        let Some(leg) = self.leg_mut(slot, leg) else { return };
-        let path = core::mem::replace(&mut leg.path, Path::EMPTY);
-        self.drop_pins(&path);
+        if self.leg(slot, leg).is_some_and(|leg| !leg.path.entries().is_empty()) {
+            let Some(leg) = self.leg_mut(slot, leg) else { return };
+            let path = core::mem::replace(&mut leg.path, Path::EMPTY);
+            self.drop_pins(&path);
+        }
     }
 
     pub(super) fn drop_pins(&mut self, path: &Path) {
