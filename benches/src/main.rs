@@ -8,6 +8,7 @@ mod dhcp;
 mod dns;
 mod echo;
 mod eventfd;
+mod lookups;
 mod measure;
 mod ntp;
 mod peers;
@@ -29,7 +30,7 @@ fn main() {
     let quick = names.iter().position(|name| name == "--quick").map(|at| names.remove(at));
     let rounds = if quick.is_some() { 3 } else { 7 };
     let wanted = |name: &str| names.is_empty() || names.iter().any(|n| n == name);
-    let sections: [Section; 7] = [
+    let sections: [Section; 8] = [
         ("attach", attach::run),
         ("timers", timers::run),
         ("turn", turn::run),
@@ -37,6 +38,7 @@ fn main() {
         ("ntp", ntp::run),
         ("dhcp", dhcp::run),
         ("dns", dns::run),
+        ("lookups", lookups::run),
     ];
     for (name, section) in sections {
         if wanted(name) {

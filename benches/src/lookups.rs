@@ -1,0 +1,182 @@
+//! DNS: names that have to be asked for, at one local server that answers at once.
+
+use std::net::{SocketAddr, UdpSocket};
+use std::thread;
+
+use bringup_core::attach::AttachQueue;
+use bringup_core::event_loop::{Application, EventLoop, LoopStorage, Ready, Registrar};
+use bringup_core::poll::{PollStorage, UnixPoll};
+use bringup_core::timer::Owner;
+use bringup_dns::client::LargeStorage;
+use bringup_dns::{Config, Event, QueryKind, QueryOptions, RecordType, Resolver};
+use bringup_platform::linux::{EventWake, Linux, LinuxOps};
+use bringup_platform::lock::StdLock;
+use bringup_system::{Buffers, Driven};
+
+use crate::measure::{Contender, Cost, Cpu, Ratio, measure, table};
+
+/// Lookups of one round.
+const LOOKUPS: usize = 20_000;
+
+/// Answers every query with one address, until the program ends. One thread, as many as it can.
+fn server() -> SocketAddr {
+    let socket = UdpSocket::bind("127.0.0.1:0").expect("a port");
+    let address = socket.local_addr().expect("it is bound");
+    thread::spawn(move || {
+        let mut bytes = [0; 512];
+        while let Ok((length, from)) = socket.recv_from(&mut bytes) {
+            let Some(end) = answer(&mut bytes, length) else { continue };
+            // One that goes away does not read its answer.
+            let _ = socket.send_to(&bytes[..end], from);
+        }
+    });
+    address
+}
+
+/// Turns a query into its answer: an A record, or nothing for any other type. OPT is left out.
+fn answer(bytes: &mut [u8; 512], length: usize) -> Option<usize> {
+    let mut at = 12;
+    while *bytes.get(at)? != 0 {
+        at += usize::from(bytes[at]) + 1;
+    }
+    let is_a = bytes.get(at + 1..at + 3)? == [0, 1];
+    at += 5;
+    if at > length {
+        return None;
+    }
+    bytes[2..12].copy_from_slice(&[0x81, 0x80, 0, 1, 0, u8::from(is_a), 0, 0, 0, 0]);
+    if !is_a {
+        return Some(at);
+    }
+    let record = [0xC0, 12, 0, 1, 0, 1, 0, 0, 0, 60, 0, 4, 192, 0, 2, 1];
+    bytes.get_mut(at..at + record.len())?.copy_from_slice(&record);
+    Some(at + record.len())
+}
+
+type Port = Linux<UnixPoll<'static>>;
+
+struct Load {
+    resolver: Driven<Resolver<'static>, Port, 128, 8>,
+    buffers: Buffers,
+    at_once: usize,
+    running: usize,
+    next: usize,
+    ended: usize,
+    total: usize,
+}
+
+impl Load {
+    fn step(&mut self, registrar: &mut Registrar<'_, Port>) {
+        let Self { resolver, buffers, .. } = self;
+        while let Some(event) = resolver.next_event() {
+            let Event::Done { key, .. } = event else { continue };
+            let found = resolver.client().result(key).and_then(|a| a.addresses().next());
+            assert!(found.is_some(), "an address");
+            resolver.call(registrar, buffers, |r, cx| r.release(cx, key));
+            self.running -= 1;
+            self.ended += 1;
+        }
+        while self.running < self.at_once && self.next < self.total {
+            let name = format!("n{}.bench.example.", self.next);
+            let kind = QueryKind::Type(RecordType::A);
+            let asked = resolver.call(registrar, buffers, |r, cx| {
+                r.query(cx, name.as_str(), kind, QueryOptions::default())
+            });
+            asked.expect("a slot");
+            self.running += 1;
+            self.next += 1;
+        }
+    }
+}
+
+impl Application<Port> for Load {
+    fn dispatch(&mut self, registrar: &mut Registrar<'_, Port>, ready: Ready) {
+        self.resolver.handle(registrar, &mut self.buffers, &ready);
+        self.step(registrar);
+    }
+}
+
+/// So many lookups through our resolver on our loop; CPU of this thread.
+pub(crate) fn bringup(server: SocketAddr, at_once: usize, total: usize) -> Cost {
+    // What is lent lives for the rest of the program, which is short.
+    let poll: &'static mut PollStorage<64> = Box::leak(Box::new(PollStorage::new()));
+    let storage: &'static mut LargeStorage = Box::leak(Box::new(LargeStorage::new()));
+    let memory: &'static mut LoopStorage<i32, 8, 64> = Box::leak(Box::new(LoopStorage::new()));
+    let queue: &'static AttachQueue<Load, Port, LinuxOps> =
+        Box::leak(Box::new(AttachQueue::new(StdLock::new(), EventWake::new())));
+    let platform = Linux::new(UnixPoll::new(poll)).expect("a platform");
+    let resolver = Resolver::new(Config::DEFAULT, storage);
+    let mut app = Load {
+        resolver: Driven::new(resolver, Owner::Application),
+        buffers: Buffers::new(),
+        at_once,
+        running: 0,
+        next: 0,
+        ended: 0,
+        total,
+    };
+    let mut events = EventLoop::new(platform, memory, queue).expect("a loop");
+    let mut registrar = events.registrar();
+    app.resolver.register(&mut registrar).expect("a timer");
+    app.resolver.call(&mut registrar, &mut app.buffers, |r, cx| {
+        r.set_servers(cx, &[server.into()]);
+    });
+    let cost = measure(Cpu::Thread, total, || {
+        app.step(&mut events.registrar());
+        while app.ended < total {
+            events.turn(&mut app).expect("a turn");
+        }
+    });
+    let sent = app.resolver.client().counters().sent;
+    if sent > u64::try_from(total).expect("a count") {
+        println!("\nbringup sent {sent} queries for {total} lookups.");
+    }
+    cost
+}
+
+/// The least: send a query, wait with poll(2), receive the answer; on one connected socket, nothing checked.
+fn floor(server: SocketAddr, at_once: usize, total: usize) -> Cost {
+    use std::os::fd::AsRawFd as _;
+    let socket = UdpSocket::bind("127.0.0.1:0").expect("a port");
+    socket.connect(server).expect("a local address");
+    socket.set_nonblocking(true).expect("a socket");
+    let query = b"\x12\x34\x01\0\0\x01\0\0\0\0\0\0\x06n12345\x05bench\x07example\0\0\x01\0\x01";
+    measure(Cpu::Thread, total, || {
+        let (mut sent, mut ended, mut bytes) = (0, 0, [0; 1_500]);
+        while ended < total {
+            while sent < total && sent - ended < at_once {
+                socket.send(query).expect("sent");
+                sent += 1;
+            }
+            let mut fd = libc::pollfd { fd: socket.as_raw_fd(), events: libc::POLLIN, revents: 0 };
+            // SAFETY: one pollfd, which outlives the call.
+            let ready = unsafe { libc::poll(&raw mut fd, 1, 100) };
+            if ready == 0 {
+                // One buffer for 256 answers is too small: what was lost is not asked for again.
+                ended = sent;
+            }
+            while socket.recv(&mut bytes).is_ok() {
+                ended += 1;
+            }
+        }
+    })
+}
+
+pub(crate) fn run(rounds: usize) {
+    let server = server();
+    println!("\n## DNS lookups\n\nOne local server that answers at once; {LOOKUPS} names a round, none known.");
+    for at_once in [1, 32, 256] {
+        let total = if at_once == 1 { LOOKUPS / 10 } else { LOOKUPS };
+        table(
+            &format!("Look names up, {at_once} at a time"),
+            Ratio::Cpu,
+            rounds,
+            vec![
+                Contender::new("**bringup**", || bringup(server, at_once, total)),
+                Contender::new("floor: send, poll, receive on one socket", || {
+                    floor(server, at_once, total)
+                }),
+            ],
+        );
+    }
+}
