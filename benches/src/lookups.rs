@@ -164,7 +164,9 @@ fn floor(server: SocketAddr, at_once: usize, total: usize) -> Cost {
 
 pub(crate) fn run(rounds: usize) {
     let server = server();
-    println!("\n## DNS lookups\n\nOne local server that answers at once; {LOOKUPS} names a round, none known.");
+    println!(
+        "\n## DNS lookups\n\nOne local server that answers at once; {LOOKUPS} names a round, none known."
+    );
     for at_once in [1, 32, 256] {
         let total = if at_once == 1 { LOOKUPS / 10 } else { LOOKUPS };
         table(
