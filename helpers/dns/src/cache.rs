@@ -116,6 +116,11 @@ impl<'m> Cache<'m> {
         self.entries.iter().filter(|e| e.indexed).count()
     }
 
+    /// A hash of a name that nobody can aim from outside.
+    pub(crate) fn hash_of(&self, name: &[u8]) -> u32 {
+        hash(self.seed, name)
+    }
+
     /// What is known of `rtype` at `name` (lower case, wire form), and still valid. With `cut` a denied
     /// name above it counts, too (RFC 8020 §2).
     pub(crate) fn find(

@@ -26,9 +26,11 @@ use crate::search::Search;
 use crate::server::{MAX_SERVERS, PORT, ServerAddress, ServerReport, Servers};
 use crate::special::{self, Literal, Text};
 use crate::stream::Streams;
+use due::{Due, Tag};
 
 mod absorb;
 mod answer;
+mod due;
 mod input;
 mod lookups;
 mod names;
@@ -54,6 +56,7 @@ pub struct ResolverStorage<
 > {
     queries: [Query; QUERIES],
     lookups: [[Lookup; 2]; QUERIES],
+    tags: [[Tag; 2]; QUERIES],
     entries: [Entry; CACHE_ENTRIES],
     buckets: [u16; CACHE_ENTRIES],
     bytes: [u8; CACHE_BYTES],
@@ -79,6 +82,7 @@ impl<
         Self {
             queries: [const { Query::FREE }; QUERIES],
             lookups: [const { [const { Lookup::FREE }; 2] }; QUERIES],
+            tags: [[Tag::FREE; 2]; QUERIES],
             entries: [Entry::EMPTY; CACHE_ENTRIES],
             buckets: [0; CACHE_ENTRIES],
             bytes: [0; CACHE_BYTES],
@@ -169,6 +173,10 @@ pub struct Resolver<'m> {
     config: Config,
     queries: &'m mut [Query],
     lookups: &'m mut [Lookup],
+    /// One for each lookup.
+    tags: &'m mut [Tag],
+    /// How many lookups have asked several servers: a tag has the id of the last only.
+    spread: usize,
     cache: Cache<'m>,
     servers: Servers,
     streams: Streams<'m>,
@@ -176,20 +184,20 @@ pub struct Resolver<'m> {
     hosts: Option<&'m (dyn Hosts + Sync)>,
     /// Which server of the list was the first to be asked last.
     rotation: u8,
-    /// Whether a query may have to go on to its next name.
-    walk_due: bool,
+    /// Queries that have to go on to their next name.
+    walks: Due,
+    /// A slot that was free a moment ago.
+    free_hint: usize,
     counters: Counters,
     seeded: bool,
     stopped: bool,
     time_valid: bool,
     /// Not later than the first deadline; exact after `handle_timeout`.
     wake: Option<Instant>,
-    /// Whether a lookup may be waiting to be sent, and where the search for it goes on.
-    send_due: bool,
-    send_cursor: usize,
-    /// The same for what callers have yet to hear.
-    notice_due: bool,
-    notice_cursor: usize,
+    /// Lookups that are to be sent.
+    sends: Due,
+    /// Queries whose callers have yet to hear something.
+    notices: Due,
     /// What was handed to the platform last.
     last_transmit: Option<transmit::Last>,
 }
@@ -200,33 +208,36 @@ impl<'m> Resolver<'m> {
         config: Config,
         storage: &'m mut ResolverStorage<Q, E, B, S>,
     ) -> Self {
-        let ResolverStorage { queries, lookups, entries, buckets, bytes, streams } = storage;
+        let ResolverStorage { queries, lookups, tags, entries, buckets, bytes, streams } = storage;
         queries.fill(Query::FREE);
         let usable = Q.min(32_767);
         let mut cache = Cache::new(entries, buckets, bytes);
         cache.keep = config.serve_stale;
         let lookups = lookups.as_flattened_mut();
         lookups.fill(Lookup::FREE);
+        let tags = tags.as_flattened_mut();
+        tags.fill(Tag::FREE);
         Self {
             servers: Servers::new(config.sockets_per_server),
             streams: Streams::new(streams),
             search: Search::EMPTY,
             hosts: None,
             rotation: 0,
-            walk_due: false,
+            walks: Due::NONE,
+            free_hint: 0,
             config,
             queries: queries.get_mut(..usable).unwrap_or_default(),
             lookups: lookups.get_mut(..2 * usable).unwrap_or_default(),
+            tags: tags.get_mut(..2 * usable).unwrap_or_default(),
+            spread: 0,
             cache,
             counters: Counters::default(),
             seeded: false,
             stopped: false,
             time_valid: true,
             wake: None,
-            send_due: false,
-            send_cursor: 0,
-            notice_due: false,
-            notice_cursor: 0,
+            sends: Due::NONE,
+            notices: Due::NONE,
             last_transmit: None,
         }
     }
@@ -384,8 +395,7 @@ impl<'m> Resolver<'m> {
             self.cache.set_seed(cx.rng.u32());
         }
         let (name, absolute, literal) = read_target(name.into())?;
-        let free = self.queries.iter().position(|q| q.stage == Stage::Free);
-        let slot = free.ok_or(QueryError::Full)?;
+        let slot = self.free_slot().ok_or(QueryError::Full)?;
         let legs = match kind {
             QueryKind::Addresses => [RecordType::A, RecordType::AAAA],
             QueryKind::Type(rtype) => [rtype, RecordType(0)],
@@ -423,7 +433,14 @@ impl<'m> Resolver<'m> {
             self.drop_path(slot, leg);
         }
         if let Some(query) = self.queries.get_mut(slot) {
+            if query.notice != Notice::None {
+                self.notices.remove();
+            }
+            if query.walk_due {
+                self.walks.remove();
+            }
             query.clear();
+            self.free_hint = slot;
         }
         true
     }
@@ -444,6 +461,12 @@ impl<'m> Resolver<'m> {
         counters.cache_entries = u64::try_from(self.cache.len()).unwrap_or(u64::MAX);
         counters.cache_octets = u64::try_from(self.cache.octets()).unwrap_or(u64::MAX);
         counters
+    }
+
+    fn free_slot(&self) -> Option<usize> {
+        let is_free = |query: &Query| query.stage == Stage::Free;
+        let hinted = self.queries.get(self.free_hint).is_some_and(is_free);
+        if hinted { Some(self.free_hint) } else { self.queries.iter().position(is_free) }
     }
 
     fn slot(&self, key: QueryKey) -> Option<(usize, &Query)> {
@@ -499,24 +522,24 @@ impl Client for Resolver<'_> {
     }
 
     fn poll_event(&mut self) -> Option<Event> {
-        if !self.notice_due {
+        if self.notices.is_none() {
             return None;
         }
-        let count = self.queries.len();
-        for step in 0..count {
-            let slot = (self.notice_cursor + step) % count;
+        for slot in self.notices.slots(self.queries.len()) {
             let Some(query) = self.queries.get_mut(slot) else { continue };
             let notice = core::mem::replace(&mut query.notice, Notice::None);
+            if notice != Notice::None {
+                self.notices.remove();
+            }
             let key = QueryKey { slot: u16::try_from(slot).ok()?, generation: query.generation };
             let event = match (notice, query.stage) {
                 (Notice::Done, Stage::Finished(outcome)) => Event::Done { key, outcome },
                 (Notice::Update, _) => Event::Update { key },
                 _ => continue,
             };
-            self.notice_cursor = slot + 1;
+            self.notices.look_from(slot + 1);
             return Some(event);
         }
-        self.notice_due = false;
         None
     }
 

@@ -219,7 +219,8 @@ impl PartialEq<NameView<'_>> for NameView<'_> {
                 _ => return false,
             }
             if one_message {
-                (a.follow(), b.follow());
+                a.follow();
+                b.follow();
             }
         }
     }

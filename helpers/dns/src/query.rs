@@ -454,9 +454,13 @@ pub(crate) struct Lookup {
     pub(crate) rotation: u8,
     /// Legs that wait on it.
     pub(crate) waiters: u16,
+    /// The query of the last one that came; `u16::MAX` once one has gone.
+    pub(crate) waiter: u16,
     /// Nobody waits: when it is given up. A reply until then still fills the cache (RFC 8305 §5).
     pub(crate) linger: Option<Instant>,
     pub(crate) attempts: [Attempt; MAX_SERVERS],
+    /// Whether several servers were asked over UDP.
+    pub(crate) spread: bool,
     /// The last thing that a server said instead of an answer.
     pub(crate) failure: Option<Failure>,
     /// The server that it is of, or the last one that was silent.
@@ -474,15 +478,21 @@ impl Lookup {
         probe: None,
         rotation: 0,
         waiters: 0,
+        waiter: u16::MAX,
         linger: None,
         attempts: [Attempt::IDLE; MAX_SERVERS],
+        spread: false,
         failure: None,
         failed_at: None,
     };
 
     /// Whether it asks this; what is to find out about one server does not count.
     pub(crate) fn is_for(&self, name: &Name, rtype: RecordType) -> bool {
-        !self.is_free() && self.probe.is_none() && self.rtype == rtype && self.name == *name
+        // Both are in lower case.
+        !self.is_free()
+            && self.probe.is_none()
+            && self.rtype == rtype
+            && self.name.as_wire() == name.as_wire()
     }
 
     /// Whether its slot can be had for a better use.

@@ -13,7 +13,7 @@ use crate::cookie::Mismatch;
 use crate::counters::Discard;
 use crate::malformed::Malformed;
 use crate::message::{HEADER_LEN, Header, Message, Rcode, read_question};
-use crate::query::{Attempt, AttemptState, Failure, LookupState, OnStream};
+use crate::query::{Attempt, AttemptState, Failure, Lookup, LookupState, OnStream};
 use crate::record::Class;
 use crate::response;
 use crate::server::ServerId;
@@ -124,18 +124,24 @@ impl Resolver<'_> {
 
     /// The lookup that has asked by way of `via` with `id`.
     fn find_attempt(&self, via: Via, id: u16) -> Option<usize> {
-        self.lookups.iter().position(|lookup| {
+        let Some(socket) = via.socket else {
+            return self.lookups.iter().position(|lookup| {
+                let attempt = lookup.attempt(via.server);
+                attempt.stream_id == id && attempt.on_stream == OnStream::Sent
+            });
+        };
+        let has_asked = |lookup: &Lookup| {
             let attempt = lookup.attempt(via.server);
-            match via.socket {
-                Some(socket) => {
-                    attempt.id == id
-                        && attempt.socket == socket
-                        && attempt.sends > 0
-                        && attempt.state == AttemptState::Open
-                }
-                None => attempt.stream_id == id && attempt.on_stream == OnStream::Sent,
-            }
-        })
+            attempt.id == id
+                && attempt.socket == socket
+                && attempt.sends > 0
+                && attempt.state == AttemptState::Open
+        };
+        let tagged = self.tags.iter().enumerate().filter(|(_, tag)| tag.id == id);
+        let mut tagged = tagged.map(|(index, _)| index);
+        let found = tagged.find(|index| self.lookups.get(*index).is_some_and(has_asked));
+        // A tag has the id for the server that was asked last.
+        found.or_else(|| (self.spread > 0).then(|| self.lookups.iter().position(has_asked))?)
     }
 
     /// What came over UDP is in doubt: the same server is asked over TCP, where nobody forges. Should
@@ -286,7 +292,7 @@ impl Resolver<'_> {
         match self.absorb(cx.now, index, message) {
             Ok((path, end)) => {
                 let address = self.servers.get(server).map(|s| s.at.address);
-                self.note_server(index, address);
+                self.note_server(self.waiting(index), index, address);
                 self.complete(cx, index, &path, end);
             }
             Err(failure) => self.server_failed(cx, index, server, failure),
@@ -336,9 +342,14 @@ impl Resolver<'_> {
     }
 
     /// Notes who answered or failed, for every query that waits on the lookup.
-    pub(super) fn note_server(&mut self, index: usize, address: Option<SocketAddr>) {
+    pub(super) fn note_server(
+        &mut self,
+        among: core::ops::Range<usize>,
+        index: usize,
+        address: Option<SocketAddr>,
+    ) {
         let waiting = crate::query::LegState::Waiting(u16::try_from(index).unwrap_or(u16::MAX));
-        for query in self.queries.iter_mut() {
+        for query in self.queries.get_mut(among).unwrap_or_default() {
             if query.legs.iter().any(|leg| leg.state == waiting) {
                 query.server = address;
             }

@@ -1,12 +1,17 @@
 //! How a lookup lives: begun by a leg, moved from server to server, ended with what was found.
 
+use core::ops::Range;
+
 use bringup_core::client::Cx;
 use bringup_core::time::{Duration, Instant};
 
 use super::Resolver;
+use super::due::Tag;
+use crate::name::Name;
 use crate::query::{
     Attempt, AttemptState, Failure, LegState, Lookup, LookupState, OnStream, Outcome, Path,
 };
+use crate::record::RecordType;
 use crate::server::{MAX_SERVERS, ServerAddress, ServerId};
 
 /// For how long a reply that nobody waits for any more still fills the cache (RFC 8305 §5).
@@ -18,6 +23,11 @@ pub(super) const MAX_SENDS: u8 = 3;
 const PATIENCE_MIN: Duration = Duration::from_millis(50);
 /// After so long a socket that was left is looked at again.
 const IDLE_LOOK: Duration = Duration::from_secs(30);
+
+/// What a lookup is found by, never 0.
+fn key(name: u32, rtype: RecordType) -> u32 {
+    (name ^ u32::from(rtype.0).wrapping_mul(0x9E37_79B1)).max(1)
+}
 
 /// What a response, or its absence, means for those who wait.
 #[derive(Clone, Copy)]
@@ -31,7 +41,7 @@ pub(super) enum End {
 impl Resolver<'_> {
     /// Begins to ask for a name. There is room: a leg waits on at most one lookup.
     pub(super) fn start_lookup(&mut self, cx: &mut Cx<'_>, lookup: Lookup) -> Option<usize> {
-        let free = self.lookups.iter().position(Lookup::is_free);
+        let free = self.tags.iter().position(|tag| tag.key == 0);
         let index = free.or_else(|| {
             let lingering = self.lookups.iter().position(Lookup::is_expendable)?;
             self.end_lookup(cx.now, lingering);
@@ -39,19 +49,48 @@ impl Resolver<'_> {
         })?;
         let count = u8::try_from(self.servers.in_order().count()).unwrap_or(1).max(1);
         self.rotation = if self.config.rotate { (self.rotation + 1) % count } else { 0 };
-        *self.lookups.get_mut(index)? = Lookup { rotation: self.rotation, ..lookup };
+        self.occupy(index, Lookup { rotation: self.rotation, ..lookup });
         let server = self.choose(index)?;
         self.enter(index, LookupState::Send(server));
         self.probe_failing(cx, index, server);
         Some(index)
     }
 
+    /// Puts a lookup into a free slot.
+    pub(super) fn occupy(&mut self, index: usize, lookup: Lookup) {
+        if let Some(tag) = self.tags.get_mut(index) {
+            tag.key = key(self.cache.hash_of(lookup.name.as_wire()), lookup.rtype);
+        }
+        if let Some(slot) = self.lookups.get_mut(index) {
+            *slot = lookup;
+        }
+    }
+
+    /// The lookup that asks this, if it is one that `fits`.
+    pub(super) fn find_lookup(
+        &self,
+        name: &Name,
+        rtype: RecordType,
+        fits: impl Fn(&Lookup) -> bool,
+    ) -> Option<usize> {
+        let key = key(self.cache.hash_of(name.as_wire()), rtype);
+        let same = |index: &usize| {
+            self.lookups.get(*index).is_some_and(|l| l.is_for(name, rtype) && fits(l))
+        };
+        let tagged = self.tags.iter().enumerate().filter(|(_, tag)| tag.key == key);
+        tagged.map(|(index, _)| index).find(same)
+    }
+
     /// The one place where a lookup's state changes.
     pub(super) fn enter(&mut self, index: usize, state: LookupState) {
         if let Some(lookup) = self.lookups.get_mut(index) {
-            lookup.state = state;
+            let is_send = |state| matches!(state, LookupState::Send(_));
+            match (is_send(core::mem::replace(&mut lookup.state, state)), is_send(state)) {
+                (false, true) => self.sends.add(index),
+                (true, false) => self.sends.remove(),
+                _ => {}
+            }
             let wake = lookup.wake_at();
-            self.send_due |= matches!(state, LookupState::Send(_));
             self.arm(wake);
         }
     }
@@ -110,11 +149,12 @@ impl Resolver<'_> {
         let Some(lookup) = self.lookups.get(index) else { return };
         let failure = lookup.failure.unwrap_or(Failure::Timeout);
         let (name, rtype, failed_at) = (lookup.name.clone(), lookup.rtype, lookup.failed_at);
-        self.note_server(index, failed_at);
+        let waiting = self.waiting(index);
+        self.note_server(waiting.clone(), index, failed_at);
         // Without room for the memory of it the next caller asks again.
         let _ = self.cache.insert_failure(name.as_wire(), rtype, failure, cx.now);
         self.end_lookup(cx.now, index);
-        self.deliver(cx, index, &Path::EMPTY, End::Known(Outcome::Failed(failure)));
+        self.deliver(cx, waiting, index, &Path::EMPTY, End::Known(Outcome::Failed(failure)));
     }
 
     /// Has a leg wait no longer. A lookup without waiters lingers for a moment, unless it was never
@@ -126,6 +166,7 @@ impl Resolver<'_> {
         let index = usize::from(index);
         let Some(lookup) = self.lookups.get_mut(index) else { return true };
         lookup.waiters = lookup.waiters.saturating_sub(1);
+        lookup.waiter = u16::MAX;
         if lookup.waiters == 0 {
             if lookup.refresh {
                 // It goes on for the cache.
@@ -143,7 +184,16 @@ impl Resolver<'_> {
     pub(super) fn end_lookup(&mut self, now: Instant, index: usize) {
         let Some(lookup) = self.lookups.get_mut(index) else { return };
         let attempts = lookup.attempts;
+        if matches!(lookup.state, LookupState::Send(_)) {
+            self.sends.remove();
+        }
+        if lookup.spread {
+            self.spread = self.spread.saturating_sub(1);
+        }
         *lookup = Lookup::FREE;
+        if let Some(tag) = self.tags.get_mut(index) {
+            *tag = Tag::FREE;
+        }
         for (server, attempt) in (0u8..).map(ServerId::of_conn).zip(&attempts) {
             if attempt.state == AttemptState::Open {
                 self.servers.leave_socket(attempt.socket, now);
@@ -157,15 +207,32 @@ impl Resolver<'_> {
 
     /// Ends a lookup with what a response said.
     pub(super) fn complete(&mut self, cx: &mut Cx<'_>, index: usize, path: &Path, end: End) {
+        let waiting = self.waiting(index);
         self.end_lookup(cx.now, index);
-        self.deliver(cx, index, path, end);
+        self.deliver(cx, waiting, index, path, end);
         self.drop_pins(path);
+    }
+
+    /// The queries among which those are that wait on a lookup: mostly it is one.
+    pub(super) fn waiting(&self, index: usize) -> Range<usize> {
+        match self.lookups.get(index).map(|lookup| (lookup.waiters, lookup.waiter)) {
+            Some((0, _)) => 0..0,
+            Some((1, slot)) if slot != u16::MAX => usize::from(slot)..usize::from(slot) + 1,
+            _ => 0..self.queries.len(),
+        }
     }
 
     /// Tells every leg that waits on lookup `index`, whose slot is free again. Each leg is visited
     /// once, so one that is put onto a new lookup in the same slot is not taken for an old one.
-    fn deliver(&mut self, cx: &mut Cx<'_>, index: usize, path: &Path, end: End) {
-        for slot in 0..self.queries.len() {
+    fn deliver(
+        &mut self,
+        cx: &mut Cx<'_>,
+        waiting: Range<usize>,
+        index: usize,
+        path: &Path,
+        end: End,
+    ) {
+        for slot in waiting {
             for leg in 0..2 {
                 let state = self.leg(slot, leg).map_or(LegState::Unused, |leg| leg.state);
                 if state == LegState::Waiting(u16::try_from(index).unwrap_or(u16::MAX)) {

@@ -44,18 +44,22 @@ impl Resolver<'_> {
         }
         if let Some(query) = self.queries.get_mut(slot) {
             (query.walk, query.walk_due) = (walk, true);
-            self.walk_due = true;
+            self.walks.add(slot);
         }
     }
 
     /// Has every query that is due go on to its next name, or end.
     pub(super) fn walk_on(&mut self, cx: &mut Cx<'_>) {
         // A walk has at most eight steps, and each round takes one of each query that is due.
-        while core::mem::take(&mut self.walk_due) {
-            for slot in 0..self.queries.len() {
+        while !self.walks.is_none() {
+            for slot in self.walks.slots(self.queries.len()) {
                 let due = self.queries.get_mut(slot).map(|q| core::mem::take(&mut q.walk_due));
                 if due == Some(true) {
+                    self.walks.remove();
                     self.next_name(cx, slot);
+                }
+                if self.walks.is_none() {
+                    break;
                 }
             }
         }
@@ -112,8 +116,8 @@ impl Resolver<'_> {
             (None, None) => Outcome::Failed(Failure::SingleLabel),
         };
         query.stage = Stage::Finished(outcome);
-        (query.notice, query.answered_at) = (Notice::Done, cx.now);
-        self.notice_due = true;
+        query.answered_at = cx.now;
+        self.notify(slot, Notice::Done);
         for leg in 0..2 {
             self.leave_lookup(cx.now, slot, leg);
         }

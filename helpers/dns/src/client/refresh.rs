@@ -153,11 +153,9 @@ impl Resolver<'_> {
             probe: Some(failing),
             ..Lookup::FREE
         };
-        if let Some(slot) = self.lookups.get_mut(free) {
-            *slot = probe;
-            self.counters.probes += 1;
-            self.enter(free, LookupState::Send(failing));
-        }
+        self.occupy(free, probe);
+        self.counters.probes += 1;
+        self.enter(free, LookupState::Send(failing));
     }
 
     /// Ends a leg, unless its addresses are of a private network and its name is not.

@@ -62,8 +62,7 @@ impl Resolver<'_> {
         self.counters.cache_misses += 1;
         let flags = self.queries.get(slot).map(|query| (query.tcp, query.derived));
         let (tcp, derived) = flags.unwrap_or_default();
-        let same = |l: &Lookup| l.is_for(&name, rtype) && (l.tcp || !tcp);
-        let joined = self.lookups.iter().position(same);
+        let joined = self.find_lookup(&name, rtype, |lookup| lookup.tcp || !tcp);
         let is_late = joined.and_then(|i| self.lookups.get(i)).is_some_and(|l| l.refresh);
         if is_late && self.take_stale(cx.now, slot, leg, &name) {
             return;
@@ -84,6 +83,7 @@ impl Resolver<'_> {
         };
         if let Some(lookup) = self.lookups.get_mut(index) {
             lookup.waiters = lookup.waiters.saturating_add(1);
+            lookup.waiter = u16::try_from(slot).unwrap_or(u16::MAX);
             lookup.linger = None;
             let wake = lookup.wake_at();
             self.arm(wake);
@@ -209,18 +209,25 @@ impl Resolver<'_> {
         };
         if outcome != Outcome::Answer && now < query.deadline && query.walk != Walk::BARE {
             (query.walk_due, query.grace) = (true, None);
-            self.walk_due = true;
+            self.walks.add(slot);
             return;
         }
         query.stage = Stage::Finished(outcome);
-        query.notice = Notice::Done;
         query.answered_at = now;
         query.grace = None;
-        self.notice_due = true;
+        self.notify(slot, Notice::Done);
         if outcome == Outcome::NxDomain {
             for leg in 0..2 {
                 self.leave_lookup(now, slot, leg);
             }
+        }
+    }
+
+    /// Queues what a caller is to hear.
+    pub(super) fn notify(&mut self, slot: usize, notice: Notice) {
+        let Some(query) = self.queries.get_mut(slot) else { return };
+        if core::mem::replace(&mut query.notice, notice) == Notice::None {
+            self.notices.add(slot);
         }
     }
 
@@ -231,9 +238,8 @@ impl Resolver<'_> {
         if found && query.stage == Stage::Finished(Outcome::Answer) {
             query.answered_at = now;
             if query.notice == Notice::None {
-                query.notice = Notice::Update;
+                self.notify(slot, Notice::Update);
             }
-            self.notice_due = true;
         }
         self.settle(now, slot);
     }
@@ -247,7 +253,10 @@ impl Resolver<'_> {
         }
         if let Some(query) = self.queries.get_mut(slot) {
             // There is no other name to go on to.
-            (query.walk, query.walk_due) = (Walk::BARE, false);
+            query.walk = Walk::BARE;
+            if core::mem::take(&mut query.walk_due) {
+                self.walks.remove();
+            }
         }
         self.settle(now, slot);
     }

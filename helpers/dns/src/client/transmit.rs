@@ -10,7 +10,7 @@ use super::streams::Loss;
 use crate::config::Config;
 use crate::cookie;
 use crate::encode::{self, QueryFlags};
-use crate::query::{AttemptState, Failure, LookupState};
+use crate::query::{AttemptState, Failure, Lookup, LookupState};
 use crate::server::{MAX_SERVERS, ServerAddress, ServerId};
 
 /// The most octets of a query: length, header, name, type and class, OPT.
@@ -48,13 +48,7 @@ impl Resolver<'_> {
         }
         // Each round moves one lookup onto a connection or to another server, or ends it.
         for _ in 0..self.lookups.len() * (MAX_SERVERS + 1) {
-            if !self.send_due {
-                break;
-            }
-            let Some((index, server)) = self.next_to_send() else {
-                self.send_due = false;
-                break;
-            };
+            let Some((index, server)) = self.next_to_send() else { break };
             if self.sends_to(index, server) >= MAX_SENDS {
                 self.exhausted(cx, index, server);
                 self.walk_on(cx);
@@ -105,15 +99,17 @@ impl Resolver<'_> {
 
     /// The next lookup to send, in turn.
     fn next_to_send(&mut self) -> Option<(usize, ServerId)> {
-        let count = self.lookups.len();
-        let found = (0..count).find_map(|step| {
-            let index = (self.send_cursor + step) % count;
-            match self.lookups.get(index)?.state {
-                LookupState::Send(server) => Some((index, server)),
-                _ => None,
-            }
+        if self.sends.is_none() {
+            return None;
+        }
+        let mut slots = self.sends.slots(self.lookups.len());
+        let found = slots.find_map(|index| match self.lookups.get(index)?.state {
+            LookupState::Send(server) => Some((index, server)),
+            _ => None,
         });
-        self.send_cursor = found.map_or(0, |(index, _)| index);
+        if let Some((index, _)) = found {
+            self.sends.look_from(index);
+        }
         found
     }
 
@@ -126,18 +122,30 @@ impl Resolver<'_> {
         }
         let socket = self.servers.take_socket(server, cx.now, cx.rng);
         let id = self.free_id(cx, server, socket);
-        let attempt = self.lookups.get_mut(index)?.attempt_mut(server)?;
+        let lookup = self.lookups.get_mut(index)?;
+        if !lookup.spread && lookup.attempts.iter().any(|a| a.state == AttemptState::Open) {
+            lookup.spread = true;
+            self.spread += 1;
+        }
+        let attempt = lookup.attempt_mut(server)?;
         (attempt.state, attempt.socket, attempt.id) = (AttemptState::Open, socket, id);
+        self.tags.get_mut(index)?.id = id;
         Some(socket)
     }
 
     /// An unpredictable id that no other query on this socket has. There are fewer lookups than ids,
     /// so that the walk from a taken one ends.
     fn free_id(&self, cx: &mut Cx<'_>, server: ServerId, socket: u8) -> u16 {
+        let has = |lookup: &Lookup, id: u16| {
+            let attempt = lookup.attempt(server);
+            attempt.state == AttemptState::Open && attempt.socket == socket && attempt.id == id
+        };
         let taken = |id: u16| {
-            self.lookups.iter().map(|lookup| lookup.attempt(server)).any(|attempt| {
-                attempt.state == AttemptState::Open && attempt.socket == socket && attempt.id == id
-            })
+            if self.spread > 0 {
+                return self.lookups.iter().any(|lookup| has(lookup, id));
+            }
+            let mut tagged = self.tags.iter().zip(self.lookups.iter());
+            tagged.any(|(tag, lookup)| tag.id == id && has(lookup, id))
         };
         // A fresh draw is better than a neighbour: a few are tried before the walk.
         let mut id = cx.rng.u16();
