@@ -6,13 +6,14 @@ use std::path::PathBuf;
 use clap::error::ErrorKind;
 use clap::{Parser, Subcommand, ValueEnum};
 
+use bringup_core::client::Mac;
 use bringup_core::time::Duration;
-use bringup_dhcp::Profile;
+use bringup_dhcp::{ClientIdentifier, Profile};
 use bringup_dns::RecordType;
 
 use super::service::options::ServiceOptions;
 use super::service::socket;
-use super::text::{self, Host, ServerAddress};
+use super::text::{self, ClientId, Host, ServerAddress};
 
 const ABOUT: &str = "Brings a machine's network up: link, DHCP, DNS, NTP, operational.";
 
@@ -54,6 +55,8 @@ pub enum Command {
     Up(Box<Up>),
     /// Show what a running `up` knows, and what it waits for
     Status(Status),
+    /// Ask DHCP servers what they would give; takes nothing
+    Lease(Lease),
     /// Look a name up in the DNS
     Query(Query),
     /// Ask NTP servers for the time; sets nothing
@@ -114,15 +117,15 @@ pub struct Up {
     /// Resolve this name when operational
     #[arg(long, value_name = "NAME")]
     pub resolve: Vec<String>,
-    /// How soon to resend DHCP messages
-    #[arg(long, value_enum, default_value_t = Patience::Fast)]
-    pub profile: Patience,
-    /// The host name to tell the DHCP server
-    #[arg(long, value_name = "NAME", value_parser = hostname)]
-    pub hostname: Option<String>,
+    /// What DHCP servers are told.
+    #[command(flatten)]
+    pub dhcp: Dhcp,
     /// Do not offer the two-message DHCP exchange
     #[arg(long)]
     pub no_rapid_commit: bool,
+    /// Take a link-local address (169.254/16) where no DHCP server answers
+    #[arg(long)]
+    pub link_local: bool,
     /// What is to be written down.
     #[command(flatten)]
     pub files: Files,
@@ -136,6 +139,40 @@ impl Up {
     pub fn deadline(&self) -> Option<Duration> {
         let ends = self.once || self.dry_run;
         self.deadline.or(ends.then_some(Duration::from_secs(60)))
+    }
+}
+
+/// What DHCP servers are told.
+#[derive(Clone, Debug, clap::Args)]
+pub struct Dhcp {
+    /// How soon to resend DHCP messages
+    #[arg(long, value_enum, default_value_t = Patience::Fast)]
+    pub profile: Patience,
+    /// The host name to tell the DHCP server
+    #[arg(long, value_name = "NAME", value_parser = hostname)]
+    pub hostname: Option<String>,
+    /// Option 61 in hexadecimal, or `none` [default: 01 and the MAC address]
+    #[arg(long, value_name = "HEX", value_parser = text::client_id)]
+    pub client_id: Option<ClientId>,
+    /// Ask for this option, too, and show it: a number, or a name such as captive-portal
+    #[arg(long, value_name = "OPTION", value_parser = text::dhcp_option)]
+    pub request_option: Vec<u8>,
+}
+
+impl Dhcp {
+    /// The configuration of a client; the link address is to be filled in.
+    pub fn config(&self) -> bringup_dhcp::Config<'_> {
+        bringup_dhcp::Config {
+            profile: self.profile.into(),
+            hostname: self.hostname.as_deref().map(str::as_bytes),
+            client_identifier: match &self.client_id {
+                None => ClientIdentifier::Mac,
+                Some(ClientId::Omitted) => ClientIdentifier::Omitted,
+                Some(ClientId::Octets(octets)) => ClientIdentifier::Bytes(octets),
+            },
+            parameter_request: &self.request_option,
+            ..bringup_dhcp::Config::new(Mac::default())
+        }
     }
 }
 
@@ -169,6 +206,23 @@ pub struct Status {
     /// Show it as Prometheus reads it
     #[arg(long, conflicts_with_all = ["watch", "json"])]
     pub metrics: bool,
+}
+
+/// `bringup lease`.
+#[derive(Clone, Debug, clap::Args)]
+pub struct Lease {
+    /// The interface, which must be up
+    #[arg(value_name = "IFACE")]
+    pub interface: String,
+    /// Give up after so long
+    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = text::duration)]
+    pub deadline: Duration,
+    /// After the first offer, wait so long for those of other servers
+    #[arg(long, value_name = "TIME", default_value = "1s", value_parser = text::duration)]
+    pub wait: Duration,
+    /// What DHCP servers are told.
+    #[command(flatten)]
+    pub dhcp: Dhcp,
 }
 
 /// `bringup query`.
@@ -317,6 +371,12 @@ mod tests {
             "decode tls",
             "up eth0 --dry-run --set-clock",
             "up eth0 --hostname $(reboot)",
+            "up eth0 --client-id 01",
+            "up eth0 --client-id 0102:3",
+            "up eth0 --request-option 255",
+            "lease",
+            "lease eth0 wlan0",
+            "lease eth0 --request-option nothing-known",
             "query a.example -q -v",
         ] {
             assert!(matches!(told(line), Parsed::Wrong(text) if !text.is_empty()), "{line}");
@@ -327,7 +387,8 @@ mod tests {
     fn up_takes_all_its_options() {
         let line = "up eth0 wlan0 --once --json --keep --deadline 2m --set-clock --ntp t.example \
                     --ntp 192.0.2.1:1123 --dns [2001:db8::1]:53 --dns 192.0.2.53 --resolve a.example \
-                    --profile standard --hostname box --no-rapid-commit --state-dir /var/lib/bringup -v";
+                    --profile standard --hostname box --client-id 00:62:6f:78 \
+                    --request-option 252 --request-option captive-portal --no-rapid-commit --link-local --state-dir /var/lib/bringup -v";
         let args = read(line).unwrap();
         let Command::Up(up) = args.command else { panic!("up") };
         assert!(args.json && args.verbose && !args.quiet);
@@ -335,8 +396,10 @@ mod tests {
         assert!(up.once && up.keep && up.set_clock && up.no_rapid_commit && !up.dry_run);
         assert_eq!(up.deadline(), Some(Duration::from_secs(120)));
         assert_eq!((up.ntp.len(), up.dns.len(), up.resolve.len()), (2, 2, 1));
-        assert_eq!(Profile::from(up.profile), Profile::Standard);
-        assert_eq!(up.hostname.as_deref(), Some("box"));
+        let dhcp = up.dhcp.config();
+        assert_eq!((dhcp.profile, dhcp.hostname), (Profile::Standard, Some(&b"box"[..])));
+        assert_eq!(dhcp.client_identifier, ClientIdentifier::Bytes(b"\0box"));
+        assert_eq!(dhcp.parameter_request, [252, 114]);
         assert_eq!(up.state_dir, Some("/var/lib/bringup".into()));
     }
 

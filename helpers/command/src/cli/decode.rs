@@ -14,7 +14,7 @@ use super::event::{Decoded, Event};
 use super::exit::Exit;
 use super::output::Output;
 
-mod dhcp;
+pub mod dhcp;
 mod dns;
 mod ntp;
 
@@ -41,6 +41,11 @@ impl std::fmt::Display for Fields {
             Self::Ntp(fields) => fields.fmt(f),
         }
     }
+}
+
+/// The code of a DHCP option with this name.
+pub fn dhcp_option_code(name: &str) -> Option<u8> {
+    (1..=254).find(|code| dhcp::option_name(*code) == Some(name))
 }
 
 /// Explains one message, or says by the name of a rule why it is none.

@@ -61,6 +61,7 @@ fn setup<H>(interfaces: &[String], floor: Utc, epoch: Option<Instant>) -> Setup<
         dhcp: bringup_dhcp::Config::new(Mac::default()),
         system,
         plan: Plan {
+            show_options: Vec::new(),
             once: true,
             until_lease: false,
             resolve: vec![NAME.into()],

@@ -9,6 +9,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use serde::{Deserialize, Serialize};
 
 use super::decode::Fields;
+use super::decode::dhcp::OptionFields;
 use super::service::report::Report;
 
 /// Something to tell.
@@ -42,6 +43,16 @@ pub enum Event {
     Address(Address),
     /// Which servers are known.
     Servers(Servers),
+    /// What a DHCP server would give.
+    Offer(Offer),
+    /// An option of a lease that was asked for by name.
+    Option {
+        /// The interface's name.
+        interface: String,
+        /// The option.
+        #[serde(flatten)]
+        option: OptionFields,
+    },
     /// A record of an answer.
     Answer(Answer),
     /// How a DNS query ended.
@@ -87,6 +98,21 @@ pub struct Address {
     pub server: Option<Ipv4Addr>,
     /// Whether it goes.
     pub lost: bool,
+}
+
+/// What a DHCP server would give.
+#[derive(Clone, Debug, Serialize)]
+pub struct Offer {
+    /// The interface's name.
+    pub interface: String,
+    /// `10.0.0.5/24`.
+    pub address: String,
+    /// For how many seconds; `null` without end.
+    pub lease_s: Option<u32>,
+    /// Who offers it.
+    pub server: Ipv4Addr,
+    /// All that comes with it.
+    pub options: Vec<OptionFields>,
 }
 
 /// Servers and search names, and who said so.

@@ -3,7 +3,7 @@
 use std::fmt::{self, Display, Formatter};
 
 use super::event::{
-    Address, Answer, Decoded, Event, Lookup, Problem, Server, Servers, Stats, Time,
+    Address, Answer, Decoded, Event, Lookup, Offer, Problem, Server, Servers, Stats, Time,
 };
 use super::status::human::Shown;
 
@@ -22,6 +22,8 @@ impl Human<'_> {
 pub fn is_essential(event: &Event) -> bool {
     match event {
         Event::Answer(_)
+        | Event::Offer(_)
+        | Event::Option { .. }
         | Event::Server(_)
         | Event::Time(_)
         | Event::Decoded(_)
@@ -68,6 +70,8 @@ impl Display for Human<'_> {
             }
             Event::Address(address) => address.fmt(f),
             Event::Servers(servers) => servers.fmt(f),
+            Event::Offer(offer) => offer.fmt(f),
+            Event::Option { interface, option } => write!(f, "option   {interface} has {option}"),
             Event::Answer(Answer { owner, rtype, ttl, data }) => {
                 write!(f, "{owner}\t{ttl}\t{rtype}\t{data}")
             }
@@ -100,6 +104,18 @@ impl Display for Address {
             write!(f, " from {server}")?;
         }
         lease_s.map_or(Ok(()), |s| write!(f, " for {s} s"))
+    }
+}
+
+impl Display for Offer {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let Self { interface, address, lease_s, server, options } = self;
+        write!(f, "{server} offers {address} on {interface}")?;
+        match lease_s {
+            Some(s) => write!(f, " for {s} s")?,
+            None => f.write_str(" for ever")?,
+        }
+        options.iter().try_for_each(|option| write!(f, "\n  {option}"))
     }
 }
 

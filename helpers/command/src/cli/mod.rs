@@ -7,6 +7,7 @@
 //! | [`output`], [`human`] | how it is told: one object per line, or lines for a person |
 //! | [`exit`] | exit codes |
 //! | [`network`] | the loop and the servers of the subcommands below |
+//! | [`lease`] | `bringup lease` |
 //! | [`query`] | `bringup query` |
 //! | [`time`] | `bringup time` |
 //! | [`status`] | `bringup status`, and `query --service` |
@@ -28,6 +29,7 @@ pub mod demo;
 pub mod event;
 pub mod exit;
 pub mod human;
+pub mod lease;
 pub mod lookup;
 pub mod network;
 pub mod output;
@@ -81,6 +83,7 @@ fn run(args: &Args, output: &mut Output) -> Exit {
         Command::Query(query) => query::run(query, output),
         Command::Status(status) => status::run(status, output),
         Command::Time(time) => time::run(time, output),
+        Command::Lease(lease) => lease::run(lease, output),
         Command::Up(up) => {
             let title = format!("bringup up {}", up.interfaces.join(" "));
             picture::around(&up.files, Show::WithFile, &title, output, |output| up::run(up, output))

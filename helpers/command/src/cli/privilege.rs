@@ -2,6 +2,9 @@
 
 use std::fmt;
 
+use super::exit::Exit;
+use super::output::Output;
+
 /// A capability of Linux, see capabilities(7).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Capability {
@@ -37,6 +40,25 @@ impl fmt::Display for Capability {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "CAP_{}", self.short_name().to_uppercase())
     }
+}
+
+/// Tells which of these capabilities are missing, and how to give them; the exit code, if any is.
+pub fn refuse(who: &str, needed: &[Capability], output: &mut Output) -> Option<Exit> {
+    let missing = missing(needed);
+    if missing.is_empty() {
+        return None;
+    }
+    let list = |name: &dyn Fn(&Capability) -> String, between| {
+        missing.iter().map(name).collect::<Vec<_>>().join(between)
+    };
+    let names = list(&Capability::to_string, " and ");
+    let options = list(&|c| format!("+{}", c.short_name()), ",");
+    output.problem(
+        who,
+        format!("needs {names}, which this process does not have"),
+        format!("run it as root, or with: setpriv --inh-caps {options} --ambient-caps {options}"),
+    );
+    Some(Exit::Privilege)
 }
 
 /// Which of these capabilities are not in effect. None is said to be missing where the kernel does not

@@ -14,6 +14,7 @@ use bringup_system::{InterfaceId, Origin, System};
 mod trouble;
 
 use super::companion::{Companion, Scene};
+use super::decode::dhcp::OptionFields;
 use super::event::{Address, Event, Problem, Servers, Time};
 use super::exit::Exit;
 use super::lookup;
@@ -36,6 +37,8 @@ pub struct Plan {
     pub once: bool,
     /// End when an interface has a lease; for a run that may not configure it.
     pub until_lease: bool,
+    /// Show these DHCP options of a new lease.
+    pub show_options: Vec<u8>,
     /// Be OPERATIONAL only when these names are resolved.
     pub resolve: Vec<String>,
     /// Give up if OPERATIONAL is not entered in so long.
@@ -326,7 +329,12 @@ impl<'m, P: Platform<Error: std::fmt::Display>> Session<'m, P> {
                 let interface = self.name(interface);
                 self.emit(now, &Event::Link { interface, up });
             }
-            From::Address { interface, .. } => self.tell_address(now, interface),
+            From::Address { interface, renewed } => {
+                self.tell_address(now, interface);
+                if !renewed {
+                    self.tell_options(now, interface);
+                }
+            }
             From::AddressLost { interface, address, prefix, .. } => {
                 let lost = Address {
                     interface: self.name(interface),
@@ -399,6 +407,18 @@ impl<'m, P: Platform<Error: std::fmt::Display>> Session<'m, P> {
             lost: false,
         };
         self.emit(now, &Event::Address(address));
+    }
+
+    /// Tells the options that somebody asked for by name.
+    fn tell_options(&mut self, now: Instant, id: InterfaceId) {
+        let Some(interface) = self.system.interface(id) else { return };
+        let Some(lease) = interface.lease() else { return };
+        let wanted = lease.options().filter(|o| self.plan.show_options.contains(&o.code));
+        let wanted: Vec<OptionFields> = wanted.map(OptionFields::of).collect();
+        let name = interface.name().to_owned();
+        for option in wanted {
+            self.emit(now, &Event::Option { interface: name.clone(), option });
+        }
     }
 
     fn tell_servers(&mut self, now: Instant, origin: Origin) {

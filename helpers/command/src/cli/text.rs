@@ -170,6 +170,47 @@ fn is_link_local(ip: Ipv6Addr) -> bool {
     ip.segments().first().is_some_and(|first| first & 0xFFC0 == 0xFE80)
 }
 
+/// A DHCP client identifier of the operator.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ClientId {
+    /// Option 61 is not sent.
+    Omitted,
+    /// Its octets, the type first.
+    Octets(Vec<u8>),
+}
+
+/// `none`, or octets in hexadecimal with or without colons between them: 2 to 255 (RFC 2132 §9.14).
+pub fn client_id(text: &str) -> Result<ClientId, String> {
+    if text == "none" {
+        return Ok(ClientId::Omitted);
+    }
+    let wrong = || {
+        format!("`{text}` is no client identifier; write 2 to 255 octets as in 01:0a:ff, or `none`")
+    };
+    let digits: Vec<u32> = text
+        .split(':')
+        .filter(|group| !group.is_empty() && group.len() % 2 == 0)
+        .flat_map(|group| group.chars().map(|c| c.to_digit(16)))
+        .collect::<Option<_>>()
+        .ok_or_else(wrong)?;
+    let written = text.chars().filter(|c| *c != ':').count();
+    let octets: Vec<u8> = digits
+        .chunks_exact(2)
+        .filter_map(|pair| {
+            u8::try_from(pair.iter().fold(0, |octet, digit| octet * 16 + digit)).ok()
+        })
+        .collect();
+    let whole = octets.len() * 2 == written && (2..=255).contains(&octets.len());
+    if whole { Ok(ClientId::Octets(octets)) } else { Err(wrong()) }
+}
+
+/// A DHCP option by its number, 1 to 254, or by the name under which `decode` shows it.
+pub fn dhcp_option(text: &str) -> Result<u8, String> {
+    let by_name = || super::decode::dhcp_option_code(text);
+    let code = text.parse().ok().or_else(by_name).filter(|code| (1..=254).contains(code));
+    code.ok_or_else(|| format!("`{text}` is no DHCP option; write a number from 1 to 254"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -265,5 +306,31 @@ mod tests {
         assert_eq!(record_type("aaaa"), Ok(RecordType::AAAA));
         assert_eq!(record_type("TYPE64"), Ok(RecordType::SVCB));
         assert!(record_type("AA").is_err() && record_type("").is_err());
+    }
+
+    #[test]
+    fn client_identifiers() {
+        let octets = |octets: &[u8]| Ok(ClientId::Octets(octets.to_vec()));
+        for (text, expected) in [
+            ("01:0a:FF", octets(&[1, 10, 255])),
+            ("010aff", octets(&[1, 10, 255])),
+            ("ff00:0102", octets(&[255, 0, 1, 2])),
+            ("none", Ok(ClientId::Omitted)),
+        ] {
+            assert_eq!(client_id(text), expected, "{text}");
+        }
+        for text in ["", "01", "1:2", "01:2", "0x01", "gg:00", &"00".repeat(256)] {
+            assert!(client_id(text).is_err(), "{text}");
+        }
+        assert!(client_id(&"00".repeat(255)).is_ok());
+    }
+
+    #[test]
+    fn dhcp_options() {
+        for (text, code) in
+            [("252", Some(252)), ("router", Some(3)), ("0", None), ("255", None), ("x", None)]
+        {
+            assert_eq!(dhcp_option(text).ok(), code, "{text}");
+        }
     }
 }

@@ -25,21 +25,8 @@ use super::text::{Host, ServerAddress};
 
 /// Runs `bringup up`.
 pub fn run(args: &Up, output: &mut Output) -> Exit {
-    let missing = privilege::missing(&needed(args));
-    if !missing.is_empty() {
-        let list = |name: &dyn Fn(&Capability) -> String, between| {
-            missing.iter().map(name).collect::<Vec<_>>().join(between)
-        };
-        let names = list(&Capability::to_string, " and ");
-        let options = list(&|c| format!("+{}", c.short_name()), ",");
-        output.problem(
-            "`up`",
-            format!("needs {names}, which this process does not have"),
-            format!(
-                "run it as root, or with: setpriv --inh-caps {options} --ambient-caps {options}"
-            ),
-        );
-        return Exit::Privilege;
+    if let Some(exit) = privilege::refuse("`up`", &needed(args), output) {
+        return exit;
     }
     let repeated = |(at, name): (usize, &String)| args.interfaces[..at].contains(name);
     if args.interfaces.iter().enumerate().any(repeated) {
@@ -73,14 +60,14 @@ pub fn run(args: &Up, output: &mut Output) -> Exit {
     // A pool of eight ports per server is unpredictable enough, and leaves descriptors for others.
     system.resolver.sockets_per_server = 8;
     let dhcp = bringup_dhcp::Config {
-        profile: args.profile.into(),
-        hostname: args.hostname.as_deref().map(str::as_bytes),
         rapid_commit: !args.no_rapid_commit,
-        ..bringup_dhcp::Config::new(bringup_core::client::Mac::default())
+        link_local: args.link_local,
+        ..args.dhcp.config()
     };
     let plan = Plan {
         once: args.once,
         until_lease: args.dry_run,
+        show_options: args.dhcp.request_option.clone(),
         resolve: args.resolve.clone(),
         deadline: args.deadline(),
         epoch: None,
@@ -248,7 +235,7 @@ pub fn interface_number(name: &str) -> Option<u32> {
 }
 
 /// The names of the interfaces of this machine.
-fn interfaces_there() -> Vec<String> {
+pub fn interfaces_there() -> Vec<String> {
     // Not /sys/class/net, which shows those of the namespace in which /sys was mounted. Two lines of
     // heading, then a name and a colon.
     let table = std::fs::read_to_string("/proc/self/net/dev").unwrap_or_default();

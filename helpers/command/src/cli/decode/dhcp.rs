@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use bringup_dhcp::code;
 use bringup_dhcp::message::{BOOTREQUEST, ETHERNET, FLAG_BROADCAST, Header, Malformed, Message};
-use bringup_dhcp::options::Value;
+use bringup_dhcp::options::{DhcpOption, Value};
 
 /// What a DHCP message says. RFC 2131 Figure 1.
 #[derive(Clone, Debug, Serialize)]
@@ -31,15 +31,45 @@ pub struct Fields {
     options: Vec<OptionFields>,
 }
 
-#[derive(Clone, Debug, Serialize)]
-struct OptionFields {
-    code: u8,
+/// An option.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct OptionFields {
+    /// Its code.
+    pub code: u8,
     /// What it is called in the IANA registry, where this program knows it.
-    name: Option<&'static str>,
+    pub name: Option<&'static str>,
     /// In hexadecimal.
-    data: String,
+    pub data: String,
     /// In words, where its kind is known and its length right.
-    value: Option<String>,
+    pub value: Option<String>,
+}
+
+impl OptionFields {
+    /// Explains an option.
+    pub fn of(option: DhcpOption<'_>) -> Self {
+        let described = describe(option.code);
+        Self {
+            code: option.code,
+            name: described.map(|(name, _)| name),
+            data: super::hex(option.value.bytes()),
+            value: described.and_then(|(_, kind)| explain(kind, option.value)),
+        }
+    }
+}
+
+impl Display for OptionFields {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let text = self.value.as_ref().unwrap_or(&self.data);
+        write!(f, "{:>3} {:<18} {text}", self.code, self.name.unwrap_or("?"))
+    }
+}
+
+/// What an option is called.
+pub(super) const fn option_name(code: u8) -> Option<&'static str> {
+    match describe(code) {
+        Some((name, _)) => Some(name),
+        None => None,
+    }
 }
 
 /// How the octets of an option are to be read.
@@ -93,6 +123,7 @@ const fn describe(code: u8) -> Option<(&'static str, Kind)> {
         code::DOMAIN_SEARCH => ("domain-search", Kind::Search),
         code::CLASSLESS_ROUTE => ("classless-route", Kind::Routes),
         code::CLASSLESS_ROUTE_MS => ("classless-route-ms", Kind::Routes),
+        code::DNR => ("dnr", Kind::Opaque),
         _ => return None,
     })
 }
@@ -127,15 +158,7 @@ pub(super) fn decode(bytes: &[u8]) -> Result<Fields, &'static str> {
     let message = Message::parse(bytes).map_err(Malformed::name)?;
     let header = message.header;
     let Header { op, htype, hlen, hops, xid, secs, flags, .. } = header;
-    let options = message.options().map(|option| {
-        let described = describe(option.code);
-        OptionFields {
-            code: option.code,
-            name: described.map(|(name, _)| name),
-            data: super::hex(option.value.bytes()),
-            value: described.and_then(|(_, kind)| explain(kind, option.value)),
-        }
-    });
+    let options = message.options().map(OptionFields::of);
     Ok(Fields {
         op,
         htype,
@@ -179,9 +202,8 @@ impl Display for Fields {
         for (name, address) in addresses.iter().filter(|(_, a)| !a.is_unspecified()) {
             write!(f, ", {name} {address}")?;
         }
-        for OptionFields { code, name, data, value } in &self.options {
-            let text = value.as_ref().unwrap_or(data);
-            write!(f, "\n  {code:>3} {:<18} {text}", name.unwrap_or("?"))?;
+        for option in &self.options {
+            write!(f, "\n  {option}")?;
         }
         Ok(())
     }
