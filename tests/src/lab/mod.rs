@@ -1,5 +1,6 @@
 //! Hosts, wires and servers, and how programs are run on them.
 
+pub mod dhcp;
 pub mod dns;
 pub mod namespace;
 pub mod network;
