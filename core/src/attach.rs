@@ -589,9 +589,7 @@ impl<A, P: Platform, O: SystemOps> AttachQueue<A, P, O> {
 
     /// A loop has been made for this queue. One that follows may find its leader's state already.
     pub(crate) fn begin(&self) {
-        if self.state() == SystemState::Unknown {
-            self.set_state(SystemState::ContextCreated);
-        }
+        self.change_state(Some(SystemState::Unknown), SystemState::ContextCreated);
     }
 
     /// The state as requests see it.
@@ -602,7 +600,15 @@ impl<A, P: Platform, O: SystemOps> AttachQueue<A, P, O> {
     /// Sets that state. What waited for it becomes ready: states in order, and each state's requests
     /// in theirs. What is ready no more is found when it would have run.
     pub(crate) fn set_state(&self, state: SystemState) {
+        self.change_state(None, state);
+    }
+
+    /// Sets the state, if it is `from` or that is `None`, in one lock hold.
+    fn change_state(&self, from: Option<SystemState>, state: SystemState) {
         let wake = self.with(|lists| {
+            if from.is_some_and(|from| from != lists.state) {
+                return false;
+            }
             lists.state = state;
             // SAFETY: under the lock.
             unsafe { lists.ready.append(&mut lists.fallen) };
