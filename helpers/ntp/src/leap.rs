@@ -70,6 +70,11 @@ impl LeapWatch {
         self.due_at
     }
 
+    /// The time is not known: nothing is due.
+    pub(crate) fn rest(&mut self) {
+        self.due_at = None;
+    }
+
     /// Takes in what the majority says at this time; `None` when nothing is left to do.
     pub(crate) fn step(&mut self, now: Instant, utc: Utc, word: Leap) -> Option<Due> {
         self.due_at = None;

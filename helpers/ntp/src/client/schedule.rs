@@ -4,7 +4,7 @@ use bringup_core::client::{Cx, Rng};
 use bringup_core::time::{Duration, Instant};
 
 use super::flight::{Flight, LIFETIME};
-use super::{Event, MAX_ACTIVE, NtpClient, Source};
+use super::{Event, MAX_ACTIVE, MAX_SERVERS, NtpClient, Source};
 use crate::association::{Association, BURST, FIRST_POLL, MIN_INTERVAL};
 use crate::clock::ClockState;
 use crate::discard::{Discard, bump};
@@ -389,11 +389,29 @@ impl NtpClient {
         }
     }
 
+    /// Those that were not among the active servers `before` are asked soon: not at once, or a send
+    /// that is refused would lead to the next one without a pause.
+    fn admit(&mut self, now: Instant, before: impl Iterator<Item = u8>) {
+        let mut known = [false; MAX_SERVERS];
+        for n in before {
+            if let Some(known) = known.get_mut(usize::from(n)) {
+                *known = true;
+            }
+        }
+        for n in self.active() {
+            let is_new = known.get(usize::from(n)) == Some(&false);
+            if let Some(a) = self.server_mut(n).filter(|_| is_new) {
+                a.next_at = a.next_at.max(now + RETRY_SPACING);
+            }
+        }
+    }
+
     /// A request to this server that left at `sent_at` has no reply.
     pub(super) fn unanswered(&mut self, cx: &mut Cx<'_>, server: u8, sent_at: Instant) {
         match self.phase {
             Phase::Polling => {
                 let Some(source) = self.server(server).map(|a| a.server.source) else { return };
+                let before = self.active();
                 let most = self.silent_poll(source);
                 let Some(a) = self.server_mut(server) else { return };
                 if a.last_good.is_some_and(|at| sent_at <= at) {
@@ -406,6 +424,7 @@ impl NtpClient {
                 if let Some(a) = self.server_mut(server) {
                     a.next_at = next_at;
                 }
+                self.admit(cx.now, before);
                 if self.active().filter_map(|n| self.server(n)).all(Association::is_silent) {
                     self.emit(Event::Exhausted);
                     self.enter_searching(cx, self.steady_poll(Source::Configured).0);

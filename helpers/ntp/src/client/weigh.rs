@@ -174,7 +174,9 @@ impl NtpClient {
     pub(super) fn watch_leap(&mut self, now: Instant) {
         // An announcement, an arming and a shift are the most that one call brings.
         for _ in 0..4 {
-            let Some(estimate) = self.clock.utc(now) else { return };
+            let Some(estimate) = self.clock.utc(now) else {
+                return self.leap_watch.rest();
+            };
             let word = self.leap(now);
             match self.leap_watch.step(now, estimate.utc, word) {
                 None => return,

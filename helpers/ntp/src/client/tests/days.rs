@@ -201,6 +201,19 @@ fn c7_a_leap_second_is_announced_armed_on_its_day_and_followed_at_once() {
 }
 
 #[test]
+fn c7_a_leap_second_is_not_waited_for_when_the_time_is_lost() {
+    let mut world = before_a_leap(2);
+    world.run_s(4 * DAY_S + 3_600);
+    world.client.forget();
+    for fake in &mut world.outside.fakes {
+        fake.answer = Answer::Nothing;
+    }
+    // That the loop cannot be made to spin is asserted at each timeout.
+    world.run_s(2 * DAY_S);
+    assert_eq!(world.client.state(), ClockState::Invalid);
+}
+
+#[test]
 fn c7_one_of_three_announces_nothing_and_a_word_can_be_taken_back() {
     let mut world = before_a_leap(1);
     world.run_s(6 * DAY_S);

@@ -267,6 +267,19 @@ fn a_refused_send_is_not_repeated_before_its_time() {
 }
 
 #[test]
+fn a_spare_is_not_asked_in_the_turn_of_a_refused_send() {
+    // Found by the fuzzer: the timer of the spare was already due.
+    let mut world = World::started(&vec![Fake::good(); 8]);
+    world.run_s(600);
+    world.outside.refuses = Some(ErrorKind::Unreachable);
+    world.run_s(20_000);
+    world.outside.refuses = None;
+    world.run_s(20_000);
+    assert_eq!(world.client.state(), ClockState::Confirmed);
+    world.assert_polite();
+}
+
+#[test]
 fn new_servers_are_asked_and_known_ones_keep_what_is_known() {
     let mut world = World::started(&vec![Fake::good(); 3]);
     world.run_s(100);
