@@ -70,6 +70,11 @@ impl LeapWatch {
         self.due_at
     }
 
+    /// What the majority said last.
+    pub(crate) const fn word(&self) -> Leap {
+        self.leap
+    }
+
     /// The time is not known: nothing is due.
     pub(crate) fn rest(&mut self) {
         self.due_at = None;

@@ -265,7 +265,7 @@ impl NtpClient {
         // Before the offset of this sample is slewed away.
         self.steer(cx, server, m);
         self.weigh(cx);
-        self.watch_leap(cx.now);
+        self.watch_leap(cx.now, self.leap());
         self.answered(cx, server);
     }
 
@@ -319,7 +319,9 @@ impl Client for NtpClient {
         self.expire(cx);
         self.clock.age(cx.now);
         self.tell_state();
-        self.watch_leap(cx.now);
+        if self.leap_watch.due_at().is_some_and(|at| at <= cx.now) {
+            self.watch_leap(cx.now, self.leap_watch.word());
+        }
         self.save(cx.now);
         self.step(cx);
     }

@@ -170,14 +170,13 @@ impl NtpClient {
         }
     }
 
-    /// Follows what the majority says of leap seconds, and lets them come true.
-    pub(super) fn watch_leap(&mut self, now: Instant) {
+    /// Follows what the majority says of leap seconds, `word`, and lets them come true.
+    pub(super) fn watch_leap(&mut self, now: Instant, word: Leap) {
         // An announcement, an arming and a shift are the most that one call brings.
         for _ in 0..4 {
             let Some(estimate) = self.clock.utc(now) else {
                 return self.leap_watch.rest();
             };
-            let word = self.leap(now);
             match self.leap_watch.step(now, estimate.utc, word) {
                 None => return,
                 Some(Due::Announce(leap, at)) => self.emit(Event::Leap { leap, at }),
@@ -227,13 +226,13 @@ impl NtpClient {
 
     /// A leap second at the end of the current month, if the majority of the servers that agree
     /// announces one (C7).
-    pub fn leap(&self, now: Instant) -> Leap {
+    pub fn leap(&self) -> Leap {
         if self.state() != ClockState::Confirmed {
             return Leap::None;
         }
         let votes = |leap: Leap| {
             let agreeing = |a: &&crate::association::Association| {
-                a.candidate(now).is_some() && !a.outvoted && a.facts.leap == leap
+                a.last_good.is_some() && a.reach != 0 && !a.outvoted && a.facts.leap == leap
             };
             self.servers.iter().take(self.count).filter(agreeing).count()
         };
