@@ -124,6 +124,9 @@ fn a13_the_saved_clock_is_a_floor_and_a_damaged_one_is_not() {
         outcome.expect_code(2);
         let refused = |e: &serde_json::Value| e["reason"] == "below-floor";
         assert!(outcome.all("discard").iter().any(refused), "{outcome}");
+        let told = outcome.all("error");
+        let says = |e: &serde_json::Value| e["why"].as_str().is_some_and(|w| w.contains("before"));
+        assert!(told.iter().any(says), "why there is no time\n{outcome}");
 
         let century = saved_clock(100 * 365 * 86_400);
         for text in [saved_clock(3_600).replace('1', "2"), century, "\0\u{fffd}".into()] {

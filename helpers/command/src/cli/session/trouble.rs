@@ -3,6 +3,7 @@
 use bringup_core::error::ErrorKind;
 use bringup_core::event_loop::Registrar;
 use bringup_core::platform::{Platform, PlatformError};
+use bringup_ntp::Discard;
 use bringup_system::{Action, Event as From};
 
 use super::Session;
@@ -48,8 +49,8 @@ impl<P: Platform<Error: std::fmt::Display>> Session<'_, P> {
                 self.problem(now, what, "cannot be resolved".into(), hint);
             }
             From::NoNtpServer => {
-                let hint = "check that UDP port 123 is open; the client goes on asking";
-                self.problem(now, "NTP".into(), "no server answers".into(), hint);
+                let (why, hint) = self.no_time();
+                self.problem(now, "NTP".into(), why, hint);
             }
             From::PanicLimit { offset_ns } => {
                 let why = format!(
@@ -74,5 +75,17 @@ impl<P: Platform<Error: std::fmt::Display>> Session<'_, P> {
             }
             _ => {}
         }
+    }
+
+    /// Why no NTP server is of any use, and what to do.
+    fn no_time(&self) -> (String, &'static str) {
+        let ntp = self.system.ntp();
+        let is_early = ntp.counters().discarded(Discard::BelowFloor) > 0;
+        if is_early && ntp.counters().accepted == 0 {
+            let why = format!("the servers tell times before {}, which has passed", ntp.floor());
+            return (why, "check the servers; if it is the saved clock that is wrong, remove it");
+        }
+        let hint = "check that UDP port 123 is open; the client goes on asking";
+        ("no server answers".into(), hint)
     }
 }
