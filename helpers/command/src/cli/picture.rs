@@ -43,6 +43,7 @@ pub fn around(
     }
     output.record_into(recorder.clone());
     let exit = run(output);
+    recorder.end(u64::try_from(output.elapsed().as_micros()).unwrap_or(u64::MAX));
     recorder.write();
     let record = recorder.record();
     if chart && !record.moments.is_empty() {

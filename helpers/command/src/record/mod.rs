@@ -80,6 +80,8 @@ pub struct Record {
     pub left_out: u64,
     /// When it was OPERATIONAL, microseconds since the start.
     pub operational_us: Option<u64>,
+    /// When it was given up, if it was.
+    pub ended_us: Option<u64>,
 }
 
 impl Record {
@@ -166,6 +168,14 @@ impl Recorder {
     /// The record so far.
     pub fn record(&self) -> Record {
         self.inner().record.clone()
+    }
+
+    /// Says that the bring-up is over; what has not been reached will not be.
+    pub fn end(&self, t_us: u64) {
+        let mut inner = self.inner();
+        if inner.record.operational_us.is_none() {
+            inner.record.ended_us = Some(t_us);
+        }
     }
 
     /// Draws the picture into its file, if there is one.

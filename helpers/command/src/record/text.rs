@@ -145,8 +145,12 @@ mod tests {
             (10_000, What::State("OPERATIONAL")),
         ];
         let moments = moments.map(|(t_us, what)| Moment { t_us, what }).into();
-        let record =
-            Record { title: "up eth0".into(), moments, operational_us: Some(10_000), left_out: 0 };
+        let record = Record {
+            title: "up eth0".into(),
+            moments,
+            operational_us: Some(10_000),
+            ..Record::default()
+        };
         let drawn = draw(&Timeline::of(&record));
         let expected = "\
 up eth0: OPERATIONAL after 10.00 ms

@@ -95,7 +95,7 @@ impl Timeline {
     /// Sorts a record.
     pub fn of(record: &Record) -> Self {
         let interfaces = interfaces(record);
-        let times = || record.moments.iter().map(|moment| moment.t_us);
+        let times = || record.moments.iter().map(|moment| moment.t_us).chain(record.ended_us);
         let (first_us, end_us) = (times().min().unwrap_or(0), times().max().unwrap_or(0).max(1));
         let late = first_us > end_us / 10;
         let mut timeline = Self {
@@ -320,9 +320,9 @@ mod tests {
             hold(40, "dhcp", false),
             hold(50, "dhcp", true),
             hold(60, "link", false),
-            Moment { t_us: 100, what: What::Posted },
         ];
-        let timeline = Timeline::of(&Record { moments, ..Record::default() });
+        let ended_us = Some(100);
+        let timeline = Timeline::of(&Record { moments, ended_us, ..Record::default() });
         assert_eq!(timeline.waited(), [("link", 60), ("dhcp", 10)]);
         assert_eq!(timeline.verdict(), "not OPERATIONAL after 0.100 ms");
     }
