@@ -30,10 +30,12 @@ pub use dhcp::encode::dhcp_encode;
 pub use dhcp::frame::dhcp_frame;
 pub use dhcp::message::dhcp_message;
 pub use dns::encode::dns_encode;
+pub use dns::hosts::dns_hosts;
 pub use dns::message::dns_message;
 pub use dns::name::dns_name;
 pub use dns::resolv_conf::dns_resolv_conf;
 pub use dns::resolver::dns_resolver;
+pub use dns::stream::dns_stream;
 pub use ntp::accept::ntp_accept;
 pub use ntp::client::ntp_client;
 pub use ntp::packet::ntp_packet;
@@ -54,6 +56,8 @@ pub const TARGETS: &[(&str, Property)] = &[
     ("dns_encode", dns_encode),
     ("dns_name", dns_name),
     ("dns_resolv_conf", dns_resolv_conf),
+    ("dns_hosts", dns_hosts),
+    ("dns_stream", dns_stream),
     ("dns_resolver", dns_resolver),
     ("dhcp_message", dhcp_message),
     ("dhcp_encode", dhcp_encode),

@@ -40,6 +40,8 @@ pub fn all() -> Vec<(&'static str, String, Vec<u8>)> {
     let file = "# comment\nnameserver 192.0.2.1\nnameserver fe80::1%eth0\nsearch a.example b\n\
         options ndots:2 timeout:99 rotate use-vc # edns0\n";
     add("dns_resolv_conf", "file", file.as_bytes().to_vec());
+    let file = "\x04link127.0.0.1 localhost\n# x\nfe80::1%eth0 link # y\r\n192.0.2.1\thost HOST a.example\n";
+    add("dns_hosts", "file", file.as_bytes().to_vec());
     add("dhcp_message", "ack", dhcp_message(MessageType::Ack));
     add("dhcp_message", "overload", dhcp_overload());
     for (name, kind) in [("offer", MessageType::Offer), ("ack", MessageType::Ack)] {
@@ -60,6 +62,8 @@ pub fn all() -> Vec<(&'static str, String, Vec<u8>)> {
         "core_timer",
         "core_state",
         "dns_encode",
+        "dns_hosts",
+        "dns_stream",
         "dns_resolver",
         "dhcp_encode",
         "dhcp_client",
