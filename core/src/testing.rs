@@ -18,6 +18,8 @@ use crate::attach::{AttachQueue, Node, Outcome};
 use crate::event_loop::{Application, EventLoop, LoopStorage, Ready, Registrar, SourceKey};
 use crate::platform::{Arm, Platform, RawLock, SystemOps, Wake};
 use crate::state::{Announcement, HoldKey, NotifierKey, Verdict};
+#[cfg(unix)]
+use crate::time::Instant;
 use crate::timer::{Owner, TimerKey};
 
 mod ground;
@@ -166,6 +168,9 @@ pub(crate) struct App<P: Platform> {
     #[cfg(unix)]
     pub(crate) ends: Vec<Ends>,
     pub(crate) held: Option<HoldKey>,
+    /// When the next thing is to happen.
+    #[cfg(unix)]
+    pub(crate) due: Option<Instant>,
     notifiers: Vec<(NotifierKey, Notify<P>)>,
 }
 
@@ -182,6 +187,8 @@ impl<P: Platform> App<P> {
             #[cfg(unix)]
             ends: Vec::new(),
             held: None,
+            #[cfg(unix)]
+            due: None,
             notifiers: Vec::new(),
         }
     }

@@ -84,7 +84,7 @@ list! { $
     }
     threads {
         other_threads_wake_a_loop_that_sleeps_until_one_of_them_stops_it
-        u1_timers_are_not_early_and_nothing_spins
+        u1_short_timers_are_neither_early_nor_rounded_up_and_nothing_spins
         descriptors_come_and_go_from_callbacks
         a_peer_that_hangs_up_reaches_the_owner
         a_signal_handler_raises_a_flag_and_ends_the_wait

@@ -53,30 +53,37 @@ pub fn other_threads_wake_a_loop_that_sleeps_until_one_of_them_stops_it<Po: Fres
     }
 }
 
-pub fn u1_timers_are_not_early_and_nothing_spins<Po: Fresh>() {
+pub fn u1_short_timers_are_neither_early_nor_rounded_up_and_nothing_spins<Po: Fresh>() {
+    const TIMERS: usize = 200;
     let queue: Queue<Po> = queue();
-    let mut app = App::new(|app: &mut App<Po>, registrar, ready| {
+    // By how much each was late, in microseconds.
+    let mut app = App::<Po>::new(|app, registrar, ready| {
         let Ready::Timer { key, .. } = ready else { return };
-        let due = Instant::from_micros(app.log.iter().map(|us| u64::from(*us)).sum());
+        let due = app.due.expect("it was armed");
         assert!(registrar.now() >= due, "early");
-        if app.ready.len() == 50 {
-            return registrar.stop();
-        }
+        let late = registrar.now().since(due).as_micros();
+        app.log.push(u32::try_from(late).unwrap_or(u32::MAX));
         let next = registrar.now() + Duration::from_micros(250);
-        app.log = vec![u32::try_from(next.as_micros()).unwrap()];
+        app.due = Some(next);
         registrar.set_timer(key, next);
     });
     let mut event_loop = new_loop(Ground::real(), &queue);
     let key = event_loop.registrar().add_timer(Owner::Application).unwrap();
+    app.due = Some(event_loop.registrar().now());
     event_loop.registrar().set_timer(key, Instant::ZERO);
     let mut turns = 0;
-    while app.ready.len() < 50 {
+    while app.log.len() < TIMERS {
         event_loop.turn(&mut app).unwrap();
         turns += 1;
     }
-    // On a poll(2) that rounds to milliseconds each timer takes one turn; ppoll(2) may return a
-    // microsecond early after a clock adjustment.
-    assert!(turns <= 60, "50 timers took {turns} turns");
+    // A wait may end a microsecond early, and is then taken up again.
+    assert!(turns <= TIMERS + TIMERS / 5, "{TIMERS} timers took {turns} turns");
+    // On a machine with other things to do most may be late; with milliseconds rounded up the best
+    // would be by 750.
+    if cfg!(any(target_os = "linux", target_os = "android")) {
+        let best = app.log.iter().min();
+        assert!(best < Some(&100), "the best is late by {best:?} µs");
+    }
 }
 
 pub fn descriptors_come_and_go_from_callbacks<Po: Fresh>() {
