@@ -8,7 +8,7 @@ use crate::message::{Message, Rcode};
 use crate::query::{Failure, Outcome, QueryKind};
 use crate::record::{RData, RecordType};
 use crate::server::ServerAddress;
-use crate::testing::{Bench, SERVERS, Storage, a, ms, name};
+use crate::testing::{Bench, SERVERS, Seeded, Storage, a, ms, name};
 use bringup_core::client::{Client as _, Input, StreamInput};
 use bringup_core::error::ErrorKind;
 use core::net::SocketAddr;
@@ -276,6 +276,28 @@ fn rule_34_three_sends_in_all_over_udp_and_tcp_together() {
         assert!(bench.resolver.result(key).is_some());
         assert_eq!(bench.resolver.counters().sent, 3);
     }
+}
+
+#[test]
+fn rule_34_sends_are_counted_by_who_asks_and_not_by_id() {
+    let mut storage = Storage::new();
+    let mut bench = Bench::new(&mut storage, 1);
+    bench.query_a("seeds.the.cache.example");
+    bench.wait(ms(60_000));
+    bench.take_sent();
+    // Long after each other, two queries draw the same id for the same question.
+    let [first, second] = [(); 2].map(|()| {
+        bench.rng = Seeded(5);
+        let key = bench.query_a("x.example");
+        bench.wait(ms(60_000));
+        assert_eq!(
+            bench.resolver.result(key).unwrap().outcome(),
+            Outcome::Failed(Failure::Timeout)
+        );
+        bench.take_sent()
+    });
+    assert_eq!((first.len(), second.len()), (3, 3));
+    assert_eq!(first[0].id(), second[0].id());
 }
 
 #[test]
