@@ -44,6 +44,9 @@ const TTL_MAX_S: u32 = 86_400;
 /// Whoever asks sends one question to one server at most so often.
 const MAX_SENDS: usize = 3;
 
+/// So long after the last send no lookup is left that nobody waits for.
+const QUIET: Duration = Duration::from_secs(10);
+
 /// A query that was sent.
 #[derive(Clone, Debug)]
 struct Sent {
@@ -83,6 +86,11 @@ struct World<'m> {
     sent: Vec<Sent>,
     /// How often each question with its id went to each server.
     sends: BTreeMap<(SocketAddr, Vec<u8>), usize>,
+    /// How often each question went to each server since nobody asked, servers or link changed.
+    sends_lately: BTreeMap<(SocketAddr, Vec<u8>), usize>,
+    /// How many have asked since then, and when something was sent last.
+    askers: usize,
+    sent_at: Instant,
     asked: Vec<Asked>,
     /// Keys that were given back.
     void: Vec<QueryKey>,
@@ -108,6 +116,9 @@ pub fn dns_resolver(bytes: &[u8]) {
         open: BTreeMap::new(),
         sent: Vec::new(),
         sends: BTreeMap::new(),
+        sends_lately: BTreeMap::new(),
+        askers: 0,
+        sent_at: Instant::ZERO,
         asked: Vec::new(),
         void: Vec::new(),
         events: 0,
@@ -152,7 +163,10 @@ impl World<'_> {
             6 => match data.u8() % 4 {
                 0 => self.set_servers(data),
                 1 => self.resolver.flush_cache(),
-                2 => self.cx(|r, cx| r.link_up(cx)),
+                2 => {
+                    self.sends_lately.clear();
+                    self.cx(|r, cx| r.link_up(cx));
+                }
                 _ => self.forged(data),
             },
             7 | 8 => self.forged(data),
@@ -166,6 +180,7 @@ impl World<'_> {
         let chosen = SERVERS.iter().enumerate().filter(|(i, _)| mask >> i & 1 == 0);
         let list: Vec<_> =
             chosen.map(|(_, s)| s.parse::<SocketAddr>().expect("an address").into()).collect();
+        self.sends_lately.clear();
         self.cx(|r, cx| r.set_servers(cx, &list));
     }
 
@@ -175,6 +190,10 @@ impl World<'_> {
             n if n < TYPES.len() => QueryKind::Type(TYPES[n]),
             _ => QueryKind::Addresses,
         };
+        if self.asked.iter().all(|a| a.done) && self.now > self.sent_at + QUIET {
+            (self.sends_lately, self.askers) = (BTreeMap::new(), 0);
+        }
+        self.askers += 1;
         let deadline =
             data.rarely().then(|| self.now + Duration::from_millis(u64::from(data.u8())));
         let options = QueryOptions { deadline, ..QueryOptions::default() };
@@ -264,9 +283,14 @@ impl World<'_> {
                     let length = 16 + message.question().map_or(0, |q| q.qname.wire_len());
                     let question = [&bytes[..2], &bytes[12..length]].concat();
                     let askers = self.ids.drawn.get(&message.header().id).copied();
+                    let lately = (to, question[2..].to_vec());
                     let sends = self.sends.entry((to, question)).or_default();
                     *sends += 1;
                     assert!(*sends <= MAX_SENDS * askers.unwrap_or(1), "sent {sends} times");
+                    let sends = self.sends_lately.entry(lately).or_default();
+                    *sends += 1;
+                    assert!(*sends <= MAX_SENDS * self.askers, "sent {sends} times");
+                    self.sent_at = self.now;
                     self.sent.push(Sent { socket, to, bytes: bytes.to_vec() });
                 }
                 Transmit::Connect { conn, .. } => {

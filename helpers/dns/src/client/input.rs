@@ -292,6 +292,7 @@ impl Resolver<'_> {
         match self.absorb(cx.now, index, message) {
             Ok((path, end)) => {
                 let address = self.servers.get(server).map(|s| s.at.address);
+                let index = self.answered_by(cx.now, index);
                 self.note_server(self.waiting(index), index, address);
                 self.complete(cx, index, &path, end);
             }

@@ -9,7 +9,7 @@ use bringup_core::time::{Duration, Instant};
 use super::Resolver;
 use crate::cache::Known;
 use crate::name::{Name, NameView};
-use crate::query::{Failure, LegState, Lookup, LookupState, MAX_ALIASES, Outcome};
+use crate::query::{AttemptState, Failure, LegState, Lookup, LookupState, MAX_ALIASES, Outcome};
 use crate::record::RData;
 use crate::server::{Server, ServerId};
 
@@ -133,7 +133,7 @@ impl Resolver<'_> {
     }
 
     /// Asks a server that failed a while ago what lookup `index` asks `server`, to see whether it is
-    /// back. Nobody waits for it.
+    /// back. Nobody waits for it. It is one of the sends that the lookup has with that server.
     pub(super) fn probe_failing(&mut self, cx: &mut Cx<'_>, index: usize, server: ServerId) {
         let due = |s: &Server| s.is_failing() && !s.is_shunned(cx.now);
         let failing =
@@ -143,7 +143,10 @@ impl Resolver<'_> {
         let Some(free) = self.lookups.iter().position(Lookup::is_free).filter(|_| !busy) else {
             return;
         };
-        let Some(lookup) = self.lookups.get(index) else { return };
+        let Some(lookup) = self.lookups.get_mut(index) else { return };
+        if let Some(attempt) = lookup.attempt_mut(failing) {
+            attempt.sends += 1;
+        }
         let probe = Lookup {
             name: lookup.name.clone(),
             rtype: lookup.rtype,
@@ -156,6 +159,34 @@ impl Resolver<'_> {
         self.occupy(free, probe);
         self.counters.probes += 1;
         self.enter(free, LookupState::Send(failing));
+    }
+
+    /// A lookup is about to ask a server for the first time: a probe of that server that asks the same
+    /// ends, since a question is out at a server once (RFC 5452 §5).
+    pub(super) fn supersede_probe(&mut self, now: Instant, index: usize, server: ServerId) {
+        let Some(lookup) = self.lookups.get(index) else { return };
+        let is_first = lookup.attempt(server).state == AttemptState::Idle;
+        if !is_first || !self.servers.get(server).is_some_and(Server::is_failing) {
+            return;
+        }
+        let (name, rtype) = (&lookup.name, lookup.rtype);
+        let same = |l: &Lookup| l.rtype == rtype && l.name.as_wire() == name.as_wire();
+        let probe = self.lookups.iter().position(|l| l.probe == Some(server) && same(l));
+        if let Some(probe) = probe.filter(|probe| *probe != index) {
+            self.end_lookup(now, probe);
+        }
+    }
+
+    /// The lookup that ends with what came for lookup `index`: that of those who wait, where a probe
+    /// has been answered first.
+    pub(super) fn answered_by(&mut self, now: Instant, index: usize) -> usize {
+        let Some(probe) = self.lookups.get(index).filter(|l| l.probe.is_some()) else {
+            return index;
+        };
+        let (name, rtype, tcp) = (&probe.name, probe.rtype, probe.tcp);
+        let Some(asking) = self.find_lookup(name, rtype, |l| l.tcp == tcp) else { return index };
+        self.end_lookup(now, index);
+        asking
     }
 
     /// Ends a leg, unless its addresses are of a private network and its name is not.

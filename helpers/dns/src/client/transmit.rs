@@ -49,11 +49,12 @@ impl Resolver<'_> {
         // Each round moves one lookup onto a connection or to another server, or ends it.
         for _ in 0..self.lookups.len() * (MAX_SERVERS + 1) {
             let Some((index, server)) = self.next_to_send() else { break };
-            if self.sends_to(index, server) >= MAX_SENDS {
+            if self.is_exhausted(index, server) {
                 self.exhausted(cx, index, server);
                 self.walk_on(cx);
                 continue;
             }
+            self.supersede_probe(cx.now, index, server);
             let ServerAddress { address, interface } = self.servers.get(server)?.at;
             if !self.goes_over_tcp(index, server, cx.now) {
                 return self.next_datagram(cx, index, server, address, buffer);
@@ -63,6 +64,12 @@ impl Resolver<'_> {
             }
         }
         self.next_write(cx, buffer)
+    }
+
+    /// Whether a server may not be asked this any more. A probe is sent once.
+    fn is_exhausted(&self, index: usize, server: ServerId) -> bool {
+        let is_probe = self.lookups.get(index).is_some_and(|l| l.probe.is_some());
+        self.sends_to(index, server) >= if is_probe { 1 } else { MAX_SENDS }
     }
 
     /// A server has been asked three times, and what it said asks for a fourth.
@@ -122,6 +129,7 @@ impl Resolver<'_> {
         }
         let socket = self.servers.take_socket(server, cx.now, cx.rng);
         let id = self.free_id(cx, server, socket);
+        let mix_case = self.config.mix_case;
         let lookup = self.lookups.get_mut(index)?;
         if !lookup.spread && lookup.attempts.iter().any(|a| a.state == AttemptState::Open) {
             lookup.spread = true;
@@ -129,6 +137,8 @@ impl Resolver<'_> {
         }
         let attempt = lookup.attempt_mut(server)?;
         (attempt.state, attempt.socket, attempt.id) = (AttemptState::Open, socket, id);
+        // After a connection that could not be made there is no doubt to raise.
+        attempt.case = if mix_case && !attempt.requeued { cx.rng.u64() } else { 0 };
         self.tags.get_mut(index)?.id = id;
         Some(socket)
     }
@@ -171,7 +181,7 @@ impl Resolver<'_> {
         server: ServerId,
         buffer: &'b mut [u8],
     ) -> Option<&'b [u8]> {
-        let Config { edns_udp_size, trust_ad, cookies, mix_case, .. } = self.config;
+        let Config { edns_udp_size, trust_ad, cookies, .. } = self.config;
         let sends = self.lookups.get(index)?.attempt(server).sends;
         let patience = self.patience(server, sends + 1);
         let known = self.servers.get_mut(server)?;
@@ -189,9 +199,6 @@ impl Resolver<'_> {
             false => None,
         };
         attempt.cookie = option.is_some();
-        if mix_case && sends == 0 {
-            attempt.case = cx.rng.u64();
-        }
         let mixed = if attempt.case == 0 { None } else { Some(name.mixed(attempt.case)) };
         let flags = QueryFlags {
             edns_udp_size: attempt.edns.then_some(edns_udp_size),

@@ -300,6 +300,62 @@ fn rule_34_sends_are_counted_by_who_asks_and_not_by_id() {
     assert_eq!(first[0].id(), second[0].id());
 }
 
+/// A bench whose first server has failed and is due for a probe.
+fn with_one_to_probe(storage: &mut Storage) -> Bench<'_> {
+    let mut bench = Bench::new(storage, 2);
+    bench.query_a("x.example");
+    bench.wait(ms(500));
+    let second = bench.take_sent().remove(1);
+    bench.reply(&second, &second.reply().answer("x.example", 60, &a(1)));
+    bench.wait(ms(10_000));
+    bench.take_events();
+    bench
+}
+
+#[test]
+fn rule_23_and_34_a_probe_is_one_of_the_three_sends_and_never_beside_another() {
+    for reply in [None, Some(Rcode::FORMERR), Some(Rcode::SERVFAIL)] {
+        let mut storage = Storage::new();
+        let mut bench = with_one_to_probe(&mut storage);
+        bench.tcp = true;
+        let key = bench.query_a("y.example");
+        let sent = bench.take_sent();
+        assert_eq!([sent[0].to, sent[1].to], [server(1), server(0)], "asked, and probed");
+        let probe = &sent[1];
+        if let Some(rcode) = reply {
+            let mut bare = probe.reply().rcode(rcode);
+            bare.edns = None;
+            bench.reply(probe, &bare);
+        }
+        assert!(
+            bench.take_sent().is_empty(),
+            "{reply:?}: that it is back was all there was to know"
+        );
+        bench.wait(ms(600));
+        assert_eq!(bench.one_sent().to, server(0), "{reply:?}");
+        let late = probe.reply().answer("y.example", 60, &a(66)).bytes();
+        assert!(bench.receive(probe.socket, probe.to, &late).is_err(), "asked anew");
+        bench.wait(ms(30_000));
+        assert!(bench.resolver.result(key).is_some());
+        let (udp, tcp) = (bench.take_sent(), bench.take_sent_tcp());
+        let to_first = udp.iter().chain(&tcp).filter(|s| s.to == server(0)).count();
+        assert!(to_first <= 1, "{reply:?}: {to_first} after the probe and one more");
+    }
+}
+
+#[test]
+fn what_a_probe_finds_is_for_those_who_wait() {
+    let mut storage = Storage::new();
+    let mut bench = with_one_to_probe(&mut storage);
+    let key = bench.query_a("y.example");
+    let probe = bench.take_sent().remove(1);
+    bench.reply(&probe, &probe.reply().answer("y.example", 60, &a(1)));
+    assert_eq!(bench.outcome(key), Outcome::Answer);
+    assert_eq!(bench.resolver.result(key).unwrap().server(), Some(server(0)));
+    bench.wait(ms(60_000));
+    assert!(bench.take_sent().is_empty() && bench.take_events().is_empty());
+}
+
 #[test]
 fn a_link_that_comes_up_opens_sockets_anew_and_asks_again_at_once() {
     let mut storage = Storage::new();
