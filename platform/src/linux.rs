@@ -9,6 +9,7 @@
 //! What is optional is done without where it is missing, as under emulators: receive timestamps,
 //! PACKET_AUXDATA, IP_PMTUDISC_OMIT. Socket buffers keep the size that the administrator gave them.
 
+mod bare;
 mod clock;
 mod interface;
 pub mod namespace;

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use bringup_tests::lab::dhcp::{self, Pool};
 use bringup_tests::lab::network::{DEVICE_INTERFACE, Network, SERVER_INTERFACE};
 use bringup_tests::lab::servers::{self, Server};
+use bringup_tests::lab::watched::Watched;
 use bringup_tests::lab::{self, Faults, Host, PATIENCE, bringup, run};
 use serde_json::Value;
 
@@ -388,5 +389,61 @@ fn an_interface_that_was_down_is_down_again() {
         assert!(is_up());
         up.end();
         assert!(!is_up());
+    });
+}
+
+/// CAP_NET_BIND_SERVICE, CAP_NET_ADMIN and CAP_NET_RAW of capabilities(7).
+const BIND_SERVICE: u64 = 1 << 10;
+const ADMIN_AND_RAW: u64 = 1 << 12 | 1 << 13;
+
+#[test]
+fn privileges_that_are_not_needed_are_given_up() {
+    lab::within(&["dnsmasq"], |lab| {
+        let network = Network::plain(lab);
+        let _dnsmasq = servers::dnsmasq(&network.server, "");
+        let sets = |arguments: &[&str]| {
+            let up = Up::start(&network.device, arguments);
+            up.address(1, PATIENCE);
+            let watched = Watched::new(up.0.id());
+            let sets =
+                ["CapEff", "CapPrm", "CapInh", "CapBnd"].map(|set| watched.capabilities(set));
+            up.end();
+            sets
+        };
+        let needed = ADMIN_AND_RAW | BIND_SERVICE;
+        let all = [vec![needed], vec![needed], vec![0], vec![needed]];
+        assert_eq!(sets(&[DEVICE_INTERFACE]), all, "for good, and in every thread");
+
+        // Files of other users (1), where a file was named; and what a hook of the superuser gets is his.
+        let state = network.device.folder().join("state").display().to_string();
+        let [effective, ..] = sets(&[DEVICE_INTERFACE, "--state-dir", &state]);
+        assert_eq!(effective, [needed | 1 << 1]);
+        let [effective, _, _, bounding] = sets(&[DEVICE_INTERFACE, "--hook", "/bin/true"]);
+        assert_eq!(effective, [needed | 1 << 1]);
+        assert_ne!(bounding, [needed]);
+    });
+}
+
+#[test]
+fn two_capabilities_do_for_a_whole_life_of_a_lease() {
+    lab::within(&["kea-dhcp4", "setpriv"], |lab| {
+        let network = Network::plain(lab);
+        let pool = Pool { lease_s: 20, t1_s: 2, t2_s: 15, ..Pool::default() };
+        let _kea = dhcp::kea(&network.server, &pool);
+        let mut command = network.device.command("setpriv");
+        let two = "-all,+net_admin,+net_raw";
+        command.args(["--bounding-set", two, "--inh-caps", two]).arg(bringup());
+        command.args(["up", "--json", DEVICE_INTERFACE]);
+        let up = Up(Server::start(&network.device, "bringup", &mut command, || true));
+        let first = up.address(1, PATIENCE);
+        assert_eq!(Watched::new(up.0.id()).capabilities("CapEff"), [ADMIN_AND_RAW]);
+        // By unicast, from port 68, at T1; T2 is far.
+        let renewed = up.address(2, seconds(10));
+        assert_eq!(renewed["address"], first["address"]);
+        let us = |event: &Value| event["t_us"].as_u64().expect("a time");
+        let after = us(&renewed) - us(&first);
+        assert!((1_900_000..4_000_000).contains(&after), "T1 is 2 s: {after}");
+        up.end();
+        assert!(addresses(&network.device, DEVICE_INTERFACE).is_empty());
     });
 }

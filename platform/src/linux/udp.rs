@@ -1,6 +1,6 @@
 //! UDP sockets, with what Linux has besides: stamps of arrival, interfaces.
 
-use std::net::SocketAddr;
+use std::net::{SocketAddr, SocketAddrV4};
 use std::num::NonZeroU32;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 
@@ -8,7 +8,7 @@ use bringup_core::client::Rng;
 use bringup_core::platform::{Received, UdpOptions};
 use socket2::Socket;
 
-use super::{clock, sys};
+use super::{bare, clock, sys};
 use crate::control::{Messages, timestamp_ns};
 use crate::error::{Operation, OsError, during};
 use crate::socket::{is_nothing, udp};
@@ -18,14 +18,24 @@ use crate::socket::{is_nothing, udp};
 pub(super) struct Udp {
     socket: Socket,
     connected: bool,
+    /// Its address, if it is a raw socket that stands in for one.
+    bare: Option<SocketAddrV4>,
     /// To see whether the wall clock was set since.
     opened: clock::Reading,
 }
 
 impl Udp {
     pub(super) fn open(options: &UdpOptions, rng: &mut dyn Rng) -> Result<Self, OsError> {
-        let socket = udp::open(options, rng, |socket| prepare(socket, options))?;
-        Ok(Self { socket, connected: options.peer.is_some(), opened: clock::Reading::take() })
+        let prepare = |socket: &Socket| prepare(socket, options);
+        let (socket, bare) = match udp::open(options, rng, prepare) {
+            Err(error) if bare::serves(options, &error) => {
+                let (socket, local) = bare::open(options, prepare)?;
+                (socket, Some(local))
+            }
+            opened => (opened?, None),
+        };
+        let (connected, opened) = (options.peer.is_some(), clock::Reading::take());
+        Ok(Self { socket, connected, bare, opened })
     }
 
     pub(super) fn raw(&self) -> i32 {
@@ -33,6 +43,9 @@ impl Udp {
     }
 
     pub(super) fn local(&self) -> Result<SocketAddr, OsError> {
+        if let Some(local) = self.bare {
+            return Ok(local.into());
+        }
         let address = self.socket.local_addr().map_err(during(Operation::Handle))?;
         address.as_socket().ok_or(OsError::new(Operation::Handle, libc::EAFNOSUPPORT))
     }
@@ -40,10 +53,10 @@ impl Udp {
     /// Sends whole or not at all. On a connected socket the kernel reports an earlier refusal by the
     /// peer here, if no receive came first; the datagram was not sent then.
     pub(super) fn send(&self, to: SocketAddr, bytes: &[u8]) -> Result<(), OsError> {
-        let sent = if self.connected {
-            self.socket.send(bytes)
-        } else {
-            self.socket.send_to(bytes, &to.into())
+        let sent = match self.bare {
+            Some(local) => bare::send(&self.socket, local, to, bytes),
+            None if self.connected => self.socket.send(bytes),
+            None => self.socket.send_to(bytes, &to.into()),
         };
         sent.map(drop).map_err(during(Operation::UdpSend))
     }
@@ -59,15 +72,21 @@ impl Udp {
         let from = message
             .socket_address()
             .ok_or(OsError::new(Operation::UdpReceive, libc::EAFNOSUPPORT))?;
+        let truncated = message.flags & libc::MSG_TRUNC != 0;
+        let at_most = message.length.min(length);
         let stamp = Messages(message.control)
             .find(|m| m.level == libc::SOL_SOCKET && m.kind == libc::SCM_TIMESTAMPNS)
             .and_then(|m| timestamp_ns(m.data));
-        Ok(Some(Received {
-            length: message.length.min(length),
-            truncated: message.flags & libc::MSG_TRUNC != 0,
-            from,
-            at: clock::arrival(&self.opened, stamp),
-        }))
+        let at = clock::arrival(&self.opened, stamp);
+        let (length, from) = match self.bare {
+            // What is nothing for us has been read all the same; the next is told of anew.
+            Some(local) => match bare::unwrap(buffer, at_most, local) {
+                Some(unwrapped) => unwrapped,
+                None => return Ok(None),
+            },
+            None => (at_most, from),
+        };
+        Ok(Some(Received { length, truncated, from, at }))
     }
 }
 

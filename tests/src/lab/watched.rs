@@ -56,6 +56,22 @@ impl Watched {
         self.status("State:").starts_with('T')
     }
 
+    /// The capabilities of each of its threads, as proc(5) shows the set of this name ("CapEff" and the
+    /// like), each once.
+    #[must_use]
+    pub fn capabilities(&self, set: &str) -> Vec<u64> {
+        let tasks = fs::read_dir(self.folder.join("task")).expect("it runs").flatten();
+        let of = |task: fs::DirEntry| {
+            let status = fs::read_to_string(task.path().join("status")).expect("it runs");
+            let line = status.lines().find_map(|line| line.strip_prefix(set)).expect("a set");
+            u64::from_str_radix(line.trim_start_matches(':').trim(), 16).expect("a set")
+        };
+        let mut all: Vec<u64> = tasks.map(of).collect();
+        all.sort_unstable();
+        all.dedup();
+        all
+    }
+
     fn processor(&self) -> Duration {
         let stat = fs::read_to_string(self.folder.join("stat")).expect("it runs");
         // proc(5): the fields after the name, which ends at the last parenthesis; utime is the 14th.

@@ -38,6 +38,9 @@ pub fn run(args: &Args, output: &mut Output) -> Exit {
     if let Some(exit) = privilege::refuse("`lease`", &[Capability::NetRaw], output) {
         return exit;
     }
+    if let Err(error) = privilege::keep_only(&[Capability::NetRaw], false) {
+        output.problem("this process", error.to_string(), "nothing; it keeps what rights it has");
+    }
     let (mut poll, mut storage) = (PollStorage::new(), [0; STORAGE_LEN]);
     let mut app = App {
         args,

@@ -1,6 +1,12 @@
-//! Which privileges the program has, and which it lacks.
+//! Which privileges the program has, which it lacks, and which it gives up.
 
 use std::fmt;
+use std::io;
+
+use rustix::thread::{
+    CapabilitySet, CapabilitySets, capabilities, clear_ambient_capability_set,
+    remove_capability_from_bounding_set, set_capabilities, set_no_new_privs,
+};
 
 use super::exit::Exit;
 use super::output::Output;
@@ -8,8 +14,13 @@ use super::output::Output;
 /// A capability of Linux, see capabilities(7).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Capability {
+    /// Files of other users. Only the superuser has it and never asked for it: it is kept for files
+    /// that the command line names.
+    DacOverride,
     /// Configuring interfaces.
     NetAdmin,
+    /// UDP port 68, from which a lease is renewed. Without it that is done through a raw socket.
+    NetBindService,
     /// Raw frames, for DHCP before there is an address.
     NetRaw,
     /// Setting the clock.
@@ -17,19 +28,23 @@ pub enum Capability {
 }
 
 impl Capability {
-    /// Its number.
-    const fn bit(self) -> u32 {
+    /// It as a set.
+    const fn set(self) -> CapabilitySet {
         match self {
-            Self::NetAdmin => 12,
-            Self::NetRaw => 13,
-            Self::SysTime => 25,
+            Self::DacOverride => CapabilitySet::DAC_OVERRIDE,
+            Self::NetAdmin => CapabilitySet::NET_ADMIN,
+            Self::NetBindService => CapabilitySet::NET_BIND_SERVICE,
+            Self::NetRaw => CapabilitySet::NET_RAW,
+            Self::SysTime => CapabilitySet::SYS_TIME,
         }
     }
 
     /// Its name as setpriv(1) writes it.
     pub const fn short_name(self) -> &'static str {
         match self {
+            Self::DacOverride => "dac_override",
             Self::NetAdmin => "net_admin",
+            Self::NetBindService => "net_bind_service",
             Self::NetRaw => "net_raw",
             Self::SysTime => "sys_time",
         }
@@ -64,15 +79,37 @@ pub fn refuse(who: &str, needed: &[Capability], output: &mut Output) -> Option<E
 /// Which of these capabilities are not in effect. None is said to be missing where the kernel does not
 /// tell; the operation itself will.
 pub fn missing(needed: &[Capability]) -> Vec<Capability> {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let effective = effective(&status).unwrap_or(u64::MAX);
-    needed.iter().copied().filter(|capability| effective & (1 << capability.bit()) == 0).collect()
+    let effective = capabilities(None).map_or(CapabilitySet::all(), |has| has.effective);
+    needed.iter().copied().filter(|capability| !effective.contains(capability.set())).collect()
 }
 
-/// The effective set in the text of /proc/self/status.
-fn effective(status: &str) -> Option<u64> {
-    let line = status.lines().find_map(|line| line.strip_prefix("CapEff:"))?;
-    u64::from_str_radix(line.trim(), 16).ok()
+/// Gives up all capabilities but these, in this thread and in those that it will start, for good. With
+/// `programs`, what a program that is run from here gets is left as it is: a hook of the superuser is to
+/// be the superuser's.
+pub fn keep_only(kept: &[Capability], programs: bool) -> io::Result<()> {
+    let kept = kept.iter().fold(CapabilitySet::empty(), |all, one| all | one.set());
+    if !programs {
+        // The superuser's programs would get them back. An ordinary user may not change this set, which
+        // gives him nothing.
+        for bit in 0..u64::BITS {
+            let one = CapabilitySet::from_bits_retain(1 << bit);
+            if !kept.contains(one) && remove_capability_from_bounding_set(one).is_err() {
+                break;
+            }
+        }
+        clear_ambient_capability_set()?;
+        set_no_new_privs(true)?;
+    }
+    let has = capabilities(None)?;
+    set_capabilities(
+        None,
+        CapabilitySets {
+            effective: has.effective & kept,
+            permitted: has.permitted & kept,
+            inheritable: has.inheritable & kept,
+        },
+    )?;
+    Ok(())
 }
 
 #[cfg(test)]
@@ -80,20 +117,33 @@ mod tests {
     use super::*;
 
     #[test]
-    fn reads_the_effective_set() {
-        for (status, expected) in [
-            ("Name:\tx\nCapEff:\t0000000000003000\nCapBnd:\t1\n", Some(0x3000)),
-            ("CapEff:\t000001ffffffffff\n", Some(0x1ff_ffff_ffff)),
-            ("CapPrm:\t0000000000003000\n", None),
-            ("CapEff:\tnone\n", None),
+    fn names_are_those_of_the_kernel() {
+        assert_eq!(Capability::NetRaw.to_string(), "CAP_NET_RAW");
+        for (capability, number) in [
+            (Capability::DacOverride, 1),
+            (Capability::NetBindService, 10),
+            (Capability::NetAdmin, 12),
+            (Capability::NetRaw, 13),
+            (Capability::SysTime, 25),
         ] {
-            assert_eq!(effective(status), expected, "{status}");
+            assert_eq!(capability.set().bits(), 1 << number, "{capability}");
         }
     }
 
     #[test]
-    fn names_are_those_of_the_kernel() {
-        assert_eq!(Capability::NetRaw.to_string(), "CAP_NET_RAW");
-        assert_eq!(1_u32 << Capability::NetAdmin.bit(), 0x1000);
+    fn what_is_given_up_is_missing() {
+        // Capabilities belong to a thread: the other tests keep theirs.
+        std::thread::spawn(|| {
+            let had = capabilities(None).unwrap();
+            keep_only(&[Capability::NetRaw], true).unwrap();
+            let has = capabilities(None).unwrap();
+            assert_eq!(has.effective, had.effective & CapabilitySet::NET_RAW);
+            assert_eq!(has.permitted, had.permitted & CapabilitySet::NET_RAW);
+            let raw = missing(&[Capability::NetRaw]).is_empty();
+            assert_eq!(raw, had.effective.contains(CapabilitySet::NET_RAW));
+            assert_eq!(missing(&[Capability::NetAdmin]), [Capability::NetAdmin]);
+        })
+        .join()
+        .unwrap();
     }
 }

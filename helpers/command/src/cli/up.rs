@@ -33,6 +33,10 @@ pub fn run(args: &Up, output: &mut Output) -> Exit {
         output.problem("an interface", "is named twice", "name each once");
         return Exit::Usage;
     }
+    // Before any thread is started, since each has its own.
+    if let Err(error) = privilege::keep_only(&kept(args), args.service.runs_programs()) {
+        output.problem("this process", error.to_string(), "nothing; it keeps what rights it has");
+    }
     let servers = match Servers::of(args) {
         Ok(servers) => servers,
         Err(interface) => {
@@ -197,6 +201,18 @@ fn needed(args: &Up) -> Vec<Capability> {
         needed.push(Capability::SysTime);
     }
     needed
+}
+
+/// What is not given up.
+fn kept(args: &Up) -> Vec<Capability> {
+    let mut kept = needed(args);
+    kept.push(Capability::NetBindService);
+    let files = &args.files;
+    let named = args.state_dir.is_some() || files.timeline.is_some() || files.pcap.is_some();
+    if named || args.service.runs_programs() || args.service.socket.is_some() {
+        kept.push(Capability::DacOverride);
+    }
+    kept
 }
 
 /// The servers of the command line.

@@ -357,6 +357,50 @@ fn sockets_stay_on_their_interface() {
 }
 
 #[test]
+fn port_68_without_the_right_to_bind_it() {
+    in_namespaces("port_68_without_the_right_to_bind_it", |linux| {
+        veth(linux);
+        let peer = std::net::UdpSocket::bind("127.0.0.1:67").expect("root of its namespace");
+        let options = UdpOptions {
+            local: "127.0.0.1:68".parse().expect("an address"),
+            peer: None,
+            interface: None,
+            broadcast: false,
+        };
+        let refused = |operation| OsError::new(operation, libc::EACCES);
+        assert!(bare::serves(&options, &refused(Operation::UdpBind)));
+        assert!(!bare::serves(&options, &refused(Operation::UdpOpen)));
+        let other = UdpOptions { local: "127.0.0.1:69".parse().expect("an address"), ..options };
+        assert!(!bare::serves(&other, &refused(Operation::UdpBind)));
+
+        let (socket, local) = bare::open(&options, |_| Ok(())).expect("a raw socket");
+        let to = peer.local_addr().expect("bound");
+        bare::send(&socket, local, to, b"renew").expect("sent");
+        let mut buffer = [0; 100];
+        assert_eq!(
+            peer.recv_from(&mut buffer).expect("received"),
+            (5, local.into()),
+            "the kernel found its checksums right"
+        );
+        assert!(bare::send(&socket, local, to, &[0; 65_508]).is_err(), "too long");
+
+        // On this loopback checksums stay unfinished; without any, the datagram is whole.
+        sys::set_option(peer.as_fd(), libc::SOL_SOCKET, libc::SO_NO_CHECK, 1).expect("set");
+        let receive = |buffer: &mut [u8]| {
+            let mut control = sys::Control::new();
+            let length = sys::receive(socket.as_fd(), buffer, &mut control).ok()?.length;
+            bare::unwrap(buffer, length, local)
+        };
+        let other = std::net::UdpSocket::bind("127.0.0.1:69").expect("root of its namespace");
+        peer.send_to(b"no", other.local_addr().expect("bound")).expect("sent");
+        peer.send_to(b"yes", local).expect("sent");
+        assert_eq!(receive(&mut buffer), Some((3, to)), "the other went by");
+        assert_eq!(&buffer[..3], b"yes");
+        assert!(receive(&mut buffer).is_none());
+    });
+}
+
+#[test]
 fn the_kernel_says_from_where_it_would_send() {
     in_namespaces("the_kernel_says_from_where_it_would_send", |linux| {
         let [on_link, elsewhere] = [[192, 0, 2, 9], [198, 51, 100, 9]].map(IpAddr::from);

@@ -27,3 +27,10 @@ pub struct ServiceOptions {
     #[arg(long, value_name = "PATH")]
     pub socket: Option<PathBuf>,
 }
+
+impl ServiceOptions {
+    /// Whether other programs are run, or the machine's resolv.conf is written, for which some are.
+    pub fn runs_programs(&self) -> bool {
+        !self.hook.is_empty() || self.resolv_conf != Way::None
+    }
+}
