@@ -143,7 +143,12 @@ impl<'a> Reply<'a> {
     pub(super) fn terms(&self) -> Result<(Ipv4Addr, Terms), Mismatch> {
         let address = self.message.header.yiaddr;
         let prefix_len = self.message.first(code::SUBNET_MASK).and_then(Value::prefix_len);
-        if !is_host_address(address) || prefix_len.is_some_and(|len| names_subnet(address, len)) {
+        // The server's own address is in use, by the server.
+        let is_taken = address == self.server;
+        if !is_host_address(address)
+            || is_taken
+            || prefix_len.is_some_and(|len| names_subnet(address, len))
+        {
             return Err(Mismatch::BadYiaddr);
         }
         let lease_time = self.lease_time.ok_or(Mismatch::MissingLeaseTime)?;

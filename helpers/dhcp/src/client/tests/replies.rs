@@ -111,6 +111,11 @@ const BAD_OFFERS: &[Row] = &[
         |m| m[16..20].copy_from_slice(&[240, 0, 0, 1]),
         mismatch(Mismatch::BadYiaddr),
     ),
+    (
+        "yiaddr the server's own",
+        |m| m[16..20].copy_from_slice(&[10, 0, 0, 1]),
+        mismatch(Mismatch::BadYiaddr),
+    ),
     ("yiaddr broadcast", |m| m[16..20].fill(255), mismatch(Mismatch::BadYiaddr)),
     (
         "no 51",
