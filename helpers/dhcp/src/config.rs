@@ -14,6 +14,8 @@ use crate::snapshot;
 
 /// The smallest maximum message size that may be announced, octets. RFC 2132 §9.10.
 const MESSAGE_SIZE_MIN: u16 = 576;
+/// The largest that is announced, octets, however large the link's frames: what there is room for.
+const MESSAGE_SIZE_MAX: u16 = 1_500;
 
 /// What every message asks for. RFC 3442 wants 121 before 3 and 33.
 const PARAMETERS: [u8; 13] = [
@@ -243,7 +245,8 @@ impl<'m> Config<'m> {
 
     /// Options 57, 81 or 12, 60 and 55: the same in DISCOVER and every REQUEST (RFC 2131 §3.5).
     pub(crate) fn write_wishes(&self, message: &mut MessageWriter<'_>) -> Result<(), Full> {
-        message.u16(code::MAX_MESSAGE_SIZE, self.mtu.max(MESSAGE_SIZE_MIN))?;
+        let size = self.mtu.clamp(MESSAGE_SIZE_MIN, MESSAGE_SIZE_MAX);
+        message.u16(code::MAX_MESSAGE_SIZE, size)?;
         let mut buffer = Fqdn::BUFFER;
         let fqdn = self.fqdn.and_then(|fqdn| fqdn.write(&mut buffer));
         let hostname = self.hostname.filter(|_| fqdn.is_none());
@@ -349,7 +352,8 @@ mod tests {
 
     #[test]
     fn rule_18_message_size() {
-        for (mtu, size) in [(0, [2, 64]), (576, [2, 64]), (1500, [5, 220])] {
+        let rows = [(0, [2, 64]), (576, [2, 64]), (1500, [5, 220]), (9000, [5, 220])];
+        for (mtu, size) in rows {
             let config = Config { mtu, ..Config::new(MAC) };
             assert_eq!(written(&config, 57).unwrap(), size, "{mtu}");
         }

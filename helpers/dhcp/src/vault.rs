@@ -78,6 +78,9 @@ impl<'a> OptionSet<'a> {
 
 /// Whether an option's bytes are what its code asks for, as far as a length or a grammar tells.
 fn is_well_formed(code: u8, bytes: &[u8]) -> bool {
+    if code == code::SUBNET_MASK {
+        return Value(bytes).prefix_len().is_some();
+    }
     if let Some(length) = code::fixed_length(code) {
         return bytes.len() == length;
     }
@@ -90,6 +93,11 @@ fn is_well_formed(code: u8, bytes: &[u8]) -> bool {
         }
         _ => true,
     }
+}
+
+/// What a device cannot do without, so that it outlives any answer that does not replace it (rule 24).
+const fn is_vital(code: u8) -> bool {
+    matches!(code, code::SUBNET_MASK | code::DNS_SERVER) || code::is_route(code)
 }
 
 /// What came of storing the options of an ACK.
@@ -200,7 +208,9 @@ impl<'m> Vault<'m> {
     }
 
     /// Takes the options of an ACK. What it doesn't mention goes, or with `keep` stays as it was: a
-    /// server that renews without options 1, 3 and 6 has not taken the network away (rule 24).
+    /// server that renews without options 1, 3 and 6 has not taken the network away (rule 24). One that
+    /// names the mask answers in full (RFC 2131 §4.3.1: it MUST return what it has of what is asked
+    /// for): an NTP server that it no longer names is no longer to be asked.
     pub(crate) fn store(&mut self, message: &Message<'_>, keep: bool) -> Stored {
         let split = split_codes(message);
         let (mut done, mut kept) = (Codes::default(), Codes::default());
@@ -221,10 +231,11 @@ impl<'m> Vault<'m> {
                 Err(NotStored::Malformed) => stored.malformed += 1,
             }
         }
-        let new_routes = kept.has_routes();
+        let (new_routes, in_full) = (kept.has_routes(), kept.contains(code::SUBNET_MASK));
         for o in self.current.options().iter() {
             let replaced = kept.contains(o.code) || code::is_route(o.code) && new_routes;
-            if keep && !replaced && !code::is_per_message(o.code) {
+            let stays = !code::is_per_message(o.code) && (!in_full || is_vital(o.code));
+            if keep && !replaced && stays {
                 let put = put(&mut w, o.code, core::iter::once(o.value.0));
                 stored.dropped += u32::from(put.is_err());
             }
@@ -278,6 +289,35 @@ mod tests {
         vault.clear();
         store(&mut vault, &[53, 1, 5]);
         assert_eq!(get(&vault, 6), None, "a new lease inherits nothing");
+    }
+
+    #[test]
+    fn rule_24_an_answer_in_full_takes_away_what_it_leaves_out() {
+        let mut storage = [0; 400];
+        let mut vault = Vault::new(&mut storage);
+        let mask = [1, 4, 255, 255, 255, 0];
+        let rest = [3, 4, 10, 0, 0, 1, 6, 4, 10, 0, 0, 2, 15, 1, b'a', 42, 4, 10, 0, 0, 3];
+        store(&mut vault, &[&mask[..], &rest].concat());
+        assert!(!store(&mut vault, &[53, 1, 5]).changed);
+        assert_eq!(get(&vault, 42), Some([10, 0, 0, 3].into()));
+        assert!(store(&mut vault, &[&mask[..], &[15, 1, b'b']].concat()).changed);
+        assert_eq!(get(&vault, 42), None);
+        assert_eq!(get(&vault, 15), Some(b"b".into()));
+        for (code, value) in [(3, [10, 0, 0, 1]), (6, [10, 0, 0, 2])] {
+            assert_eq!(get(&vault, code), Some(value.into()), "vital: {code}");
+        }
+    }
+
+    #[test]
+    fn rule_23_a_mask_with_holes_is_none() {
+        let mut storage = [0; 400];
+        let mut vault = Vault::new(&mut storage);
+        store(&mut vault, &[1, 4, 255, 255, 254, 0]);
+        for bad in [[255, 0, 255, 0], [0, 0, 0, 0], [0, 255, 255, 255], [255, 255, 255, 1]] {
+            let stored = store(&mut vault, &[&[1, 4][..], &bad].concat());
+            assert_eq!((stored.malformed, stored.changed), (1, false), "{bad:?}");
+            assert_eq!(get(&vault, 1), Some([255, 255, 254, 0].into()), "{bad:?}");
+        }
     }
 
     #[test]

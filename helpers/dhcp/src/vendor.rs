@@ -1,10 +1,12 @@
 //! Options with items inside: user classes (77, RFC 3004), vendor classes and information by
 //! enterprise (124 and 125, RFC 3925), encrypted DNS servers (162, RFC 9463).
 
+use core::net::Ipv4Addr;
+
 use bringup_core::wire::Reader;
 
 use crate::name::{SearchName, SearchNames};
-use crate::options::{Addresses, Value};
+use crate::options::Value;
 
 /// What one enterprise says, in option 124 or 125.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,9 +58,10 @@ pub struct EncryptedResolver<'a> {
 }
 
 impl<'a> EncryptedResolver<'a> {
-    /// Where it is; none if its name is to be resolved.
-    pub fn addresses(&self) -> Addresses<'a> {
-        self.addresses.addresses()
+    /// Where it is; none if its name is to be resolved. RFC 9463 §5.2: multicast and loopback addresses
+    /// MUST be discarded.
+    pub fn addresses(&self) -> impl Iterator<Item = Ipv4Addr> + use<'a> {
+        self.addresses.addresses().filter(|a| !a.is_multicast() && !a.is_loopback())
     }
 
     fn parse(bytes: &'a [u8]) -> Option<Self> {
@@ -126,6 +129,8 @@ mod tests {
             let all = Value(bytes).encrypted_resolvers();
             all.map(|r| (r.priority, r.name.to_string(), r.addresses().count())).collect::<Vec<_>>()
         };
+        let odd = b"\0\x13\0\x01\x03\x01d\0\x0C\x7F\0\0\x01\xE0\0\0\x01\x0A\0\0\x04";
+        assert_eq!(show(odd), [(1, "d".to_string(), 1)], "loopback, multicast, one that can be");
         let good_row = (1, "a.net".to_string(), 1);
         let adn_row = (2, "b".to_string(), 0);
         let both = [&whole[..], adn_only].concat();
