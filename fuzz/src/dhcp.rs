@@ -4,4 +4,5 @@ pub(crate) mod client;
 pub(crate) mod encode;
 pub(crate) mod frame;
 pub(crate) mod message;
+pub(crate) mod snapshot;
 mod world;

@@ -29,6 +29,7 @@ pub use dhcp::client::dhcp_client;
 pub use dhcp::encode::dhcp_encode;
 pub use dhcp::frame::dhcp_frame;
 pub use dhcp::message::dhcp_message;
+pub use dhcp::snapshot::dhcp_snapshot;
 pub use dns::encode::dns_encode;
 pub use dns::hosts::dns_hosts;
 pub use dns::message::dns_message;
@@ -63,6 +64,7 @@ pub const TARGETS: &[(&str, Property)] = &[
     ("dhcp_encode", dhcp_encode),
     ("dhcp_frame", dhcp_frame),
     ("dhcp_client", dhcp_client),
+    ("dhcp_snapshot", dhcp_snapshot),
     ("ntp_packet", ntp_packet),
     ("ntp_timestamp", ntp_timestamp),
     ("ntp_accept", ntp_accept),

@@ -52,6 +52,7 @@ pub fn all() -> Vec<(&'static str, String, Vec<u8>)> {
     add("dhcp_frame", "no-checksum", [vec![32], dhcp_frame(MessageType::Offer)].concat());
     // Start, then stop and start at once, as a link that flaps.
     add("dhcp_client", "flapping", [&[0; 4][..], &[2, 0, 0, 0].repeat(8)].concat());
+    add("dhcp_snapshot", "router", dhcp_snapshot());
     let odd_field = [&[1, 4, 0, 22][..], &[7; 18], &[9; 20]].concat();
     add("ntp_packet", "odd-field", ntp_packet(&odd_field));
     add("ntp_packet", "request", ntp_packet(&[]));
@@ -67,6 +68,7 @@ pub fn all() -> Vec<(&'static str, String, Vec<u8>)> {
         "dns_resolver",
         "dhcp_encode",
         "dhcp_client",
+        "dhcp_snapshot",
         "ntp_timestamp",
         "ntp_accept",
         "ntp_client",
@@ -162,6 +164,20 @@ fn dhcp_frame(kind: MessageType) -> Vec<u8> {
     let (from, to) = ("10.0.0.1:67".parse(), "255.255.255.255:68".parse());
     let (from, to) = (from.expect("an address"), to.expect("an address"));
     frame::seal(&mut buffer, message.len(), from, to).expect("it fits").to_vec()
+}
+
+/// A lease for an hour, taken at noon; the target mends the rest.
+fn dhcp_snapshot() -> Vec<u8> {
+    let mut bytes = vec![0; 69];
+    bytes[6] = 3;
+    bytes[17..25].copy_from_slice(&[10, 0, 0, 50, 10, 0, 0, 1]);
+    bytes[25..35].copy_from_slice(&[10, 0, 0, 1, 2, 0, 0, 0, 0, 1]);
+    for (time, seconds) in [(0, 0_i64), (1, 1_800), (2, 3_150), (3, 3_600)] {
+        let at = 35 + time * 8;
+        bytes[at..at + 8].copy_from_slice(&(seconds * 1_000_000_000).to_be_bytes());
+    }
+    bytes.extend([1, 0, 4, 255, 255, 255, 0, 3, 0, 4, 10, 0, 0, 1, 6, 0, 4, 10, 0, 0, 2]);
+    bytes
 }
 
 fn ntp_packet(trailer: &[u8]) -> Vec<u8> {

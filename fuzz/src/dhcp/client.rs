@@ -4,17 +4,19 @@ use core::net::{Ipv4Addr, SocketAddr};
 
 use bringup_core::client::{Checksum, Client, Input, Mac};
 use bringup_core::time::Duration;
-use bringup_dhcp::client::{LINK, UNICAST};
+use bringup_dhcp::arp::{Arp, ETHERTYPE_ARP, Operation};
+use bringup_dhcp::client::{ARP, LINK, UNICAST};
 use bringup_dhcp::code::MessageType;
 use bringup_dhcp::lease::STORAGE_LEN;
 use bringup_dhcp::message::MessageWriter;
-use bringup_dhcp::{BroadcastFlag, Config, Discard, Profile, StateName, frame};
+use bringup_dhcp::{BroadcastFlag, Config, ConflictDetection, Discard, Profile, StateName, frame};
 
 use super::world::{MAC, Sent, World};
 use crate::data::Data;
 
 /// Sends stay within the bucket; no address is used past its end; the application hears of each lease
-/// once when it comes and once when it goes; what answers nothing changes nothing; timers never spin.
+/// once when it comes and once when it goes; what answers nothing changes nothing; timers never spin. So
+/// it is too among neighbours who claim addresses, and with snapshots that somebody has changed.
 pub fn dhcp_client(bytes: &[u8]) {
     let mut data = Data::new(bytes);
     let choices = data.u8();
@@ -30,7 +32,18 @@ pub fn dhcp_client(bytes: &[u8]) {
         ..Config::new(MAC)
     };
     let mut storage = vec![0; if choices & 128 == 0 { STORAGE_LEN } else { 64 }];
-    let mut w = World::new(config, &mut storage, data.u8());
+    let conflict_detection = match choices >> 5 & 3 {
+        0 => ConflictDetection::Off,
+        1 => ConflictDetection::Short,
+        _ => ConflictDetection::Strict,
+    };
+    let link_local = choices >> 5 & 3 == 3;
+    let mut w = if choices >> 5 & 3 == 0 {
+        World::new(config, &mut storage, data.u8())
+    } else {
+        let config = Config { conflict_detection, link_local, ..config };
+        World::with_neighbours(config, &mut storage, data.u8())
+    };
     w.call(&mut data, |client, cx| client.start(cx));
     let mut steps = 0;
     while !data.is_empty() && steps < 150 {
@@ -57,7 +70,74 @@ fn act(w: &mut World<'_>, data: &mut Data<'_>) {
             w.pass(span, data);
         }
         7 => to_deadline(w, data),
-        _ => reply(w, data),
+        8..=12 => reply(w, data),
+        13 | 14 => arp(w, data),
+        _ => snapshot(w, data),
+    }
+}
+
+/// A packet of a neighbour: he has our address, or wants it, or answers what we asked.
+fn arp(w: &mut World<'_>, data: &mut Data<'_>) {
+    let Some(asked) = w.arp else { return };
+    let ours = w.client.lease().map_or(asked.target, |lease| lease.address());
+    // Our own packet comes back from some switches.
+    let someone = Mac([2, 0, 0, 0, 0, data.u8() % 10]);
+    let kind = data.u8() % 8;
+    let answer = |sender| Arp {
+        operation: Operation::Reply,
+        target_mac: MAC,
+        ..Arp::request(someone, sender, asked.sender)
+    };
+    let packet = match kind {
+        0 => Arp::request(someone, Ipv4Addr::UNSPECIFIED, ours),
+        1 => Arp::request(someone, ours, ours),
+        2 => answer(ours),
+        3 => Arp::request(someone, Ipv4Addr::from(data.u32()), Ipv4Addr::from(data.u32())),
+        _ => answer(asked.target),
+    };
+    let mut buffer = [0; 60];
+    let length = packet.write(&mut buffer).expect("it fits").len();
+    // Padded to the shortest frame, or cut, or twisted.
+    let twist = data.u8();
+    let payload = match twist {
+        0..=127 => &mut buffer[..46],
+        128..=191 => &mut buffer[..length],
+        192..=223 => &mut buffer[..usize::from(twist - 192)],
+        _ => {
+            buffer[usize::from(twist) % length] ^= data.u8();
+            &mut buffer[..length]
+        }
+    };
+    let input = Input::Frame {
+        socket: ARP,
+        from: someone,
+        ethertype: ETHERTYPE_ARP,
+        payload,
+        checksum: Checksum::Complete,
+        received_at: w.now,
+    };
+    let result = w.deliver(input, data);
+    let echo = someone == MAC && kind < 3 && twist < 224;
+    assert!(!echo || result.is_err(), "our own packet was taken for somebody else's");
+}
+
+/// Takes one, or starts from one, which somebody may have changed.
+fn snapshot(w: &mut World<'_>, data: &mut Data<'_>) {
+    if data.flag() {
+        return w.save();
+    }
+    let Some(mut bytes) = w.saved.clone() else { return };
+    match data.u8() {
+        0..=191 => assert!(w.restore(&bytes, data), "it is ours, and whole"),
+        192..=223 => {
+            bytes.truncate(data.below(bytes.len()));
+            assert!(!w.restore(&bytes, data), "cut");
+        }
+        _ => {
+            let at = data.below(bytes.len());
+            bytes[at] ^= data.u8().max(1);
+            assert!(!w.restore(&bytes, data), "changed");
+        }
     }
 }
 

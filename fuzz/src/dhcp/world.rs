@@ -5,10 +5,12 @@ use std::collections::BTreeSet;
 use bringup_core::client::{Checksum, Client, Cx, Endpoint, Input, Mac, Transmit};
 use bringup_core::error::ErrorKind;
 use bringup_core::time::{Duration, Instant, Utc};
-use bringup_dhcp::client::{LINK, TRANSMIT_LEN, UNICAST};
+use bringup_dhcp::arp::{Arp, ETHERTYPE_ARP, Operation};
+use bringup_dhcp::client::{ARP, LINK, TRANSMIT_LEN, UNICAST};
 use bringup_dhcp::code::MessageType;
 use bringup_dhcp::lease::Times;
 use bringup_dhcp::message::{Header, Message};
+use bringup_dhcp::snapshot::SNAPSHOT_LEN;
 use bringup_dhcp::{Config, ConflictDetection, DhcpClient, Discard, Event, StateName, frame};
 use core::net::Ipv4Addr;
 
@@ -16,6 +18,12 @@ use crate::data::{Data, Dice};
 
 /// Our address on the link.
 pub(crate) const MAC: Mac = Mac([2, 0, 0, 0, 0, 7]);
+
+/// What the wall clock reads then.
+fn wall(now: Instant) -> Utc {
+    let us = i64::try_from(now.since(Instant::ZERO).as_micros()).unwrap_or(i64::MAX);
+    Utc::UNIX_EPOCH.offset_by(us.saturating_mul(1_000))
+}
 
 /// A message that was sent.
 #[derive(Clone, Copy)]
@@ -31,26 +39,44 @@ pub(crate) struct World<'m> {
     open: BTreeSet<u8>,
     /// The last message sent.
     pub(crate) sent: Option<Sent>,
+    /// The last ARP packet sent.
+    pub(crate) arp: Option<Arp>,
+    /// Whether ARP is sent at all: then an answer may be the reason for one packet.
+    neighbours: bool,
+    /// A snapshot from some time before.
+    pub(crate) saved: Option<Vec<u8>>,
     /// When messages were sent.
     sends: Vec<Instant>,
     /// Whether the application has an address, by the events it has heard.
     bound: bool,
+    /// And whether it has a link-local one.
+    link_local: bool,
     heard: usize,
 }
 
 impl<'m> World<'m> {
+    /// Without probes, so that every send is a DHCP message and no answer a reason for one.
     pub(crate) fn new(config: Config<'m>, storage: &'m mut [u8], seed: u8) -> Self {
-        // Without probes, so that every send is a DHCP message and no answer a reason for one.
         let conflict_detection = ConflictDetection::Off;
-        let config = Config { conflict_detection, detect_attachment: false, ..config };
+        let (detect_attachment, link_local) = (false, false);
+        let config = Config { conflict_detection, detect_attachment, link_local, ..config };
+        Self { neighbours: false, ..Self::with_neighbours(config, storage, seed) }
+    }
+
+    /// With ARP, as `config` has it.
+    pub(crate) fn with_neighbours(config: Config<'m>, storage: &'m mut [u8], seed: u8) -> Self {
         Self {
             client: DhcpClient::new(config, storage),
             now: Instant::from_micros(3_000_000),
             dice: Dice(seed.into()),
             open: BTreeSet::new(),
             sent: None,
+            arp: None,
+            neighbours: true,
+            saved: None,
             sends: Vec::new(),
             bound: false,
+            link_local: false,
             heard: 0,
         }
     }
@@ -60,7 +86,7 @@ impl<'m> World<'m> {
         data: &mut Data<'_>,
         f: impl FnOnce(&mut DhcpClient<'m>, &mut Cx<'_>) -> T,
     ) -> T {
-        let cx = &mut Cx { now: self.now, utc: Utc::UNIX_EPOCH, rng: &mut self.dice };
+        let cx = &mut Cx { now: self.now, utc: wall(self.now), rng: &mut self.dice };
         let value = f(&mut self.client, cx);
         self.drain(data);
         value
@@ -71,13 +97,13 @@ impl<'m> World<'m> {
         let mut buffer = [0xEE; TRANSMIT_LEN];
         for turn in 0.. {
             assert!(turn < 20, "it never stops sending");
-            let cx = &mut Cx { now: self.now, utc: Utc::UNIX_EPOCH, rng: &mut self.dice };
+            let cx = &mut Cx { now: self.now, utc: wall(self.now), rng: &mut self.dice };
             let Some(transmit) = self.client.poll_transmit(cx, &mut buffer) else { break };
             let socket = transmit.index();
             let mut opened = false;
             let message = match transmit {
                 Transmit::Open { endpoint, .. } => {
-                    assert_eq!(socket == LINK, matches!(endpoint, Endpoint::Link { .. }));
+                    assert_eq!(socket != UNICAST, matches!(endpoint, Endpoint::Link { .. }));
                     assert!(self.open.insert(socket), "{socket} was open");
                     opened = true;
                     None
@@ -85,6 +111,13 @@ impl<'m> World<'m> {
                 Transmit::Close { .. } => {
                     assert!(self.open.remove(&socket), "{socket} was not open");
                     continue;
+                }
+                Transmit::Frame { payload, ethertype: ETHERTYPE_ARP, .. } => {
+                    assert!(self.neighbours && socket == ARP && self.open.contains(&ARP));
+                    self.arp = Some(check_arp(payload));
+                    self.sends.push(self.now);
+                    self.check_bucket();
+                    None
                 }
                 Transmit::Frame { payload, to, ethertype, .. } => {
                     assert_eq!((socket, to, ethertype), (LINK, Mac::BROADCAST, 0x0800));
@@ -110,7 +143,7 @@ impl<'m> World<'m> {
                     self.open.remove(&socket);
                 }
                 let failed = Input::SendFailed { socket, why: ErrorKind::Unreachable };
-                let cx = &mut Cx { now: self.now, utc: Utc::UNIX_EPOCH, rng: &mut self.dice };
+                let cx = &mut Cx { now: self.now, utc: wall(self.now), rng: &mut self.dice };
                 assert_eq!(self.client.handle_input(cx, failed), Ok(()));
             }
         }
@@ -120,6 +153,10 @@ impl<'m> World<'m> {
             self.told(event);
         }
         assert_eq!(self.bound, self.client.lease().is_some(), "what was told is what is so");
+        let link_local = self.client.link_local();
+        assert_eq!(self.link_local, link_local.is_some(), "what was told is what is so");
+        assert!(!(self.bound && self.link_local), "a lease is better than none");
+        assert!(link_local.is_none_or(|a| a.is_link_local() && !matches!(a.octets()[2], 0 | 255)));
         self.check_lease();
     }
 
@@ -134,6 +171,14 @@ impl<'m> World<'m> {
             Event::Lost { .. } => {
                 assert!(self.bound, "lost without a lease");
                 self.bound = false;
+            }
+            Event::LinkLocalBound => {
+                assert!(!self.link_local, "bound twice");
+                self.link_local = true;
+            }
+            Event::LinkLocalLost { .. } => {
+                assert!(self.link_local, "lost without one");
+                self.link_local = false;
             }
             // The rest is news, and changes nothing that is known.
             _ => {}
@@ -189,7 +234,7 @@ impl<'m> World<'m> {
                 return;
             }
             self.now = if asleep { end } else { self.now.max(at) };
-            let cx = &mut Cx { now: self.now, utc: Utc::UNIX_EPOCH, rng: &mut self.dice };
+            let cx = &mut Cx { now: self.now, utc: wall(self.now), rng: &mut self.dice };
             self.client.handle_timeout(cx);
             self.check_timeout();
             self.drain(data);
@@ -207,7 +252,7 @@ impl<'m> World<'m> {
     /// Hands in a datagram. A discarded one changes nothing but its counter.
     pub(crate) fn deliver(&mut self, input: Input<'_>, data: &mut Data<'_>) -> Result<(), Discard> {
         let before_it = self.probe();
-        let cx = &mut Cx { now: self.now, utc: Utc::UNIX_EPOCH, rng: &mut self.dice };
+        let cx = &mut Cx { now: self.now, utc: wall(self.now), rng: &mut self.dice };
         let before = self.client.counters().clone();
         let result = self.client.handle_input(cx, input);
         if let Err(why) = result {
@@ -221,7 +266,7 @@ impl<'m> World<'m> {
             let sends = self.sends.len();
             let was = self.client.state();
             self.drain(data);
-            let asks = was == StateName::Requesting;
+            let asks = was == StateName::Requesting || self.neighbours;
             assert!(
                 self.sends.len() <= sends + usize::from(asks),
                 "an answer is no reason to send"
@@ -230,10 +275,32 @@ impl<'m> World<'m> {
         result
     }
 
+    /// Takes a snapshot, if there is a lease.
+    pub(crate) fn save(&mut self) {
+        let mut buffer = [0; SNAPSHOT_LEN];
+        let cx = Cx { now: self.now, utc: wall(self.now), rng: &mut self.dice };
+        let saved = self.client.snapshot(&cx, &mut buffer).expect("any fits");
+        assert_eq!(saved.is_some(), self.bound);
+        self.saved = saved.map(<[u8]>::to_vec).or(self.saved.take());
+    }
+
+    /// Starts from a snapshot. Whether it was taken for one; if not, nothing changes.
+    pub(crate) fn restore(&mut self, bytes: &[u8], data: &mut Data<'_>) -> bool {
+        if self.client.recognise(bytes).is_ok() {
+            let started = self.call(data, |client, cx| client.start_from_snapshot(cx, bytes));
+            assert_eq!(started, Ok(()));
+            return true;
+        }
+        self.unchanged("a bad snapshot", |client, cx| {
+            assert!(client.start_from_snapshot(cx, bytes).is_err());
+        });
+        false
+    }
+
     /// Calls the client and checks that nothing comes of it.
     fn unchanged(&mut self, what: &str, f: impl FnOnce(&mut DhcpClient<'m>, &mut Cx<'_>)) {
         let before = self.probe();
-        let cx = &mut Cx { now: self.now, utc: Utc::UNIX_EPOCH, rng: &mut self.dice };
+        let cx = &mut Cx { now: self.now, utc: wall(self.now), rng: &mut self.dice };
         f(&mut self.client, cx);
         self.drain(&mut Data::new(&[]));
         assert_eq!(before, self.probe(), "{what}");
@@ -263,6 +330,15 @@ struct Probe {
     heard: usize,
 }
 
+/// A packet of ours: a question, from us.
+fn check_arp(payload: &[u8]) -> Arp {
+    let arp = Arp::parse(payload).expect("what is sent is well formed");
+    assert_eq!((arp.sender_mac, arp.operation), (MAC, Operation::Request));
+    // RFC 5227 §2.1.1: 0 in a probe; otherwise an address that is ours, or was.
+    assert!(arp.sender.is_unspecified() || !arp.sender.is_multicast());
+    arp
+}
+
 /// A message of ours is one that a server takes.
 fn check_sent(bytes: &[u8]) -> Sent {
     let message = Message::parse(bytes).expect("what is sent is well formed");
@@ -276,6 +352,11 @@ fn check_sent(bytes: &[u8]) -> Sent {
         // RFC 2131 Table 4: SELECTING has 50 and 54, INIT-REBOOT 50, the others ciaddr.
         MessageType::Request if header.ciaddr.is_unspecified() => assert!(has(50)),
         MessageType::Request => assert!(!has(50) && !has(54)),
+        // RFC 2131 Table 5.
+        MessageType::Decline => {
+            assert!(has(50) && has(54) && header.ciaddr.is_unspecified());
+            assert!((header.secs, header.flags) == (0, 0) && !has(12) && !has(55) && !has(57));
+        }
         MessageType::Release => assert!(has(54) && !has(50) && !header.ciaddr.is_unspecified()),
         other => panic!("{other:?}"),
     }
