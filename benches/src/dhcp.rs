@@ -93,6 +93,32 @@ fn dhcproto(bytes: &[u8]) -> Option<Lease> {
     Some((message.yiaddr(), server, times, mask, router, dns))
 }
 
+fn edge_dhcp(bytes: &[u8]) -> Option<Lease> {
+    use edge_dhcp::{DhcpOption, MessageType, Packet};
+    let packet = Packet::decode(bytes).ok()?;
+    let (mut kind, mut server, mut mask, mut router) = (None, None, None, None);
+    let (mut times, mut dns) = ([0; 3], [Ipv4Addr::UNSPECIFIED; 2]);
+    let seconds = |bytes: &[u8]| bytes.try_into().ok().map(u32::from_be_bytes);
+    for option in packet.options.iter() {
+        match option {
+            DhcpOption::MessageType(found) => kind = Some(found),
+            DhcpOption::ServerIdentifier(address) => server = Some(address),
+            DhcpOption::SubnetMask(address) => mask = Some(address),
+            DhcpOption::Router(list) => router = list.iter().next(),
+            DhcpOption::IpAddressLeaseTime(s) => times[0] = s,
+            // It knows no T1 and no T2.
+            DhcpOption::Unrecognized(code::RENEWAL_TIME, value) => times[1] = seconds(value)?,
+            DhcpOption::Unrecognized(code::REBINDING_TIME, value) => times[2] = seconds(value)?,
+            DhcpOption::DomainNameServer(list) => {
+                dns.iter_mut().zip(list.iter()).for_each(|(to, from)| *to = from);
+            }
+            _ => {}
+        }
+    }
+    kind.filter(|kind| *kind == MessageType::Ack)?;
+    Some((packet.yiaddr, server?, times, mask?, router?, dns))
+}
+
 fn smoltcp(bytes: &[u8]) -> Option<Lease> {
     let packet = DhcpPacket::new_checked(bytes).ok()?;
     let repr = DhcpRepr::parse(&packet).ok()?;
@@ -128,6 +154,19 @@ fn write_dhcproto(buffer: &mut Vec<u8>) -> usize {
     buffer.len()
 }
 
+fn write_edge_dhcp(buffer: &mut [u8]) -> usize {
+    use edge_dhcp::{DhcpOption, MessageType, Options, Packet};
+    let options = [
+        DhcpOption::MessageType(MessageType::Discover),
+        DhcpOption::ClientIdentifier(&[1, 2, 0, 0, 0, 0, 1]),
+        DhcpOption::MaximumMessageSize(1_472),
+        DhcpOption::ParameterRequestList(&PARAMETERS),
+    ];
+    let options = Options::new(&options);
+    let packet = Packet::new_request(MAC, black_box(XID), 0, None, false, options);
+    packet.encode(buffer).expect("room").len()
+}
+
 fn write_smoltcp(buffer: &mut [u8]) -> usize {
     let zero = Ipv4Addr::UNSPECIFIED;
     let repr = DhcpRepr {
@@ -161,11 +200,11 @@ fn write_smoltcp(buffer: &mut [u8]) -> usize {
 
 pub(crate) fn run(rounds: usize) {
     println!("\n## DHCP");
-    println!("\nAbsent: edge-dhcp (not built in yet).");
     let mut memory = [0; 576];
     let bytes = ack(&mut memory);
     let lease = ours(bytes);
     assert!(lease.is_some() && lease == dhcproto(bytes) && lease == smoltcp(bytes), "{lease:?}");
+    assert_eq!(lease, edge_dhcp(bytes));
     table(
         "Read an ACK of ten options, to the fields of a lease",
         Ratio::Cpu,
@@ -177,12 +216,16 @@ pub(crate) fn run(rounds: usize) {
             Contender::new("smoltcp wire", || {
                 repeat(TIMES, || _ = black_box(smoltcp(black_box(bytes))))
             }),
+            Contender::new("edge-dhcp", || {
+                repeat(TIMES, || _ = black_box(edge_dhcp(black_box(bytes))))
+            }),
             Contender::new("dhcproto", || {
                 repeat(TIMES, || _ = black_box(dhcproto(black_box(bytes))))
             }),
         ],
     );
     let (mut a, mut b, mut c) = ([0; 576], [0; 576], Vec::with_capacity(576));
+    let mut d = [0; 576];
     table(
         "Write a DISCOVER with client identifier, size and parameter list",
         Ratio::Cpu,
@@ -198,6 +241,12 @@ pub(crate) fn run(rounds: usize) {
                 repeat(TIMES, || {
                     black_box(write_smoltcp(&mut b));
                     black_box(&b);
+                })
+            }),
+            Contender::new("edge-dhcp", || {
+                repeat(TIMES, || {
+                    black_box(write_edge_dhcp(&mut d));
+                    black_box(&d);
                 })
             }),
             Contender::new("dhcproto", || {
