@@ -41,6 +41,12 @@ const WITHOUT: &str = "-sys_time,-sys_boot";
 /// function itself: its type's name is the test's name.
 #[track_caller]
 pub fn within<F: FnOnce(&Lab)>(programs: &[&str], body: F) {
+    within_time(DEADLINE, programs, body);
+}
+
+/// The same for a test that takes longer than others may.
+#[track_caller]
+pub fn within_time<F: FnOnce(&Lab)>(deadline: Duration, programs: &[&str], body: F) {
     if env::var_os(INSIDE).is_some() {
         body(&Lab::enter());
         return;
@@ -53,14 +59,14 @@ pub fn within<F: FnOnce(&Lab)>(programs: &[&str], body: F) {
         None => prefix().clone(),
     };
     match ready {
-        Ok(prefix) => again(&prefix, test),
+        Ok(prefix) => again(&prefix, test, deadline),
         Err(why) => skip(test, &why),
     }
 }
 
 /// Runs one test of this program a second time, inside.
 #[track_caller]
-fn again(prefix: &[&str], test: &str) {
+fn again(prefix: &[&str], test: &str, deadline: Duration) {
     let mut command = Command::new(prefix[0]);
     let own = env::current_exe().expect("a test knows its own path");
     command.args(&prefix[1..]).arg(own).args([
@@ -70,7 +76,7 @@ fn again(prefix: &[&str], test: &str) {
         "--include-ignored",
         "--test-threads=1",
     ]);
-    let outcome = run(command.env(INSIDE, "1"), DEADLINE);
+    let outcome = run(command.env(INSIDE, "1"), deadline);
     // A filter that matches no test ends well, too: that must not pass for a success.
     let ran = outcome.stdout.contains("test result: ok. 1 passed;");
     assert!(outcome.code == 0 && ran, "{test} failed in its laboratory\n{outcome}");
