@@ -46,7 +46,20 @@ fn option(word: &str) -> Option<Setting<'static>> {
     }
 }
 
+/// A line up to the comment in it, which begins a word.
+fn without_comment(line: &[u8]) -> &[u8] {
+    let mut before = b' ';
+    for (at, &octet) in line.iter().enumerate() {
+        if (octet == b'#' || octet == b';') && (before == b' ' || before == b'\t') {
+            return &line[..at];
+        }
+        before = octet;
+    }
+    line
+}
+
 fn line(line: &[u8]) -> Vec<Setting<'_>> {
+    let line = without_comment(line);
     let Ok(text) = core::str::from_utf8(line) else { return Vec::new() };
     let text = text.strip_suffix('\r').unwrap_or(text);
     let words: Vec<&str> = text.split([' ', '\t']).filter(|w| !w.is_empty()).collect();
@@ -57,10 +70,7 @@ fn line(line: &[u8]) -> Vec<Setting<'_>> {
             let start = text.find(keyword).expect("it is there") + keyword.len();
             vec![Setting::Search(text[start..].trim_matches([' ', '\t']))]
         }
-        "options" => {
-            let comment = |w: &&&str| !w.starts_with('#') && !w.starts_with(';');
-            words.iter().take_while(comment).filter_map(|w| option(w)).collect()
-        }
+        "options" => words.iter().filter_map(|w| option(w)).collect(),
         _ => Vec::new(),
     }
 }

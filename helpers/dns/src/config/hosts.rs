@@ -21,9 +21,9 @@ pub struct HostsText<'a>(pub &'a [u8]);
 impl Hosts for HostsText<'_> {
     fn addresses(&self, name: NameView<'_>, found: &mut dyn FnMut(IpAddr)) {
         for line in self.0.split(|&b| b == b'\n') {
-            // A line that is not text has no name in it.
+            let line = line.split(|&b| b == b'#').next().unwrap_or(&[]);
+            // A line that is not text has no name in it; a comment may be in any encoding.
             let text = core::str::from_utf8(line).unwrap_or("");
-            let text = text.split('#').next().unwrap_or("");
             let mut words = text.split([' ', '\t', '\r']).filter(|w| !w.is_empty());
             // A scope has no place in an answer.
             let address = words.next().and_then(|w| w.split('%').next());
@@ -46,7 +46,7 @@ mod tests {
     #[test]
     fn hosts_lines() {
         let file: &[u8] =
-            b"127.0.0.1 localhost\n# 192.0.2.9 host\n192.0.2.1\thost  alias # 3 host\r\n\
+            b"127.0.0.1 localhost\n# 192.0.2.9 host\n192.0.2.1\thost  alias # 3 h\xF6st\r\n\
             2001:db8::1 host.\nfe80::1%eth0 link\n\xFF host\n192.0.2.300 host\nhost 192.0.2.4\n\0\n\
             192.0.2.2 other HOST\n192.0.2.5";
         for (text, expected) in [

@@ -58,14 +58,17 @@ enum Line<'a> {
 
 impl<'a> Line<'a> {
     fn read(line: &'a [u8]) -> Self {
+        // A comment starts a line; within one, `#` and `;` end it only at the start of a word. What it
+        // says may be in any encoding.
+        let is_start =
+            |at: usize| at.checked_sub(1).and_then(|at| line.get(at)).is_none_or(is_blank);
+        let comment = |&(at, octet): &(usize, &u8)| matches!(octet, b'#' | b';') && is_start(at);
+        let end = line.iter().enumerate().find(comment).map_or(line.len(), |(at, _)| at);
         // A line that is not text has no setting in it; NUL is not a blank.
-        let text = core::str::from_utf8(line).unwrap_or("");
+        let text = core::str::from_utf8(line.get(..end).unwrap_or(line)).unwrap_or("");
         let text = text.strip_suffix('\r').unwrap_or(text);
-        // A comment starts a line; within one, `#` and `;` end it only at the start of a word.
         let mut rest = text;
-        let Some(keyword) = next_word(&mut rest).filter(|w| !is_comment(w)) else {
-            return Self::One(None);
-        };
+        let Some(keyword) = next_word(&mut rest) else { return Self::One(None) };
         match keyword {
             "nameserver" => Self::One(next_word(&mut rest).and_then(server)),
             "search" | "domain" => Self::One(Some(Setting::Search(rest.trim_matches(BLANK)))),
@@ -83,7 +86,7 @@ impl<'a> Iterator for Line<'a> {
             Self::One(setting) => setting.take(),
             // Each word is shorter than what was left: this ends.
             Self::Options(rest) => loop {
-                let word = next_word(rest).filter(|word| !is_comment(word))?;
+                let word = next_word(rest)?;
                 if let Some(setting) = option(word) {
                     return Some(setting);
                 }
@@ -95,8 +98,8 @@ impl<'a> Iterator for Line<'a> {
 /// What separates words.
 const BLANK: [char; 2] = [' ', '\t'];
 
-fn is_comment(word: &str) -> bool {
-    word.starts_with(['#', ';'])
+const fn is_blank(octet: &u8) -> bool {
+    matches!(octet, b' ' | b'\t')
 }
 
 fn next_word<'a>(rest: &mut &'a str) -> Option<&'a str> {
@@ -108,7 +111,8 @@ fn next_word<'a>(rest: &mut &'a str) -> Option<&'a str> {
 }
 
 fn words(text: &str) -> impl Iterator<Item = &str> {
-    text.split(BLANK).filter(|w| !w.is_empty()).take_while(|w| !is_comment(w))
+    let is_comment = |word: &&str| word.starts_with(['#', ';']);
+    text.split(BLANK).filter(|w| !w.is_empty()).take_while(move |w| !is_comment(w))
 }
 
 fn server(word: &str) -> Option<Setting<'_>> {
@@ -170,6 +174,11 @@ mod tests {
             (b"nameserver 192.0.2.256\nnameserver 1.2.3\nnameserver\n", &[]),
             (b"\0nameserver 192.0.2.1\nnameserver 192.0.2.2\n", &[v4(2)]),
             (b"\xFF\nnameserver 192.0.2.2", &[v4(2)]),
+            (b"nameserver 192.0.2.1 # B\xFCro\nnameserver 192.0.2.2\xFF\n#\xFF", &[v4(1)]),
+            (
+                b"search a.example ;b\nsearch b.exa#mple # \xFF\n",
+                &[Search("a.example"), Search("b.exa#mple")],
+            ),
             (b"nameserver fe80::1%3\n", &[Server(SocketAddrV6::new(fe80, 53, 0, 3).into())]),
             (b"nameserver fe80::1%eth0", &[ServerOn { address: fe80, interface: "eth0" }]),
             (b"search a.example b.example \n", &[Search("a.example b.example")]),

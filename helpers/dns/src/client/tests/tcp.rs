@@ -195,6 +195,31 @@ fn bug_19_glibc_cve_2015_7547_large_answers_of_both_families_in_both_orders() {
     }
 }
 
+#[test]
+fn bug_15_systemd_cve_2017_9445_answers_at_the_edges_of_a_datagram() {
+    for (length, fits) in
+        [(511, true), (512, true), (513, true), (1_232, true), (1_233, false), (4_096, false)]
+    {
+        let mut storage = std::boxed::Box::new(ResolverStorage::<8, 32, 262_144, 131_070>::new());
+        let mut bench = Bench::new(&mut storage, 1);
+        bench.tcp = true;
+        let key = bench.query("x.example", QueryKind::Type(RecordType::TXT));
+        let sent = bench.one_sent();
+        let bytes = padded(&sent, length);
+        bench.receive(sent.socket, sent.to, &bytes[2..]).unwrap();
+        if !fits {
+            // Longer than was asked for: it has met a buffer of that size somewhere, and TCP has none.
+            assert!(bench.take_events().is_empty(), "{length}");
+            bench.stream(0, StreamInput::Connected).unwrap();
+            let sent = bench.one_sent_tcp();
+            bench.stream(0, StreamInput::Bytes(&padded(&sent, length))).unwrap();
+        }
+        assert_eq!(bench.outcome(key), Outcome::Answer, "{length}");
+        let octets: usize = bench.records(key).iter().map(|record| record.len()).sum();
+        assert!(octets > length * 3 / 4, "{octets} of {length}");
+    }
+}
+
 /// A reply of exactly `length` octets.
 fn padded(sent: &Sent, length: usize) -> Vec<u8> {
     let mut reply = sent.reply();
