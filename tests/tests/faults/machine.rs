@@ -161,7 +161,8 @@ fn ten_thousand_flaps_leak_nothing() {
         rounds(500);
         let seen = up.events().len();
         let first = up.watched().cost();
-        rounds(10_000);
+        // In parts: ip(8) is not waited for as long as all of them take on a loaded machine.
+        (0..20).for_each(|_| rounds(500));
         let last = up.watched().cost();
         // A client may be between two sockets.
         assert!(last.descriptors <= first.descriptors + 4, "{first:?} → {last:?}");
