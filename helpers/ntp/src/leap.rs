@@ -12,6 +12,10 @@ const DAY_NS: i64 = 86_400 * SECOND_NS;
 /// late still speaks of the one that has been.
 const ECHO_NS: i64 = DAY_NS;
 
+/// How long after a leap second a kernel is told that it is over, nanoseconds: its own clock may come to
+/// that second later, and would leave it out if it were told before.
+const OVER_NS: i64 = 3_600 * SECOND_NS;
+
 /// The first instant of the month after that of `utc`.
 pub const fn end_of_month(utc: Utc) -> Utc {
     // Days in the proleptic Gregorian calendar, counted from 0000-03-01: the leap day ends a year.
@@ -41,7 +45,7 @@ pub const fn end_of_month(utc: Utc) -> Utc {
 pub(crate) enum Due {
     /// Tell that one is announced for this time, or no longer: [`Leap::None`].
     Announce(Leap, Utc),
-    /// Its day has begun, or the one of that day is off: a disciplined kernel is to be told.
+    /// Its day has begun, or the one of that day is off or over: a disciplined kernel is to be told.
     Arm(Leap),
     /// It has passed: UTC differs by so many nanoseconds from what was known.
     Shift(i64),
@@ -86,7 +90,7 @@ impl LeapWatch {
         let is_echo = self.passed.is_some_and(|at| utc.nanos_since(at) < ECHO_NS);
         let word = if is_echo { Leap::None } else { word };
         if word != self.leap {
-            if self.armed && word != self.leap {
+            if self.armed {
                 self.armed = false;
                 return Some(Due::Arm(Leap::None));
             }
@@ -97,11 +101,11 @@ impl LeapWatch {
         let (happens_at, shift_ns) = match self.leap {
             Leap::Insert => (self.at, -SECOND_NS),
             Leap::Delete => (self.at.offset_by(-SECOND_NS), SECOND_NS),
-            Leap::None | Leap::Unsynchronised => return None,
+            Leap::None | Leap::Unsynchronised => return self.disarm(now, utc),
         };
         let left_ns = happens_at.nanos_since(utc);
         if left_ns <= 0 {
-            *self = Self { passed: Some(self.at), ..Self::new() };
+            *self = Self { passed: Some(self.at), armed: self.armed, ..Self::new() };
             return Some(Due::Shift(shift_ns));
         }
         if left_ns <= DAY_NS && !self.armed {
@@ -109,10 +113,27 @@ impl LeapWatch {
             return Some(Due::Arm(self.leap));
         }
         let wait_ns = if self.armed { left_ns } else { left_ns - DAY_NS };
-        let wait_us = wait_ns.unsigned_abs().div_ceil(1_000).max(1);
-        self.due_at = Some(now + Duration::from_micros(wait_us));
+        self.due_at = Some(now + wait(wait_ns));
         None
     }
+
+    /// Nothing is announced; but a kernel that was told of the last one must hear that it is over, or
+    /// it would wait for that and not take another.
+    fn disarm(&mut self, now: Instant, utc: Utc) -> Option<Due> {
+        let over_at = self.passed.filter(|_| self.armed)?.offset_by(OVER_NS);
+        let left_ns = over_at.nanos_since(utc);
+        if left_ns <= 0 {
+            self.armed = false;
+            return Some(Due::Arm(Leap::None));
+        }
+        self.due_at = Some(now + wait(left_ns));
+        None
+    }
+}
+
+/// So many nanoseconds, and at least a microsecond.
+fn wait(ns: i64) -> Duration {
+    Duration::from_micros(ns.unsigned_abs().div_ceil(1_000).max(1))
 }
 
 #[cfg(test)]

@@ -194,9 +194,14 @@ fn c7_a_leap_second_is_announced_armed_on_its_day_and_followed_at_once() {
     assert_eq!(world.ahead_ns(), Some(0));
     world.run_us(2_000);
     assert_eq!(world.ahead_ns(), Some(0), "23:59:59 again, without a request");
+    let over = |e: &Event| *e == Event::Adjust(Adjust::Leap(Leap::None));
+    world.run_s(3_500);
+    assert_eq!(world.count(over), 0, "the kernel's clock may be behind");
+    world.run_s(200);
+    assert_eq!(world.count(over), 1, "or the kernel would not take another");
     world.run_s(2 * DAY_S);
     assert_eq!((world.client.state(), world.ahead_ns()), (ClockState::Confirmed, Some(0)));
-    assert_eq!(world.count(|e| matches!(e, Event::Adjust(Adjust::Leap(_)))), 1);
+    assert_eq!(world.count(|e| matches!(e, Event::Adjust(Adjust::Leap(_)))), 2);
     assert_eq!(world.count(|e| matches!(e, Event::PanicLimit { .. })), 0);
 }
 
