@@ -127,10 +127,15 @@ impl Clock {
         Candidate { distance_ns: self.claim.distance_ns.saturating_add(drift_ns), ..self.claim }
     }
 
+    /// Whether a claim can be true if what is believed is; not while nothing is.
+    pub fn agrees(&self, now: Instant, claim: &Candidate) -> bool {
+        self.state != ClockState::Invalid && self.held(now).agrees(claim)
+    }
+
     /// Weighs a proposal against what is believed.
     pub fn consider(&mut self, now: Instant, proposal: &Proposal, panic_ns: u64) -> Outcome {
         let held = self.held(now);
-        let agrees = self.state != ClockState::Invalid && held.agrees(&proposal.claim);
+        let agrees = self.agrees(now, &proposal.claim);
         let apart_ns = proposal.claim.offset_ns.wrapping_sub(held.offset_ns);
         let is_absurd = self.voices > 0 && apart_ns.unsigned_abs() > panic_ns;
         let corrects = self.voices == 1 && proposal.voices >= 2 && proposal.confirms;

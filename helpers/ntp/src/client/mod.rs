@@ -264,7 +264,7 @@ impl NtpClient {
         self.emit(Event::Sample { server, delay_ns: m.delay_ns, root_distance_ns });
         // Before the offset of this sample is slewed away.
         self.steer(cx, server, m);
-        self.weigh(cx);
+        self.weigh(cx, server);
         self.watch_leap(cx.now, self.leap());
         self.answered(cx, server);
     }

@@ -48,8 +48,8 @@ impl NtpClient {
         if allowed { Ok(m) } else { Err(Discard::Implausible) }
     }
 
-    /// Selects, and lets the clock follow.
-    pub(super) fn weigh(&mut self, cx: &mut Cx<'_>) {
+    /// Selects, and lets the clock follow; `speaker` has just given a sample.
+    pub(super) fn weigh(&mut self, cx: &mut Cx<'_>, speaker: u8) {
         let mut numbers = [0_u8; MAX_SERVERS];
         let mut candidates = [Candidate::default(); MAX_SERVERS];
         let slots = numbers.iter_mut().zip(&mut candidates);
@@ -87,8 +87,11 @@ impl NtpClient {
             }
         }
         let Some((number, claim)) = best else { return };
-        // C2: two servers, or two samples of one that somebody has vouched for.
-        let alone = self.server(number).is_some_and(|a| a.is_trusted() && a.held() >= 2);
+        // C2: two servers, or two samples of one that somebody has vouched for. The first of them may
+        // be gone, since the clock was slewed: then the clock stands for it.
+        let again =
+            self.chosen == Some(speaker) && number == speaker && self.clock.agrees(cx.now, &claim);
+        let alone = self.server(number).is_some_and(|a| a.is_trusted() && (a.held() >= 2 || again));
         let confirms = majority.count() >= 2 || (held == 1 && alone);
         self.propose(cx, number, &Proposal { claim, voices: majority.count(), confirms });
     }

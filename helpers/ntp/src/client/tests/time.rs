@@ -310,6 +310,22 @@ fn a_slew_widens_the_bound_until_the_next_sample() {
 }
 
 #[test]
+fn c2_a_clock_that_is_slewed_at_every_sample_is_confirmed_all_the_same() {
+    // 120 ppm: more than a millisecond between two polls, and so never two samples of one clock.
+    let mut world = World::new(&[Fake::good()]);
+    world.outside.obeys = true;
+    world.outside.wall_ahead_ns = 100_000_000;
+    world.outside.oscillator.turn(0, 120_000);
+    world.start();
+    world.run_us(1_900_000);
+    assert_eq!(world.client.state(), ClockState::Provisional, "by one sample");
+    world.run_s(1);
+    assert_eq!(world.client.state(), ClockState::Confirmed, "by the second");
+    world.run_s(86_400);
+    assert_eq!(world.client.state(), ClockState::Confirmed);
+}
+
+#[test]
 fn c4_a_server_alone_is_followed_when_it_insists() {
     let mut world = World::started(&[Fake::good()]);
     world.run_s(60);
