@@ -8,8 +8,8 @@ use bringup_core::platform::{self, InterfaceChange, LeapSecond, Platform, Platfo
 use bringup_core::state::{States, SystemState};
 use bringup_core::time::{Duration, Instant};
 use bringup_dns::{Resolver, ServerAddress};
-use bringup_ntp::ClockState;
 use bringup_ntp::packet::Leap;
+use bringup_ntp::{ClockState, NtpClient};
 
 use crate::event::{Action, Event, Gate, InterfaceId};
 use crate::interface::Interface;
@@ -244,9 +244,13 @@ impl<P: Platform> System<'_, P> {
         self.way_changed(registrar);
     }
 
-    /// A link has come up, or this host has another address: the resolver begins anew.
+    /// A link has come up, this host has another address, or it was asleep: resolver and NTP client
+    /// begin anew, the latter not twice within a minute.
     pub(crate) fn way_changed(&mut self, registrar: &mut Registrar<'_, P>) {
         self.resolver.call(registrar, &mut self.buffers, Resolver::link_up);
+        if self.ntp_running {
+            self.ntp.call(registrar, &mut self.buffers, NtpClient::start);
+        }
     }
 
     /// An interface that came back is down; one that somebody set down stays so.

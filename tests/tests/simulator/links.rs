@@ -132,6 +132,49 @@ fn rule_15_a_machine_that_slept_verifies_its_lease_on_waking() {
     });
 }
 
+/// How many NTP requests the server of the first interface has heard.
+fn asked_for_the_time(w: &World<'_, '_, '_>) -> usize {
+    w.far[0].borrow().heard.iter().filter(|(_, port, _)| *port == 123).count()
+}
+
+#[test]
+fn p2_a_link_that_comes_back_has_the_time_asked_for_at_once() {
+    within(&Plan { valid_for: Some(s(7_200)), lease_s: 86_400, ..Plan::default() }, |w| {
+        w.until_operational(s(5));
+        let index = w.index(0);
+        w.sim(|sim| sim.set_carrier(index, false));
+        w.until(s(9_000), "the time to be lost", |w| !w.is_time_known());
+        assert_eq!(w.addresses(), 1, "the lease goes on to hold");
+        w.sim(|sim| sim.set_carrier(index, true));
+        w.until(s(1), "the time", |w| w.is_time_known());
+        // A contact that is loose: no second start within a minute.
+        w.pass(s(61));
+        let before = asked_for_the_time(w);
+        for _ in 0..50 {
+            w.sim(|sim| sim.set_carrier(index, false));
+            w.pass(Duration::from_millis(100));
+            w.sim(|sim| sim.set_carrier(index, true));
+            w.pass(s(1));
+        }
+        let more = asked_for_the_time(w) - before;
+        assert!(more <= 5, "{more} requests: a start, and a poll");
+        w.stop();
+    });
+}
+
+#[test]
+fn p2_a_machine_that_slept_asks_for_the_time_on_waking() {
+    within(&Plan { lease_s: 86_400, ..Plan::default() }, |w| {
+        w.until_operational(s(5));
+        w.pass(s(39_500));
+        let before = asked_for_the_time(w);
+        w.sim(|sim| sim.suspend(s(70)));
+        w.pass(s(1));
+        assert_eq!(asked_for_the_time(w), before + 1, "long before the next poll");
+        w.stop();
+    });
+}
+
 #[test]
 fn routes_that_somebody_takes_away_are_put_back_but_not_in_a_fight() {
     within(&Plan::default(), |w| {
