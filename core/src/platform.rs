@@ -413,6 +413,14 @@ pub trait Platform: Rng + Sized {
         Err(Self::Error::unsupported())
     }
 
+    /// Says that the machine's clock is right to within `error`, or with `None` that it may be wrong by
+    /// anything. A system may tell programs so, and keep its battery clock by it, until some hours have
+    /// passed without another word.
+    fn clock_synchronised(&mut self, error: Option<Duration>) -> Result<(), Self::Error> {
+        let _ = error;
+        Err(Self::Error::unsupported())
+    }
+
     /// Restarts the machine; returns only if it does not.
     fn reboot(&mut self, why: Reboot) -> Result<core::convert::Infallible, Self::Error> {
         let _ = why;

@@ -394,6 +394,13 @@ where
         }
     }
 
+    fn clock_synchronised(&mut self, error: Option<Duration>) -> Result<(), OsError> {
+        match self.options.clock {
+            ClockPolicy::Refuse => Err(OsError::new(Operation::SetClockPolicy, libc::EPERM)),
+            ClockPolicy::Set => clock::set_synchronised(error),
+        }
+    }
+
     fn reboot(&mut self, _why: Reboot) -> Result<Infallible, OsError> {
         match self.options.reboot {
             RebootPolicy::Refuse => Err(OsError::new(Operation::RebootPolicy, libc::EPERM)),

@@ -66,6 +66,7 @@ pub struct Sim {
     reboot_allowed: bool,
     adjustments: Vec<Adjust>,
     leap: LeapSecond,
+    synchronised: Option<Duration>,
     reboots: u32,
     idle: bool,
 }
@@ -87,6 +88,7 @@ impl Sim {
             reboot_allowed: false,
             adjustments: Vec::new(),
             leap: LeapSecond::None,
+            synchronised: None,
             reboots: 0,
             idle: false,
         }
@@ -186,6 +188,11 @@ impl Sim {
     /// What the program did to the clock, in order.
     pub fn adjustments(&self) -> &[Adjust] {
         &self.adjustments
+    }
+
+    /// How right the program said last that the clock is; `None` if it may be wrong by anything.
+    pub const fn synchronised(&self) -> Option<Duration> {
+        self.synchronised
     }
 
     /// What the program said last of the end of the day. The simulated clock has no leap seconds.

@@ -239,6 +239,29 @@ fn set_clock_really_calls_and_nothing_else_does() {
                 Some(mode) => assert!(calls.contains(mode), "{mode}\n{calls}\n{outcome}"),
                 None => assert!(!calls.contains('('), "{calls}\n{outcome}"),
             }
+            assert!(!calls.contains("ADJ_STATUS"), "one sample is not confirmed\n{calls}");
         }
+    });
+}
+
+#[test]
+fn d7_the_kernel_is_told_that_its_clock_is_right_once_the_time_is_confirmed() {
+    lab::within(&["dnsmasq", "chronyd", "strace"], |lab| {
+        let network = Network::plain(lab);
+        let _true = servers::chronyd(&network.server, servers::LOCAL);
+        let more = "dhcp-option=option:ntp-server,10.99.0.1\n";
+        let _dnsmasq = servers::dnsmasq(&network.server, more);
+        // A name that nobody knows holds OPERATIONAL back for as long as a second sample takes.
+        let arguments = ["up", DEVICE_INTERFACE, "--once", "--json", "--set-clock"];
+        let more = ["--resolve", "host.nowhere.test", "--deadline", "5s"];
+        let (outcome, calls) = traced(&network.device, &[arguments.as_slice(), &more].concat());
+        outcome.expect_code(2);
+        assert_eq!(outcome.last("time")["state"], "confirmed", "{outcome}");
+        let told = |line: &&str| line.contains("modes=ADJ_MAXERROR|ADJ_ESTERROR|ADJ_STATUS,");
+        let told = calls.lines().find(told).unwrap_or_else(|| panic!("{calls}\n{outcome}"));
+        let maxerror = told.split("maxerror=").nth(1).and_then(|rest| rest.split(',').next());
+        let maxerror: u64 = maxerror.and_then(|text| text.parse().ok()).expect("a number");
+        assert!((1..1_000_000).contains(&maxerror), "{told}");
+        assert!(told.contains("status=0,"), "without STA_UNSYNC: {told}");
     });
 }

@@ -397,6 +397,9 @@ impl<P: Platform> System<'_, P> {
                 self.resolver.call(registrar, &mut self.buffers, |resolver, _| {
                     resolver.set_time_valid(to != ClockState::Invalid);
                 });
+                if from == ClockState::Confirmed {
+                    self.tell_clock(registrar);
+                }
                 if to == ClockState::Invalid && self.config.wait_for_time {
                     self.fall_below(registrar, SystemState::CpdPreTime);
                 }
@@ -431,15 +434,35 @@ impl<P: Platform> System<'_, P> {
                     applied = true;
                     let buffers = &mut self.buffers;
                     self.ntp.call(registrar, buffers, |ntp, _| ntp.applied(adjust));
+                    if !is_optional(adjust) && self.ntp().state() == ClockState::Confirmed {
+                        self.tell_clock(registrar);
+                    }
                 }
                 Err(error) if error.kind() == ErrorKind::Unsupported && is_optional(adjust) => {}
-                Err(error) => {
-                    let action = Action::SetClock;
-                    self.events.push(Event::Failed { interface: None, action, error });
-                }
+                Err(error) => self.clock_failed(error),
             }
         }
         self.events.push(Event::Adjust { adjust, applied });
+    }
+
+    /// Tells the platform how right its clock is, which follows UTC: to within the error bound, which has
+    /// what is still being slewed in it. Only a confirmed time is worth that word.
+    fn tell_clock(&mut self, registrar: &mut Registrar<'_, P>) {
+        if !self.config.set_clock {
+            return;
+        }
+        let is_confirmed = self.ntp().state() == ClockState::Confirmed;
+        let estimate = self.utc(registrar.now()).filter(|_| is_confirmed);
+        let error = estimate.map(|e| Duration::from_micros(e.error_ns.div_ceil(1_000)));
+        match registrar.platform().clock_synchronised(error) {
+            Err(error) if error.kind() != ErrorKind::Unsupported => self.clock_failed(error),
+            _ => {}
+        }
+    }
+
+    fn clock_failed(&mut self, error: P::Error) {
+        let action = Action::SetClock;
+        self.events.push(Event::Failed { interface: None, action, error });
     }
 }
 

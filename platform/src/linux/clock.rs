@@ -149,6 +149,13 @@ pub(super) fn set_leap(leap: LeapSecond) -> Result<(), OsError> {
     sys::clock_leap(flag).map_err(during(Operation::SetClock))
 }
 
+/// Says to the kernel that its clock is right to within so much: adjtimex(2) no longer returns
+/// TIME_ERROR, and the battery clock is written every eleven minutes where the kernel was built to. The
+/// kernel lets the error grow by 500 ppm, and takes the word back at 16 s: after nine hours.
+pub(super) fn set_synchronised(error: Option<Duration>) -> Result<(), OsError> {
+    sys::clock_synchronised(error.map(Duration::as_micros)).map_err(during(Operation::SetClock))
+}
+
 fn nearest_us(ns: i64) -> i64 {
     ns.saturating_add(500).div_euclid(1_000)
 }

@@ -452,6 +452,22 @@ pub(super) fn clock_leap(flag: c_int) -> io::Result<()> {
     check(unsafe { libc::clock_adjtime(libc::CLOCK_REALTIME, &mut change) }).map(drop)
 }
 
+/// clock_adjtime(2) of CLOCK_REALTIME: whether STA_UNSYNC is set, and the bounds of the error.
+pub(super) fn clock_synchronised(error_us: Option<u64>) -> io::Result<()> {
+    /// Where the kernel stops to count: NTP_PHASE_LIMIT.
+    const MOST_US: libc::c_long = 16_000_000;
+    let mut change = clock_state()?;
+    let us = error_us.map_or(MOST_US, |us| us.try_into().unwrap_or(MOST_US).min(MOST_US));
+    change.modes = libc::ADJ_STATUS | libc::ADJ_MAXERROR | libc::ADJ_ESTERROR;
+    change.status = match error_us {
+        Some(_) => change.status & !libc::STA_UNSYNC,
+        None => change.status | libc::STA_UNSYNC,
+    };
+    (change.maxerror, change.esterror) = (us, us);
+    // SAFETY: `change` is borrowed exclusively and outlives the call.
+    check(unsafe { libc::clock_adjtime(libc::CLOCK_REALTIME, &mut change) }).map(drop)
+}
+
 /// sync(2): what was written goes to the disks.
 pub(super) fn sync() {
     // SAFETY: takes nothing.

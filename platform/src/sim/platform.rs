@@ -10,7 +10,7 @@ use bringup_core::platform::{
     AddressConfig, Adjust, Arm, Interface, InterfaceChange, LeapSecond, Platform, Reboot, Received,
     ReceivedFrame, RouteConfig, Source, SystemOps, UdpOptions,
 };
-use bringup_core::time::{Instant, Utc};
+use bringup_core::time::{Duration, Instant, Utc};
 
 use super::packet;
 use super::poll::{SimHandle, SimPoll, SimWake};
@@ -292,6 +292,14 @@ impl Platform for Sim {
             return Err(ErrorKind::PermissionDenied);
         }
         self.leap = leap;
+        Ok(())
+    }
+
+    fn clock_synchronised(&mut self, error: Option<Duration>) -> Result<(), ErrorKind> {
+        if !self.clock_allowed {
+            return Err(ErrorKind::PermissionDenied);
+        }
+        self.synchronised = error;
         Ok(())
     }
 

@@ -384,6 +384,7 @@ fn the_clock_is_set_only_where_that_is_allowed() {
     assert_eq!(lab.sim.set_clock(step), Err(ErrorKind::PermissionDenied));
     assert_eq!(lab.sim.clock_rate(1_000), Err(ErrorKind::PermissionDenied));
     assert_eq!(lab.sim.clock_leap(LeapSecond::Insert), Err(ErrorKind::PermissionDenied));
+    assert_eq!(lab.sim.clock_synchronised(Some(SECOND)), Err(ErrorKind::PermissionDenied));
     assert_eq!(lab.sim.utc(), Utc::UNIX_EPOCH);
     lab.sim.allow_clock();
     lab.sim.set_clock(step).expect("set");
@@ -392,6 +393,8 @@ fn the_clock_is_set_only_where_that_is_allowed() {
     lab.sim.clock_rate(1_000_000).expect("turned");
     lab.sim.clock_leap(LeapSecond::Insert).expect("told");
     assert_eq!(lab.sim.leap(), LeapSecond::Insert);
+    lab.sim.clock_synchronised(Some(SECOND)).expect("told");
+    assert_eq!(lab.sim.synchronised(), Some(SECOND));
     let (now, at) = (lab.sim.now(), lab.sim.now() + SECOND);
     lab.sim.wait(Some(at)).expect("waited");
     let ahead_ns = lab.sim.utc().nanos_since(true_utc(lab.sim.now()));

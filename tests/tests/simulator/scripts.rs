@@ -4,12 +4,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use bringup::core::attach::Outcome;
-use bringup::core::platform::Platform;
+use bringup::core::platform::{LeapSecond, Platform};
 use bringup::core::state::SystemState;
+use bringup::ntp::packet::Leap;
 use bringup::platform::sim::true_utc;
 use bringup::system::{Event, Gate};
 
-use crate::world::{Plan, s, within};
+use crate::world::{Plan, World, s, within};
 
 #[test]
 fn each_gate_is_held_until_what_it_waits_for_is_there() {
@@ -279,6 +280,49 @@ fn d2_a_confirmed_time_is_told_to_be_saved_at_once_and_hourly() {
             let behind_ns = true_utc(at).nanos_since(utc);
             assert!((60_000_000_000..61_000_000_000).contains(&behind_ns), "{behind_ns}");
         }
+        w.stop();
+    });
+}
+
+#[test]
+fn d7_the_clock_is_set_and_the_platform_told_how_right_it_is() {
+    for set_clock in [true, false] {
+        let plan = Plan { set_clock, valid_for: Some(s(7_200)), ..Plan::default() };
+        within(&plan, |w| {
+            w.until_operational(s(5));
+            let off_ns =
+                |w: &mut World<'_, '_, '_>| w.sim(|sim| sim.utc().nanos_since(true_utc(sim.now())));
+            let is_set = off_ns(w).unsigned_abs() < 1_000_000;
+            assert_eq!(is_set, set_clock, "{} ns", off_ns(w));
+            let told = w.sim(|sim| sim.synchronised());
+            assert_eq!(told, None, "one sample is no ground to write a battery clock by");
+            w.pass(s(60));
+            let told = w.sim(|sim| sim.synchronised());
+            assert_eq!(told.is_some(), set_clock);
+            let off_us = off_ns(w).unsigned_abs() / 1_000;
+            assert!(told.is_none_or(|error| off_us <= error.as_micros()), "{off_us}, {told:?}");
+            w.far[0].borrow_mut().ntp_on = false;
+            w.until(s(9_000), "the fall", |w| w.state() == SystemState::CpdPreTime);
+            assert_eq!(w.sim(|sim| sim.synchronised()), None, "taken back");
+            w.stop();
+        });
+    }
+}
+
+#[test]
+fn c7_a_leap_second_reaches_the_platform_on_its_day() {
+    within(&Plan { set_clock: true, lease_s: 864_000, ..Plan::default() }, |w| {
+        w.far[0].borrow_mut().leap = 1;
+        w.until_operational(s(5));
+        // January has thirty days more to come.
+        w.pass(s(29 * 86_400));
+        assert_eq!(w.count(|e| matches!(e, Event::Leap { leap: Leap::Insert, .. })), 1);
+        assert_eq!(w.sim(|sim| sim.leap()), LeapSecond::None, "not before its day");
+        w.pass(s(86_400 + 3_600));
+        assert_eq!(w.sim(|sim| sim.leap()), LeapSecond::Insert);
+        w.far[0].borrow_mut().leap = 0;
+        w.pass(s(3_600));
+        assert_eq!(w.sim(|sim| sim.leap()), LeapSecond::None, "not after all");
         w.stop();
     });
 }

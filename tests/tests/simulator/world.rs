@@ -40,6 +40,8 @@ pub(crate) struct Far {
     pub(crate) dhcp_on: bool,
     pub(crate) dns_on: bool,
     pub(crate) ntp_on: bool,
+    /// The leap indicator of its NTP server.
+    pub(crate) leap: u8,
     /// The last DISCOVER and the last REQUEST that selects: a changed server learns its client so.
     pub(crate) known: [Option<Vec<u8>>; 2],
     /// Until when each address was granted, by the server's clock.
@@ -65,6 +67,7 @@ impl Far {
             dhcp_on: true,
             dns_on: true,
             ntp_on: true,
+            leap: 0,
             known: [None, None],
             granted: BTreeMap::new(),
             heard: Vec::new(),
@@ -108,6 +111,7 @@ impl Far {
             53 if self.dns_on => self.dns.reply(request, out).map(|length| (None, length)),
             123 if self.ntp_on => {
                 let length = NtpServer::new(0).reply(request, utc, utc, out)?;
+                *out.first_mut()? |= self.leap << 6;
                 Some((None, length))
             }
             _ => None,

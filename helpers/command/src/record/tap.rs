@@ -385,6 +385,10 @@ impl<P: Platform> Platform for Tap<P> {
         self.platform.clock_leap(leap)
     }
 
+    fn clock_synchronised(&mut self, error: Option<Duration>) -> Result<(), P::Error> {
+        self.platform.clock_synchronised(error)
+    }
+
     fn reboot(&mut self, why: Reboot) -> Result<Infallible, P::Error> {
         self.platform.reboot(why)
     }

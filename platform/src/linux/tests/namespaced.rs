@@ -299,6 +299,8 @@ fn the_kernel_is_asked_where_the_clock_may_be_set() {
         let refused = Err(OsError::new(Operation::SetClock, libc::EPERM));
         assert_eq!(linux.clock_rate(0), refused);
         assert_eq!(linux.clock_leap(LeapSecond::None), refused);
+        assert_eq!(linux.clock_synchronised(None), refused);
+        assert_eq!(linux.clock_synchronised(Some(Duration::from_millis(1))), refused);
     });
 }
 

@@ -213,6 +213,7 @@ fn clock_and_restart_are_refused_unless_allowed() {
     let refused = linux.set_clock(Adjust::Step { offset_ns: 0 });
     assert_eq!(refused, Err(OsError::new(Operation::SetClockPolicy, libc::EPERM)));
     assert_eq!([linux.clock_rate(0), linux.clock_leap(LeapSecond::None)], [refused; 2]);
+    assert_eq!(linux.clock_synchronised(None), refused);
     let refused = linux.reboot(Reboot::Requested);
     assert_eq!(refused, Err(OsError::new(Operation::RebootPolicy, libc::EPERM)));
     assert_eq!(
