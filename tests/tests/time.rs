@@ -4,6 +4,7 @@
 use std::fs;
 use std::path::Path;
 use std::process::Command;
+use std::thread;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bringup_tests::lab::network::{DEVICE_INTERFACE, Network};
@@ -65,6 +66,59 @@ fn a_server_that_is_not_synchronized_is_an_answer_of_no() {
         let outcome = time(&network.device, &["10.99.0.1", "--deadline", "3s"]);
         outcome.expect_code(1);
         assert!(outcome.all("server").iter().all(|one| one["verdict"] != "ok"), "{outcome}");
+    });
+}
+
+#[test]
+fn a_name_that_nobody_resolves_leaves_time_for_the_servers() {
+    lab::within(&["chronyd"], |lab| {
+        let network = Network::plain(lab);
+        network.give_the_device_an_address();
+        let _chronyd = servers::chronyd(&network.server, servers::LOCAL);
+        let _silent = servers::silent(&network.server, "10.99.0.1:53");
+        let resolv_conf = network.device.folder().join("resolv.conf");
+        fs::write(resolv_conf, "nameserver 10.99.0.1\n").expect("the host's own folder");
+        let asked = ["time.lab.test", "10.99.0.1", "--deadline", "4s"];
+        let outcome = time(&network.device, &asked);
+        outcome.expect_code(0);
+        let verdicts: Vec<_> = outcome.all("server").iter().map(|s| s["verdict"].clone()).collect();
+        assert_eq!(verdicts, ["unresolved", "ok"], "{outcome}");
+    });
+}
+
+#[test]
+fn nothing_that_was_named_or_came_in_is_passed_over_in_silence() {
+    lab::within(&[], |lab| {
+        let network = Network::plain(lab);
+        network.give_the_device_an_address();
+        let asked: Vec<String> = (1..=9).map(|n| format!("10.99.0.{n}")).collect();
+        let mut asked: Vec<&str> = asked.iter().map(String::as_str).collect();
+        // The last but one is there already, and the last is nobody.
+        asked.extend(["10.99.0.1:123", "0.0.0.0", "--deadline", "1s"]);
+        let outcome = time(&network.device, &asked);
+        outcome.expect_code(2);
+        assert_eq!(outcome.all("server").len(), 8, "{outcome}");
+        let left_out: Vec<_> = outcome.all("error").iter().map(|e| e["what"].clone()).collect();
+        assert_eq!(left_out, ["10.99.0.9:123", "0.0.0.0:123", "the time"], "{outcome}");
+
+        let forger = servers::silent(&network.server, "10.99.0.1:123");
+        thread::spawn(move || {
+            let mut request = [0; 48];
+            while let Ok((_, from)) = forger.recv_from(&mut request) {
+                // A reply to somebody else's request.
+                let mut reply = servers::ntp_request();
+                (reply[0], reply[1]) = (0x24, 2);
+                let _ = forger.send_to(&reply, from);
+            }
+        });
+        for (verbose, told) in [(&["-v"][..], 1), (&[], 0)] {
+            let more = [&["10.99.0.1", "--deadline", "900ms"], verbose].concat();
+            let outcome = time(&network.device, &more);
+            outcome.expect_code(2);
+            let discards = outcome.all("discard");
+            assert_eq!(discards.len(), told, "{outcome}");
+            assert!(discards.iter().all(|d| d["reason"] == "wrong-origin"), "{outcome}");
+        }
     });
 }
 

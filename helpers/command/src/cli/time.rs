@@ -6,7 +6,7 @@ use bringup_core::poll::PollStorage;
 use bringup_core::timer::{Owner, TimerKey};
 use bringup_dns::client::{Event as ResolverEvent, SmallStorage};
 use bringup_dns::{QueryKey, QueryKind, QueryOptions, Resolver};
-use bringup_ntp::client::MAX_SOCKETS;
+use bringup_ntp::client::{MAX_SERVERS, MAX_SOCKETS};
 use bringup_ntp::{ClockState, Event as NtpEvent, NtpClient, Source, Verdict};
 use bringup_system::{Buffers, Driven};
 
@@ -66,7 +66,8 @@ struct App<'m, 'o, P: Platform> {
     deadline: Option<TimerKey>,
     /// Names that are being resolved, with their ports.
     names: Vec<(QueryKey, &'o str, u16)>,
-    servers: Vec<bringup_ntp::Server>,
+    /// What is to be asked, and its place among the addresses of its name.
+    servers: Vec<(usize, bringup_ntp::Server)>,
     verdicts: Vec<Verdict>,
     exit: Exit,
 }
@@ -95,7 +96,7 @@ impl<'o, P: Platform> App<'_, 'o, P> {
                 Host::Address(address) => match address.to_socket_addr(PORT, interface_number) {
                     Ok(address) => {
                         let source = Source::Configured;
-                        self.servers.push(bringup_ntp::Server { address, source });
+                        self.servers.push((0, bringup_ntp::Server { address, source }));
                     }
                     Err(unknown) => {
                         self.exit = network::tell_unknown_interface(self.output, unknown);
@@ -110,7 +111,8 @@ impl<'o, P: Platform> App<'_, 'o, P> {
     }
 
     fn resolve(&mut self, registrar: &mut Registrar<'_, P>, name: &'o str, port: u16) {
-        let deadline = self.args.deadline;
+        // The other half is for the servers: they are asked when all names are known or given up.
+        let deadline = self.args.deadline / 2;
         let asked = self.resolver.call(registrar, &mut self.buffers, |resolver, cx| {
             let deadline = Some(cx.now + deadline);
             let options = QueryOptions { deadline, ..QueryOptions::default() };
@@ -150,6 +152,14 @@ impl<'o, P: Platform> App<'_, 'o, P> {
                 self.finish(registrar);
             }
         }
+        while let Some((why, from)) = self.resolver.next_discard() {
+            let reason = why.name();
+            self.output.emit(&Event::Discard { protocol: "dns", reason, from });
+        }
+        while let Some((why, from)) = self.ntp.next_discard() {
+            let reason = why.name();
+            self.output.emit(&Event::Discard { protocol: "ntp", reason, from });
+        }
         if self.output.is_closed() {
             registrar.stop();
         }
@@ -159,11 +169,9 @@ impl<'o, P: Platform> App<'_, 'o, P> {
         let before = self.servers.len();
         let found = self.resolver.client().result(key);
         let addresses = found.into_iter().flat_map(|answer| answer.addresses());
-        self.servers.extend(
-            addresses
-                .take(PER_NAME)
-                .map(|ip| bringup_ntp::Server { address: (ip, port).into(), source: Source::Name }),
-        );
+        self.servers.extend(addresses.take(PER_NAME).enumerate().map(|(place, ip)| {
+            (place, bringup_ntp::Server { address: (ip, port).into(), source: Source::Name })
+        }));
         if self.servers.len() == before {
             self.tell_unresolved(name, "its addresses could not be found out");
         }
@@ -174,11 +182,29 @@ impl<'o, P: Platform> App<'_, 'o, P> {
         if !self.names.is_empty() {
             return;
         }
-        let (servers, samples) = (&self.servers, self.args.samples);
+        // One of each name, before the second of any.
+        self.servers.sort_by_key(|(place, _)| *place);
+        let servers: Vec<_> = self.servers.iter().map(|(_, server)| *server).collect();
+        let samples = self.args.samples;
         self.ntp.call(registrar, &mut self.buffers, |ntp, cx| {
-            ntp.set_servers(cx, servers);
+            ntp.set_servers(cx, &servers);
             ntp.probe(cx, samples);
         });
+        self.tell_left_out(&servers);
+    }
+
+    /// Tells of servers that are not asked; one that is named twice is.
+    fn tell_left_out(&mut self, servers: &[bringup_ntp::Server]) {
+        let is_asked = |address| self.ntp.client().servers().any(|s| s.address == address);
+        let is_full = self.ntp.client().servers().count() == MAX_SERVERS;
+        for server in servers.iter().filter(|server| !is_asked(server.address)) {
+            let (why, hint) = if is_full && server.is_askable() {
+                (format!("{MAX_SERVERS} are asked at most"), "ask it in another run")
+            } else {
+                ("nobody can be asked there".to_owned(), "name the address of one server")
+            };
+            self.output.problem(server.address.to_string(), why, hint);
+        }
     }
 
     /// Tells what is known by now. Only now, since the majority may outvote a server at the end.

@@ -36,7 +36,7 @@ impl Server {
     };
 
     /// Whether one can send to it: servers are asked one by one, never a group of them.
-    pub(crate) fn is_askable(&self) -> bool {
+    pub fn is_askable(&self) -> bool {
         let ip = self.address.ip();
         !(ip.is_unspecified()
             || ip.is_multicast()
