@@ -46,13 +46,27 @@ impl ServerList {
         }
     }
 
-    /// Forgets the servers that somebody named.
-    pub(crate) fn withdraw(&mut self, origin: Origin) {
+    /// The list without the servers of those who do not pass.
+    pub(crate) fn only(&self, passes: impl Fn(Origin) -> bool) -> Self {
         let mut kept = Self::EMPTY;
-        for fact in self.iter().filter(|fact| fact.origin != origin) {
+        for fact in self.iter().filter(|fact| passes(fact.origin)) {
             kept.push(fact.address, fact.origin);
         }
-        *self = kept;
+        kept
+    }
+
+    /// Forgets the servers that somebody named.
+    pub(crate) fn withdraw(&mut self, origin: Origin) {
+        *self = self.only(|other| other != origin);
+    }
+
+    /// A list of the operator's servers.
+    pub(crate) fn configured(addresses: &[SocketAddr]) -> Self {
+        let mut list = Self::EMPTY;
+        for address in addresses {
+            list.push(*address, Origin::Configured);
+        }
+        list
     }
 
     /// The servers, first choice first.

@@ -146,14 +146,6 @@ impl<'m, P: Platform> System<'m, P> {
     ) -> Self {
         // A system that does not wait for the time takes it as it is.
         resolver.set_time_valid(!config.wait_for_time);
-        let mut dns_servers = ServerList::EMPTY;
-        let mut ntp_list = ServerList::EMPTY;
-        for address in config.dns {
-            dns_servers.push(*address, Origin::Configured);
-        }
-        for address in config.ntp {
-            ntp_list.push(*address, Origin::Configured);
-        }
         Self {
             names: TimeNames::new(config.ntp_names),
             ntp: Driven::new(NtpClient::new(config.ntp_client), Owner::System),
@@ -161,8 +153,8 @@ impl<'m, P: Platform> System<'m, P> {
             config,
             interfaces,
             watch: None,
-            dns_servers,
-            ntp_list,
+            dns_servers: ServerList::configured(config.dns),
+            ntp_list: ServerList::configured(config.ntp),
             ntp_running: false,
             hold: None,
             again: None,
@@ -374,6 +366,33 @@ impl<'m, P: Platform> System<'m, P> {
             registrar.remove_source(key);
             registrar.platform().close(handle);
         }
+    }
+
+    /// Replaces the operator's servers, while all else goes on: leases, queries, the clock. Those that
+    /// leases name stay. Of the names the first four are looked at.
+    pub fn set_servers(
+        &mut self,
+        registrar: &mut Registrar<'_, P>,
+        dns: &[SocketAddr],
+        ntp: &[SocketAddr],
+        names: &[NtpName<'m>],
+    ) {
+        let lists = (ServerList::configured(dns), ServerList::configured(ntp));
+        let Self { resolver, buffers, .. } = self;
+        if self.names.replace(registrar, resolver, buffers, names) {
+            self.ntp_list = self.ntp_list.only(|origin| !matches!(origin, Origin::Name(_)));
+        }
+        if self.list_servers(lists) {
+            self.events.push(Event::Servers { origin: Origin::Configured });
+        }
+        self.servers_changed(registrar);
+        self.settle(registrar);
+    }
+
+    /// The name of an NTP server of the operator, by its place in the order of naming: see
+    /// [`Origin::Name`].
+    pub fn ntp_name(&self, place: u8) -> Option<NtpName<'m>> {
+        self.names.get(place)
     }
 
     /// Asks the resolver for a name; the end comes as [`Event::Dns`]. After [`stop`](Self::stop) it is

@@ -61,9 +61,18 @@ enum Stage {
     Known,
 }
 
+/// As many as are looked at.
+fn first<'m>(names: &[NtpName<'m>]) -> [Option<NtpName<'m>>; MAX_NAMES] {
+    let mut taken = [None; MAX_NAMES];
+    for (slot, name) in taken.iter_mut().zip(names) {
+        *slot = Some(*name);
+    }
+    taken
+}
+
 /// The names, and how far each has come.
 pub(crate) struct TimeNames<'m> {
-    names: &'m [NtpName<'m>],
+    names: [Option<NtpName<'m>>; MAX_NAMES],
     stages: [Stage; MAX_NAMES],
     retries: [Duration; MAX_NAMES],
     /// How often its addresses were silent: the next ones of it are used then.
@@ -74,9 +83,9 @@ pub(crate) struct TimeNames<'m> {
 }
 
 impl<'m> TimeNames<'m> {
-    pub(crate) const fn new(names: &'m [NtpName<'m>]) -> Self {
+    pub(crate) fn new(names: &[NtpName<'m>]) -> Self {
         Self {
-            names,
+            names: first(names),
             stages: [Stage::Waiting(Instant::ZERO); MAX_NAMES],
             retries: [RETRY_MIN; MAX_NAMES],
             turns: [0; MAX_NAMES],
@@ -96,7 +105,34 @@ impl<'m> TimeNames<'m> {
     }
 
     pub(crate) const fn is_empty(&self) -> bool {
-        self.names.is_empty()
+        self.names[0].is_none()
+    }
+
+    /// The name with this place in the order of naming.
+    pub(crate) fn get(&self, place: u8) -> Option<NtpName<'m>> {
+        self.names.get(usize::from(place)).copied().flatten()
+    }
+
+    /// Takes other names, and forgets how far the old ones had come. `false` if they are the same.
+    pub(crate) fn replace<P: Platform>(
+        &mut self,
+        registrar: &mut Registrar<'_, P>,
+        resolver: &mut DrivenResolver<'m, P>,
+        buffers: &mut Buffers,
+        names: &[NtpName<'m>],
+    ) -> bool {
+        let names = first(names);
+        if names == self.names {
+            return false;
+        }
+        for stage in self.stages {
+            if let Stage::Asked(key) = stage {
+                resolver.call(registrar, buffers, |resolver, cx| resolver.release(cx, key));
+            }
+        }
+        *self = Self { names, timer: self.timer, silent: self.silent, ..Self::new(&[]) };
+        self.arm(registrar);
+        true
     }
 
     pub(crate) fn is_timer(&self, key: TimerKey) -> bool {
@@ -111,7 +147,8 @@ impl<'m> TimeNames<'m> {
         buffers: &mut Buffers,
     ) {
         let now = registrar.now();
-        for (index, name) in self.names.iter().take(MAX_NAMES).enumerate() {
+        let names = self.names;
+        for (index, name) in names.iter().flatten().enumerate() {
             if !matches!(self.stages[index], Stage::Waiting(at) if at <= now) {
                 continue;
             }
@@ -194,7 +231,7 @@ impl<'m> TimeNames<'m> {
                 | bringup_dns::Event::Update { .. }
         );
         if found {
-            let port = self.names.get(index).map_or(123, |name| name.port);
+            let port = self.get(number).map_or(123, |name| name.port);
             if let Some(answer) = resolver.client().result(key) {
                 list.withdraw(Origin::Name(number));
                 if self.silent {
@@ -223,7 +260,7 @@ impl<'m> TimeNames<'m> {
     }
 
     fn arm<P: Platform>(&mut self, registrar: &mut Registrar<'_, P>) {
-        let used = self.names.len().min(MAX_NAMES);
+        let used = self.names.iter().flatten().count();
         let waiting = self.stages.iter().take(used).filter_map(|stage| match stage {
             Stage::Waiting(at) => Some(*at),
             _ => None,

@@ -285,18 +285,22 @@ impl<P: Platform> System<'_, P> {
         }
     }
 
-    /// Makes the lists anew: the operator's servers, those of the leases in the order of naming, then
-    /// those that names resolved to. `of` is the interface whose lease is to be told of if that
-    /// changed anything.
+    /// Makes the lists anew. `of` is the interface whose lease is to be told of if that changed anything.
     pub(crate) fn take_servers(&mut self, registrar: &mut Registrar<'_, P>, of: Option<u8>) {
+        let configured = |list: ServerList| list.only(|origin| origin == Origin::Configured);
+        let lists = (configured(self.dns_servers), configured(self.ntp_list));
+        let changed = self.list_servers(lists);
+        if let Some(number) = of.filter(|_| changed) {
+            self.events.push(Event::Servers { origin: Origin::Lease(number) });
+        }
+        self.servers_changed(registrar);
+    }
+
+    /// Puts the lists together: the operator's servers for DNS and NTP, those of the leases in the order
+    /// of naming, then those that names resolved to. Whether they are others now.
+    pub(crate) fn list_servers(&mut self, configured: (ServerList, ServerList)) -> bool {
         let before = (self.dns_servers, self.ntp_list);
-        let (mut dns, mut ntp) = (ServerList::EMPTY, ServerList::EMPTY);
-        for address in self.config.dns {
-            dns.push(*address, Origin::Configured);
-        }
-        for address in self.config.ntp {
-            ntp.push(*address, Origin::Configured);
-        }
+        let (mut dns, mut ntp) = configured;
         for (slot, number) in self.interfaces.iter().zip(0_u8..) {
             let Some(lease) = slot.as_ref().and_then(Interface::configuration) else { continue };
             for address in lease.dns_servers() {
@@ -310,10 +314,7 @@ impl<P: Platform> System<'_, P> {
             ntp.push(fact.address, fact.origin);
         }
         (self.dns_servers, self.ntp_list) = (dns, ntp);
-        if let Some(number) = of.filter(|_| before != (dns, ntp)) {
-            self.events.push(Event::Servers { origin: Origin::Lease(number) });
-        }
-        self.servers_changed(registrar);
+        before != (dns, ntp)
     }
 
     /// How a DNS server is reached. One that a lease named is asked by way of that lease's interface
