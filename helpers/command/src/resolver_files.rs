@@ -78,6 +78,11 @@ impl ResolverFiles {
         &self.hosts
     }
 
+    /// Looks at the hosts file, for a program that has its servers from elsewhere. Whether it has changed.
+    pub fn refresh_hosts(&self) -> bool {
+        self.hosts.refresh()
+    }
+
     /// Looks at both files, unless that was less than a second ago, and has the resolver take what has
     /// changed: servers, search list, and options on top of `base`. `interface` gives the number of an
     /// interface by its name. Whether anything has changed.

@@ -10,6 +10,8 @@ use bringup_tests::lab::servers::{self, Server};
 use bringup_tests::lab::{Host, Lab, bringup};
 
 mod hooks;
+mod manager;
+mod reload;
 mod resolv_conf;
 mod status;
 

@@ -4,32 +4,42 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::error::ErrorKind;
-use clap::{Parser, Subcommand, ValueEnum};
+use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand, ValueEnum};
 
 use bringup_core::client::Mac;
 use bringup_core::time::Duration;
 use bringup_dhcp::{ClientIdentifier, Profile};
 use bringup_dns::RecordType;
 
+use super::event::Problem;
 use super::service::options::ServiceOptions;
 use super::service::socket;
 use super::text::{self, ClientId, Host, ServerAddress};
+use super::usage;
 
 const ABOUT: &str = "Brings a machine's network up: link, DHCP, DNS, NTP, operational.";
 
 const FIRST_STEPS: &str = "\
-Three commands to try:
-  bringup demo                   everything, on a private network of its own; changes nothing
-  bringup query example.com      ask the configured DNS servers for a name's addresses
-  bringup up eth0 --once --dry-run
-                                 get a lease on eth0 and show it; configure nothing
+Three commands to try; `bringup COMMAND --help` tells more:
+  bringup demo               everything, on a private network; changes nothing
+  bringup query example.com  ask the DNS for a name's addresses
+  bringup up eth0 --dry-run  get a lease on eth0 and show it; configure nothing
+Exit codes: 0 done, 1 the answer is no, 2 not found out, 64 usage, 77 privilege";
 
-Exit codes: 0 done, 1 the answer is no, 2 it could not be found out, 64 wrong usage,
-77 a privilege is missing. `bringup COMMAND --help` tells more.";
+/// What a person sees first, in 24 lines of 80 columns.
+const SCREEN: &str = "\
+{about}
+{usage-heading} {usage}
+Commands:
+{subcommands}
+
+Options:
+{options}{after-help}";
 
 /// The command line.
 #[derive(Clone, Debug, Parser)]
 #[command(name = "bringup", version, about = ABOUT, after_help = FIRST_STEPS)]
+#[command(help_template = SCREEN)]
 #[command(disable_help_subcommand = true, arg_required_else_help = true)]
 pub struct Args {
     /// Print one JSON object per line
@@ -61,6 +71,8 @@ pub enum Command {
     Query(Query),
     /// Ask NTP servers for the time; sets nothing
     Time(Time),
+    /// Read a configuration file of `up`, and say what is wrong with it
+    Check(Check),
     /// Explain raw messages from files or standard input
     Decode(Decode),
 }
@@ -74,7 +86,7 @@ pub struct Demo {
 }
 
 /// Where a bring-up is written down.
-#[derive(Clone, Debug, Default, clap::Args)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, clap::Args)]
 pub struct Files {
     /// Draw what happened, as a picture; without -q as a chart here, too
     #[arg(long, value_name = "FILE.svg")]
@@ -85,11 +97,14 @@ pub struct Files {
 }
 
 /// `bringup up`.
-#[derive(Clone, Debug, clap::Args)]
+#[derive(Clone, Debug, PartialEq, Eq, clap::Args)]
 pub struct Up {
     /// The interfaces, the preferred one first
-    #[arg(required = true, value_name = "IFACE")]
+    #[arg(required_unless_present = "config", value_name = "IFACE")]
     pub interfaces: Vec<String>,
+    /// Read options from this file, too; those that are given here count for more
+    #[arg(long, value_name = "FILE.toml")]
+    pub config: Option<PathBuf>,
     /// End when operational; remove what was added
     #[arg(long)]
     pub once: bool,
@@ -143,7 +158,7 @@ impl Up {
 }
 
 /// What DHCP servers are told.
-#[derive(Clone, Debug, clap::Args)]
+#[derive(Clone, Debug, PartialEq, Eq, clap::Args)]
 pub struct Dhcp {
     /// How soon to resend DHCP messages
     #[arg(long, value_enum, default_value_t = Patience::Fast)]
@@ -267,6 +282,14 @@ pub struct Time {
     pub samples: u8,
 }
 
+/// `bringup check`.
+#[derive(Clone, Debug, clap::Args)]
+pub struct Check {
+    /// The file, as `up --config` takes it
+    #[arg(value_name = "FILE.toml")]
+    pub file: PathBuf,
+}
+
 /// `bringup decode`.
 #[derive(Clone, Debug, clap::Args)]
 pub struct Decode {
@@ -303,17 +326,21 @@ pub enum Parsed {
     Run(Box<Args>),
     /// Help or the version was asked for, or nothing at all: for standard output.
     Help(String),
-    /// It is wrong, and why: for standard error.
-    Wrong(String),
+    /// It is wrong, and why.
+    Wrong(Problem),
 }
 
 /// Reads the command line, the program's name first.
-pub fn parse<I>(args: I) -> Parsed
+pub fn parse<I>(words: I) -> Parsed
 where
     I: IntoIterator,
     I::Item: Into<OsString> + Clone,
 {
-    let error = match Args::try_parse_from(args) {
+    let words: Vec<OsString> = words.into_iter().map(Into::into).collect();
+    let read = Args::command()
+        .try_get_matches_from(&words)
+        .and_then(|mut matches| Args::from_arg_matches_mut(&mut matches));
+    let error = match read {
         Ok(args) => return Parsed::Run(Box::new(args)),
         Err(error) => error,
     };
@@ -321,14 +348,19 @@ where
         ErrorKind::DisplayHelp
         | ErrorKind::DisplayVersion
         | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => Parsed::Help(error.to_string()),
-        _ => Parsed::Wrong(error.to_string()),
+        _ => Parsed::Wrong(usage::problem(&error, command(&words))),
     }
+}
+
+/// The word that names the command: the first that is no option. Empty if there is none, or none in UTF-8.
+fn command(words: &[OsString]) -> &str {
+    let is_command = |word: &&OsString| !word.as_encoded_bytes().starts_with(b"-");
+    words.iter().skip(1).find(is_command).and_then(|word| word.to_str()).unwrap_or("")
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use clap::CommandFactory as _;
 
     fn read(line: &str) -> Result<Args, ErrorKind> {
         let words = std::iter::once("bringup").chain(line.split(' ').filter(|w| !w.is_empty()));
@@ -343,8 +375,8 @@ mod tests {
     #[test]
     fn help_fits_a_screen() {
         let help = Args::command().render_help().to_string();
-        assert!(help.lines().count() <= 40, "{help}");
-        assert!(help.lines().all(|line| line.len() <= 100), "{help}");
+        assert!(help.lines().count() <= 24, "{help}");
+        assert!(help.lines().all(|line| line.len() <= 80), "{help}");
         for command in ["bringup demo", "bringup query", "bringup up"] {
             assert!(help.contains(command), "{command}");
         }
@@ -379,7 +411,10 @@ mod tests {
             "lease eth0 --request-option nothing-known",
             "query a.example -q -v",
         ] {
-            assert!(matches!(told(line), Parsed::Wrong(text) if !text.is_empty()), "{line}");
+            assert!(
+                matches!(told(line), Parsed::Wrong(problem) if !problem.hint.is_empty()),
+                "{line}"
+            );
         }
     }
 

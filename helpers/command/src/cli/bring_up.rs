@@ -12,19 +12,19 @@ use bringup_core::time::Duration;
 use bringup_core::timer::Owner;
 use bringup_dhcp::SnapshotError;
 use bringup_dhcp::lease::STORAGE_LEN;
-use bringup_dns::{Resolver, SmallStorage};
+use bringup_dns::{Hosts, Resolver, SmallStorage};
 use bringup_system::{AddInterfaceError, Config, System};
 
 use super::companion::Companion;
 use super::event::Event;
 use super::exit::Exit;
+use super::name_pool::NamePool;
 use super::output::Output;
 use super::session::{Plan, Session, lease_file, tell_failure};
 use super::state_dir::StateDir;
 use crate::record::{Tap, What};
 
 /// What is to be brought up, and how.
-#[derive(Clone, Debug)]
 pub struct Setup<'a, H> {
     /// The interfaces, the preferred one first.
     pub interfaces: &'a [String],
@@ -40,6 +40,8 @@ pub struct Setup<'a, H> {
     pub attach: bool,
     /// Where to keep what is to be known after a restart.
     pub state: Option<&'a StateDir>,
+    /// What this machine says of names itself.
+    pub hosts: Option<&'a (dyn Hosts + Sync)>,
 }
 
 /// The lock and the wake of a queue.
@@ -73,15 +75,17 @@ where
         setup.interfaces.iter().map(|name| saved_lease(setup.state, name, output)).collect();
     let mut slots: Vec<_> = setup.interfaces.iter().map(|_| None).collect();
     let mut cache = SmallStorage::new();
+    let names = NamePool::default();
     let mut memory = LoopStorage::<P::Handle, 64, 128>::new();
     let queue = AttachQueue::<Session<'_, Tap<P>>, Tap<P>, O>::new(ops.lock, ops.wake);
 
-    let resolver = Resolver::new(setup.system.resolver, &mut cache);
+    let mut resolver = Resolver::new(setup.system.resolver, &mut cache);
+    resolver.set_hosts(setup.hosts);
     let system = System::new(setup.system, &mut slots, resolver);
     // A callback that is attached ends the session itself, when it has run.
     let once = setup.plan.once && !setup.attach;
     let ends = setup.plan.once;
-    let mut session = Session::new(system, output, Plan { once, ..setup.plan });
+    let mut session = Session::new(system, output, &names, Plan { once, ..setup.plan });
     session.keep_in(setup.state);
     if let Some(companion) = companion {
         session.accompany(companion);

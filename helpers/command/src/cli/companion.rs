@@ -1,5 +1,7 @@
 //! [`Companion`]: what goes along with a bring-up and acts on what it hears, beside the telling.
 
+use std::net::SocketAddr;
+
 use bringup_core::event_loop::{Ready, Registrar};
 use bringup_core::platform::Platform;
 use bringup_core::timer::NoSlot;
@@ -18,6 +20,17 @@ pub struct Scene<'a, 'r, 'm, P: Platform> {
     pub output: &'a mut Output,
 }
 
+/// The servers of the operator.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct OperatorServers {
+    /// DNS servers.
+    pub dns: Vec<SocketAddr>,
+    /// NTP servers by address.
+    pub ntp: Vec<SocketAddr>,
+    /// NTP servers by name, with their ports.
+    pub ntp_names: Vec<(String, u16)>,
+}
+
 /// Something that goes along with a session on the same loop. It never blocks it.
 pub trait Companion<P: Platform> {
     /// The session begins; what is to be watched can be added to the loop.
@@ -32,6 +45,12 @@ pub trait Companion<P: Platform> {
 
     /// A source or a timer of the application that is not the session's own.
     fn take(&mut self, scene: &mut Scene<'_, '_, '_, P>, ready: Ready);
+
+    /// The servers that the operator wants from now on, if he has thought of others.
+    fn new_servers(&mut self) -> Option<OperatorServers>;
+
+    /// The session is about to end.
+    fn stopping(&mut self);
 
     /// The session has ended, and the system has stopped.
     fn finish(&mut self, scene: &mut Scene<'_, '_, '_, P>);

@@ -71,6 +71,7 @@ fn setup<H>(interfaces: &[String], floor: Utc, epoch: Option<Instant>) -> Setup<
         signals: None,
         attach: true,
         state: None,
+        hosts: None,
     }
 }
 

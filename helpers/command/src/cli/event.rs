@@ -8,6 +8,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 
 use serde::{Deserialize, Serialize};
 
+use super::config::Mistake;
 use super::decode::Fields;
 use super::decode::dhcp::OptionFields;
 use super::service::report::Report;
@@ -79,6 +80,10 @@ pub enum Event {
     },
     /// A message was decoded.
     Decoded(Decoded),
+    /// A configuration file was read.
+    Checked(Checked),
+    /// A configuration file was read again, while the program ran.
+    Reloaded(Reloaded),
     /// All that can be said of a running bring-up.
     Status(Box<Report>),
     /// Something went wrong.
@@ -209,6 +214,26 @@ pub struct Decoded {
     /// If so, what it says.
     #[serde(flatten)]
     pub fields: Option<Fields>,
+}
+
+/// What was found in a configuration file.
+#[derive(Clone, Debug, Serialize)]
+pub struct Checked {
+    /// The file.
+    pub file: String,
+    /// Whether `up` takes it.
+    pub ok: bool,
+    /// If not, why.
+    pub mistakes: Vec<Mistake>,
+}
+
+/// What became of the options when they were read again. Keys as in the file.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Reloaded {
+    /// What has changed and holds from now on.
+    pub applied: Vec<String>,
+    /// What has changed and holds when the program starts anew.
+    pub at_next_start: Vec<String>,
 }
 
 /// Something that went wrong, to be told in one sentence.

@@ -3,7 +3,8 @@
 use std::fmt::{self, Display, Formatter};
 
 use super::event::{
-    Address, Answer, Decoded, Event, Lookup, Offer, Problem, Server, Servers, Stats, Time,
+    Address, Answer, Checked, Decoded, Event, Lookup, Offer, Problem, Reloaded, Server, Servers,
+    Stats, Time,
 };
 use super::status::human::Shown;
 
@@ -27,6 +28,7 @@ pub fn is_essential(event: &Event) -> bool {
         | Event::Server(_)
         | Event::Time(_)
         | Event::Decoded(_)
+        | Event::Checked(_)
         | Event::Stats(_)
         | Event::Status(_)
         | Event::Error(_) => true,
@@ -36,6 +38,7 @@ pub fn is_essential(event: &Event) -> bool {
         | Event::Link { .. }
         | Event::Address(_)
         | Event::Servers(_)
+        | Event::Reloaded(_)
         | Event::Attached { .. }
         | Event::Discard { .. } => false,
     }
@@ -50,6 +53,7 @@ pub fn is_timed(event: &Event) -> bool {
             | Event::Stats(_)
             | Event::Server(_)
             | Event::Decoded(_)
+            | Event::Checked(_)
             | Event::Status(_)
             | Event::Error(_)
     )
@@ -87,6 +91,8 @@ impl Display for Human<'_> {
                 from.map_or(Ok(()), |from| write!(f, ", from {from}"))
             }
             Event::Decoded(decoded) => decoded.fmt(f),
+            Event::Checked(checked) => checked.fmt(f),
+            Event::Reloaded(reloaded) => reloaded.fmt(f),
             Event::Status(report) => Shown(report).fmt(f),
             Event::Error(problem) => problem.fmt(f),
         }
@@ -183,6 +189,31 @@ impl Display for Decoded {
             (Some(fields), _) => write!(f, "{}: {fields}", self.file),
             (None, Some(reason)) => write!(f, "{}: malformed: {reason}", self.file),
             (None, None) => write!(f, "{}", self.file),
+        }
+    }
+}
+
+impl Display for Checked {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        match self.mistakes.len() {
+            0 => write!(f, "{}: ok", self.file),
+            1 => write!(f, "{}: one mistake", self.file),
+            count => write!(f, "{}: {count} mistakes", self.file),
+        }
+    }
+}
+
+impl Display for Reloaded {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let Self { applied, at_next_start } = self;
+        f.write_str("reloaded ")?;
+        match applied.as_slice() {
+            [] => f.write_str("nothing new holds")?,
+            keys => write!(f, "now: {}", keys.join(", "))?,
+        }
+        match at_next_start.as_slice() {
+            [] => Ok(()),
+            keys => write!(f, "; at the next start: {}", keys.join(", ")),
         }
     }
 }

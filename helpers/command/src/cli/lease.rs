@@ -23,6 +23,7 @@ use super::args::Lease as Args;
 use super::decode::dhcp::OptionFields;
 use super::event::{Event, Offer};
 use super::exit::Exit;
+use super::live::Live;
 use super::network;
 use super::output::Output;
 use super::privilege::{self, Capability};
@@ -51,6 +52,7 @@ pub fn run(args: &Args, output: &mut Output) -> Exit {
         deadline: None,
         told: Vec::new(),
         exit: Exit::Unknown,
+        live: Live::default(),
     };
     match network::run(&mut app, &mut poll, App::start) {
         Ok(()) => app.exit,
@@ -155,6 +157,7 @@ struct App<'m, 'o, P: Platform> {
     deadline: Option<TimerKey>,
     told: Vec<Heard>,
     exit: Exit,
+    live: Live,
 }
 
 impl<'m, P: Platform<Error: std::fmt::Display>> App<'m, '_, P> {
@@ -162,6 +165,7 @@ impl<'m, P: Platform<Error: std::fmt::Display>> App<'m, '_, P> {
         let Ok(deadline) = registrar.add_timer(Owner::Application) else { return registrar.stop() };
         self.deadline = Some(deadline);
         registrar.set_timer(deadline, registrar.now() + self.args.deadline);
+        self.live.start(registrar, self.output);
         let (args, name) = (self.args, self.args.interface.as_str());
         let link = match registrar.platform().interface(name) {
             Ok(link) => link,
@@ -244,6 +248,10 @@ impl<P: Platform<Error: std::fmt::Display>> Application<P> for App<'_, '_, P> {
             if self.deadline == Some(key) {
                 return self.end(registrar);
             }
+        }
+        if self.live.is(ready) {
+            let waiting = format!("DHCP servers are asked on {}", self.args.interface);
+            return self.live.show(registrar, self.output, &waiting);
         }
         if let Some(asking) = &mut self.asking {
             asking.handle(registrar, &mut self.buffers, &ready);

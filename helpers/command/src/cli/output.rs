@@ -14,6 +14,7 @@ use serde::Serialize;
 use super::event::{Event, Problem};
 use super::exit::Exit;
 use super::human::{self, Human};
+use super::look::{self, DIM, Look, PLAIN, RED};
 use crate::record::{Protocol, Recorder, What};
 
 /// How to tell.
@@ -49,6 +50,9 @@ pub struct Output {
     broken: Option<Broken>,
     /// Who writes down what is told.
     recorder: Option<Recorder>,
+    look: Look,
+    /// Whether the last line is one that is written anew.
+    is_live_shown: bool,
 }
 
 /// An object of `--json`.
@@ -62,7 +66,8 @@ struct Object<'a> {
 impl Output {
     /// Standard output and standard error of a program that started at `started`.
     pub fn stdio(settings: Settings, started: Instant) -> Self {
-        Self::new(settings, started, Box::new(io::stdout()), Box::new(io::stderr()))
+        let (out, err) = (Box::new(io::stdout()), Box::new(io::stderr()));
+        Self { look: Look::of_process(), ..Self::new(settings, started, out, err) }
     }
 
     /// Output to wherever.
@@ -72,7 +77,17 @@ impl Output {
         out: Box<dyn Write + Send>,
         err: Box<dyn Write + Send>,
     ) -> Self {
-        Self { settings, started, out, err, line: Vec::new(), broken: None, recorder: None }
+        Self {
+            settings,
+            started,
+            out,
+            err,
+            line: Vec::new(),
+            broken: None,
+            recorder: None,
+            look: Look::default(),
+            is_live_shown: false,
+        }
     }
 
     /// How it tells.
@@ -112,9 +127,9 @@ impl Output {
         if let (Some(recorder), Some(what)) = (&self.recorder, what(event)) {
             recorder.add(t_us, what);
         }
+        self.clear_live();
         if let Event::Error(problem) = event {
-            // Nobody is left to hear that this fails.
-            let _ = writeln!(self.err, "{}", Human::sentence(problem));
+            self.complain(problem);
         }
         if self.is_closed() || !self.wants(event) {
             return;
@@ -122,15 +137,59 @@ impl Output {
         self.line.clear();
         let written = if self.settings.json {
             serde_json::to_writer(&mut self.line, &Object { t_us, event }).map_err(io::Error::from)
-        } else if self.settings.timeline && human::is_timed(event) {
-            write!(self.line, "{:>4}.{:06}  {}", t_us / 1_000_000, t_us % 1_000_000, Human(event))
         } else {
-            write!(self.line, "{}", Human(event))
+            let (dim, plain) = if self.look.colour { (DIM, PLAIN) } else { ("", "") };
+            let (s, us) = (t_us / 1_000_000, t_us % 1_000_000);
+            let is_timed = self.settings.timeline && human::is_timed(event);
+            let time =
+                if is_timed { format!("{dim}{s:>4}.{us:06}{plain}  ") } else { String::new() };
+            let text = Human(event).to_string();
+            let colour = look::colour(event).filter(|_| self.look.colour);
+            let text = colour.map_or(text.clone(), |colour| look::painted(&text, colour));
+            write!(self.line, "{time}{text}")
         };
         self.line.push(b'\n');
         let written = written.and_then(|()| self.out.write_all(&self.line));
         let flushed = written.and_then(|()| self.out.flush());
         self.check(flushed);
+    }
+
+    /// Says on standard error what went wrong.
+    fn complain(&mut self, problem: &Problem) {
+        let mut sentence = Human::sentence(problem).to_string();
+        if self.look.error_colour {
+            sentence = look::painted(&sentence, (RED, look::Extent::Word));
+        }
+        // Nobody is left to hear that this fails.
+        let _ = writeln!(self.err, "{sentence}");
+    }
+
+    /// Whether somebody looks at a terminal while this program waits.
+    pub const fn is_live(&self) -> bool {
+        self.look.live && !self.settings.json && !self.settings.quiet
+    }
+
+    /// Writes a line that stays until the next one of whatever kind.
+    pub fn live(&mut self, text: &str) {
+        if !self.is_live() || self.is_closed() {
+            return;
+        }
+        // One column less than there are, so that no terminal goes to the next line.
+        let text: String = text.chars().take(look::width().saturating_sub(1)).collect();
+        let (dim, plain) = if self.look.colour { (DIM, PLAIN) } else { ("", "") };
+        let line = format!("{}{dim}{text}{plain}", look::CLEAR);
+        self.is_live_shown = true;
+        let written = self.out.write_all(line.as_bytes()).and_then(|()| self.out.flush());
+        self.check(written);
+    }
+
+    /// Takes that line away.
+    pub fn clear_live(&mut self) {
+        if std::mem::take(&mut self.is_live_shown) && !self.is_closed() {
+            let cleared = self.out.write_all(look::CLEAR.as_bytes());
+            let flushed = cleared.and_then(|()| self.out.flush());
+            self.check(flushed);
+        }
     }
 
     /// Tells what went wrong.
@@ -149,6 +208,7 @@ impl Output {
         if self.settings.json || self.settings.quiet || self.is_closed() {
             return;
         }
+        self.clear_live();
         let written = self.out.write_all(format!("{text}\n").as_bytes());
         let flushed = written.and_then(|()| self.out.flush());
         self.check(flushed);
@@ -156,6 +216,7 @@ impl Output {
 
     /// Text that was asked for, as it is.
     pub fn print(&mut self, text: &str) {
+        self.clear_live();
         if self.is_closed() {
             return;
         }
@@ -178,6 +239,7 @@ impl Output {
     /// The exit code in the end: `exit`, unless output was lost for another reason than that nobody
     /// wanted it.
     pub fn finish(&mut self, exit: Exit) -> Exit {
+        self.clear_live();
         if self.broken != Some(Broken::Failed) { exit } else { Exit::Unknown }
     }
 
@@ -199,12 +261,8 @@ impl Output {
         }
         self.broken = Some(Broken::Failed);
         let why = error.to_string();
-        let problem = Problem {
-            what: "standard output".into(),
-            why,
-            hint: "make room, or send the output elsewhere".into(),
-        };
-        let _ = writeln!(self.err, "{}", Human::sentence(&problem));
+        let hint = "make room, or send the output elsewhere".into();
+        self.complain(&Problem { what: "standard output".into(), why, hint });
     }
 }
 

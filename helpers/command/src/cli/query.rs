@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use bringup_core::event_loop::{Application, Ready, Registrar};
 use bringup_core::platform::Platform;
 use bringup_core::poll::PollStorage;
-use bringup_core::time::Duration;
+use bringup_core::time::{Duration, Instant};
 use bringup_core::timer::Owner;
 use bringup_dns::client::{Event as ResolverEvent, LargeStorage};
 use bringup_dns::{
@@ -17,6 +17,7 @@ use bringup_system::Buffers;
 use super::args::Query;
 use super::event::{Answer, Event, Stats};
 use super::exit::Exit;
+use super::live::Live;
 use super::lookup;
 use super::network::{self, DrivenResolver};
 use super::output::Output;
@@ -44,6 +45,7 @@ pub fn run(args: &Query, output: &mut Output) -> Exit {
         outcomes: Vec::new(),
         ignored: Counters::default(),
         early: None,
+        live: Live::default(),
     };
     match network::run(&mut app, &mut poll, App::start) {
         Ok(()) => {
@@ -80,6 +82,7 @@ struct App<'m, 'o, P: Platform> {
     ignored: Counters,
     /// Why it ends before it has begun.
     early: Option<Exit>,
+    live: Live,
 }
 
 impl<P: Platform> App<'_, '_, P> {
@@ -108,7 +111,15 @@ impl<P: Platform> App<'_, '_, P> {
                 Err(error) => return self.refuse(registrar, error),
             }
         }
+        self.live.start(registrar, self.output);
         self.take_events(registrar);
+    }
+
+    /// Whom it waits for.
+    fn waiting(&self) -> String {
+        let servers = self.resolver.client().server_reports(Instant::ZERO);
+        let servers: Vec<String> = servers.map(|r| lookup::server_text(r.server.address)).collect();
+        format!("{} is asked of {}", self.args.name.escape_debug(), servers.join(", "))
     }
 
     fn end(&mut self, registrar: &mut Registrar<'_, P>, exit: Exit) {
@@ -184,6 +195,10 @@ impl<P: Platform> App<'_, '_, P> {
 
 impl<P: Platform> Application<P> for App<'_, '_, P> {
     fn dispatch(&mut self, registrar: &mut Registrar<'_, P>, ready: Ready) {
+        if self.live.is(ready) {
+            let waiting = self.waiting();
+            return self.live.show(registrar, self.output, &waiting);
+        }
         self.resolver.handle(registrar, &mut self.buffers, &ready);
         self.take_events(registrar);
     }

@@ -9,15 +9,17 @@ use bringup_core::timer::{NoSlot, Owner, TimerKey};
 use bringup_dhcp::snapshot::SNAPSHOT_LEN;
 use bringup_dns::{Outcome, QueryError, QueryKey, QueryKind, QueryOptions, RecordType};
 use bringup_ntp::packet::Leap;
-use bringup_system::{InterfaceId, Origin, System};
+use bringup_system::{InterfaceId, NtpName, Origin, System};
 
 mod trouble;
 
-use super::companion::{Companion, Scene};
+use super::companion::{Companion, OperatorServers, Scene};
 use super::decode::dhcp::OptionFields;
 use super::event::{Address, Event, Problem, Servers, Time};
 use super::exit::Exit;
+use super::live::Live;
 use super::lookup;
+use super::name_pool::NamePool;
 use super::output::Output;
 use super::saved_clock::{self, SavedClock};
 use super::state_dir::{StateDir, StateError};
@@ -88,6 +90,8 @@ pub struct Session<'m, P: Platform> {
     retry: Option<TimerKey>,
     signals: Option<SourceKey>,
     state: Option<&'m StateDir>,
+    names: &'m NamePool,
+    live: Live,
     exit: Option<Exit>,
     /// Whether what was to be waited for has come.
     reached: bool,
@@ -99,7 +103,12 @@ pub struct Session<'m, P: Platform> {
 
 impl<'m, P: Platform<Error: std::fmt::Display>> Session<'m, P> {
     /// A session that has not begun.
-    pub fn new(system: System<'m, P>, output: &'m mut Output, plan: Plan) -> Self {
+    pub fn new(
+        system: System<'m, P>,
+        output: &'m mut Output,
+        names: &'m NamePool,
+        plan: Plan,
+    ) -> Self {
         let wanted =
             |name: &String| Wanted { name: name.clone(), progress: [Progress::Waiting; 2] };
         let wanted = plan.resolve.iter().map(wanted).collect();
@@ -114,6 +123,8 @@ impl<'m, P: Platform<Error: std::fmt::Display>> Session<'m, P> {
             retry: None,
             signals: None,
             state: None,
+            names,
+            live: Live::default(),
             exit: None,
             reached: false,
             finished: false,
@@ -135,6 +146,9 @@ impl<'m, P: Platform<Error: std::fmt::Display>> Session<'m, P> {
             self.deadline = Some(timer);
         }
         self.beside(registrar, |companion, scene| companion.start(scene)).unwrap_or(Ok(()))?;
+        if self.plan.epoch.is_none() {
+            self.live.start(registrar, self.output);
+        }
         self.system.start(registrar).map_err(|_| NoSlot)?;
         // After the system's: what the session waits for, it asks the running system.
         registrar.add_notifier(Owner::Application).map_err(|_| NoSlot)?;
@@ -164,6 +178,10 @@ impl<'m, P: Platform<Error: std::fmt::Display>> Session<'m, P> {
 
     /// Stops the system, tells what that brings, and says how it ended.
     pub fn finish(&mut self, registrar: &mut Registrar<'_, P>) -> Exit {
+        self.output.clear_live();
+        if let Some(companion) = self.companion.as_deref_mut() {
+            companion.stopping();
+        }
         self.system.stop(registrar);
         self.tell(registrar);
         self.finished = true;
@@ -304,9 +322,60 @@ impl<'m, P: Platform<Error: std::fmt::Display>> Session<'m, P> {
         {
             self.end(registrar, exit);
         }
+        let servers = self.companion.as_deref_mut().and_then(Companion::new_servers);
+        if let Some(servers) = servers {
+            self.set_servers(registrar, &servers);
+            return self.tell(registrar);
+        }
         if self.output.is_closed() {
             // Nobody listens. What was put on the interfaces is taken off, as at any end.
             self.end(registrar, Exit::Done);
+        }
+    }
+
+    fn set_servers(&mut self, registrar: &mut Registrar<'_, P>, servers: &OperatorServers) {
+        let mut names = Vec::new();
+        for (name, port) in &servers.ntp_names {
+            match self.names.keep(name) {
+                Some(name) => names.push(NtpName { name, port: *port }),
+                None => {
+                    let (why, hint) = ("is one name too many since the start", "start it anew");
+                    self.problem(registrar.now(), name.clone(), why.into(), hint);
+                }
+            }
+        }
+        self.system.set_servers(registrar, &servers.dns, &servers.ntp, &names);
+    }
+
+    /// Whom this waits for, for the line on a terminal; `None` if for nobody.
+    fn waiting(&self, registrar: &Registrar<'_, P>) -> Option<String> {
+        let (state, key) = registrar.held()?;
+        let holder = key.holder;
+        let details: Vec<String> = match holder {
+            "dhcp" | "link" => {
+                let told = |i: &bringup_system::Interface<'_, P>| {
+                    let carrier = i.link().carrier;
+                    let what = if carrier { i.dhcp().state().name() } else { "no carrier" };
+                    format!("{} {what}", i.name())
+                };
+                self.system.interfaces().map(told).collect()
+            }
+            "ntp" if self.system.ntp_servers().is_empty() => vec!["no NTP server is known".into()],
+            "ntp" => {
+                let servers = self.system.ntp_servers().iter();
+                servers.map(|fact| lookup::server_text(fact.address)).collect()
+            }
+            _ => Vec::new(),
+        };
+        let details = details.join(", ");
+        let between = if details.is_empty() { "" } else { ": " };
+        Some(format!("{} waits for {holder}{between}{details}", state.name()))
+    }
+
+    fn show_live(&mut self, registrar: &mut Registrar<'_, P>) {
+        match self.waiting(registrar) {
+            Some(waiting) => self.live.show(registrar, self.output, &waiting),
+            None => self.live.rest(registrar, self.output, RETRY),
         }
     }
 
@@ -550,6 +619,7 @@ impl<P: Platform<Error: std::fmt::Display>> Application<P> for Session<'_, P> {
             }
             Ready::Timer { key, .. } if Some(key) == self.deadline => self.give_up(registrar),
             Ready::Timer { key, .. } if Some(key) == self.retry => self.ask(registrar),
+            ready if self.live.is(ready) => self.show_live(registrar),
             Ready::Source { key, .. } if Some(key) == self.signals => {
                 self.end(registrar, Exit::Done);
             }

@@ -13,6 +13,8 @@ use bringup_system::{Buffers, Driven};
 use super::args::Time as Args;
 use super::event::{self, Event};
 use super::exit::Exit;
+use super::live::Live;
+use super::lookup;
 use super::network::{self, DrivenResolver};
 use super::output::Output;
 use super::saved_clock::built;
@@ -49,6 +51,7 @@ pub fn run(args: &Args, output: &mut Output) -> Exit {
         servers: Vec::new(),
         verdicts: Vec::new(),
         exit: Exit::Unknown,
+        live: Live::default(),
     };
     match network::run(&mut app, &mut poll, App::start) {
         Ok(()) => app.exit,
@@ -70,6 +73,7 @@ struct App<'m, 'o, P: Platform> {
     servers: Vec<(usize, bringup_ntp::Server)>,
     verdicts: Vec<Verdict>,
     exit: Exit,
+    live: Live,
 }
 
 impl<'o, P: Platform> App<'_, 'o, P> {
@@ -82,6 +86,7 @@ impl<'o, P: Platform> App<'_, 'o, P> {
         let (Ok(deadline), Ok(()), Ok(())) = timers else { return registrar.stop() };
         self.deadline = Some(deadline);
         registrar.set_timer(deadline, registrar.now() + self.args.deadline);
+        self.live.start(registrar, self.output);
         let args = self.args;
         let has_names = args.servers.iter().any(|host| matches!(host, Host::Name { .. }));
         if has_names {
@@ -207,6 +212,16 @@ impl<'o, P: Platform> App<'_, 'o, P> {
         }
     }
 
+    /// Whom it waits for.
+    fn waiting(&self) -> String {
+        let servers = self.servers.iter().map(|(_, server)| lookup::server_text(server.address));
+        let names = self
+            .names
+            .iter()
+            .map(|(_, name, _)| format!("{}, whose address is not known yet", name.escape_debug()));
+        format!("the time is asked of {}", servers.chain(names).collect::<Vec<_>>().join(", "))
+    }
+
     /// Tells what is known by now. Only now, since the majority may outvote a server at the end.
     fn finish(&mut self, registrar: &mut Registrar<'_, P>) {
         registrar.stop();
@@ -247,6 +262,10 @@ impl<P: Platform> Application<P> for App<'_, '_, P> {
         let is_deadline = matches!(ready, Ready::Timer { key, .. } if self.deadline == Some(key));
         if is_deadline {
             return self.finish(registrar);
+        }
+        if self.live.is(ready) {
+            let waiting = self.waiting();
+            return self.live.show(registrar, self.output, &waiting);
         }
         if !self.resolver.handle(registrar, &mut self.buffers, &ready) {
             self.ntp.handle(registrar, &mut self.buffers, &ready);

@@ -1,30 +1,37 @@
 //! `bringup up`: interfaces of this machine, from link up to OPERATIONAL, and on.
 
+use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::os::fd::AsRawFd as _;
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use bringup_core::error::ErrorKind;
+use bringup_core::platform::{Platform, PlatformError as _, UdpOptions};
 use bringup_core::poll::{PollStorage, UnixPoll};
 use bringup_core::time::Utc;
+use bringup_dhcp::message::CLIENT_PORT;
 use bringup_platform::linux::{ClockPolicy, EventWake, Linux, LinuxOps, Options};
 use bringup_platform::lock::StdLock;
 use bringup_system::{Config, NtpName};
 
 use super::args::Up;
 use super::bring_up::{self, Ops, Setup};
+use super::companion::OperatorServers;
 use super::exit::Exit;
 use super::output::Output;
+use super::port_holder::{self, Holder};
 use super::privilege::{self, Capability};
 use super::saved_clock::{self, SavedClock, built};
-use super::service::{Context, Service, socket};
+use super::service::{Service, socket};
 use super::session::{Plan, tell_failure};
 use super::state_dir::StateDir;
 use super::text::{Host, ServerAddress};
+use crate::resolver_files::ResolverFiles;
 
-/// Runs `bringup up`.
-pub fn run(args: &Up, output: &mut Output) -> Exit {
+/// Runs `bringup up`. `line` is the command line, for when it is to be read again.
+pub fn run(args: &Up, line: &[OsString], output: &mut Output) -> Exit {
     if let Some(exit) = privilege::refuse("`up`", &needed(args), output) {
         return exit;
     }
@@ -33,11 +40,13 @@ pub fn run(args: &Up, output: &mut Output) -> Exit {
         output.problem("an interface", "is named twice", "name each once");
         return Exit::Usage;
     }
+    // Whose sockets are whose, only the powerful may know.
+    let holders = port_holder::holders(CLIENT_PORT);
     // Before any thread is started, since each has its own.
     if let Err(error) = privilege::keep_only(&kept(args), args.service.runs_programs()) {
         output.problem("this process", error.to_string(), "nothing; it keeps what rights it has");
     }
-    let servers = match Servers::of(args) {
+    let servers = match servers_of(args) {
         Ok(servers) => servers,
         Err(interface) => {
             output.problem(format!("the interface {interface}"), "does not exist", "name another");
@@ -51,6 +60,8 @@ pub fn run(args: &Up, output: &mut Output) -> Exit {
     let names: Vec<NtpName<'_>> =
         servers.ntp_names.iter().map(|(name, port)| NtpName { name, port: *port }).collect();
     let (state, known) = State::open(args, output);
+    let files = ResolverFiles::of_system();
+    files.refresh_hosts();
     let mut system = Config {
         apply: !args.dry_run,
         keep: args.keep,
@@ -79,10 +90,11 @@ pub fn run(args: &Up, output: &mut Output) -> Exit {
     let clock = if args.set_clock { ClockPolicy::Set } else { ClockPolicy::Refuse };
     let mut watched = PollStorage::<160>::new();
     let options = Options { clock, ..Options::default() };
-    let platform = match Linux::with_options(UnixPoll::new(&mut watched), options) {
+    let mut platform = match Linux::with_options(UnixPoll::new(&mut watched), options) {
         Ok(platform) => platform,
         Err(error) => return tell_limits(output, "this machine", &error),
     };
+    tell_of_the_port(&mut platform, &holders, args, output);
     let ops = Ops::<LinuxOps> { lock: StdLock::new(), wake: EventWake::new() };
     let setup = Setup {
         interfaces: &args.interfaces,
@@ -92,14 +104,9 @@ pub fn run(args: &Up, output: &mut Output) -> Exit {
         signals: Some(signals.as_raw_fd()),
         attach: false,
         state: state.kept.as_ref(),
+        hosts: Some(files.hosts()),
     };
-    let context = Context {
-        dry_run: args.dry_run,
-        keep: args.keep,
-        sets_clock: args.set_clock,
-        ntp_names: &names,
-    };
-    let mut service = match Service::new(&args.service, context) {
+    let mut service = match Service::new(args, line, &files) {
         Ok(service) => service,
         Err(error) => return tell_limits(output, "signals", &error),
     };
@@ -110,6 +117,38 @@ pub fn run(args: &Up, output: &mut Output) -> Exit {
     let exit = bring_up::run(platform, ops, setup, output, companion, interfaces_there);
     state.close(output);
     exit
+}
+
+/// Says who else has the port of DHCP clients. It may serve another interface; that only the operator knows.
+fn tell_of_the_port<P: Platform>(
+    platform: &mut P,
+    holders: &[Holder],
+    args: &Up,
+    output: &mut Output,
+) {
+    if holders.is_empty() {
+        return;
+    }
+    let who: Vec<String> = holders.iter().map(ToString::to_string).collect();
+    let (who, interfaces) = (who.join(" and "), args.interfaces.join(" or "));
+    // It would be shared with a program that shares it, too.
+    let local = SocketAddr::from(([0, 0, 0, 0], CLIENT_PORT));
+    let options = UdpOptions { local, peer: None, interface: None, broadcast: false };
+    match platform.udp_open(&options) {
+        Ok(socket) => {
+            platform.close(socket);
+            output.note(&format!(
+                "UDP port 68 is open in {who}, too; if that is a DHCP client on {interfaces}, stop it: \
+                 two on one interface undo each other's work."
+            ));
+        }
+        Err(error) if error.kind() == ErrorKind::AddressInUse => output.problem(
+            "UDP port 68",
+            format!("is taken by {who}, so that leases are renewed by broadcast alone"),
+            format!("stop that program, if it is a DHCP client on {interfaces}"),
+        ),
+        Err(_) => {}
+    }
 }
 
 /// The state directory, if there is one.
@@ -209,39 +248,34 @@ fn kept(args: &Up) -> Vec<Capability> {
     kept.push(Capability::NetBindService);
     let files = &args.files;
     let named = args.state_dir.is_some() || files.timeline.is_some() || files.pcap.is_some();
-    if named || args.service.runs_programs() || args.service.socket.is_some() {
+    if named
+        || args.service.runs_programs()
+        || args.service.socket.is_some()
+        || args.config.is_some()
+    {
         kept.push(Capability::DacOverride);
     }
     kept
 }
 
-/// The servers of the command line.
-struct Servers {
-    dns: Vec<SocketAddr>,
-    ntp: Vec<SocketAddr>,
-    ntp_names: Vec<(String, u16)>,
-}
-
-impl Servers {
-    /// Fails with the name of an interface that is no scope.
-    fn of(args: &Up) -> Result<Self, String> {
-        let address = |server: &ServerAddress, port| {
-            server.to_socket_addr(port, interface_number).map_err(|unknown| unknown.0)
-        };
-        let mut servers = Self { dns: Vec::new(), ntp: Vec::new(), ntp_names: Vec::new() };
-        for server in &args.dns {
-            servers.dns.push(address(server, 53)?);
-        }
-        for host in &args.ntp {
-            match host {
-                Host::Address(server) => servers.ntp.push(address(server, 123)?),
-                Host::Name { name, port } => {
-                    servers.ntp_names.push((name.clone(), port.unwrap_or(123)));
-                }
+/// The servers of the command line. Fails with the name of an interface that is no scope.
+pub fn servers_of(args: &Up) -> Result<OperatorServers, String> {
+    let address = |server: &ServerAddress, port| {
+        server.to_socket_addr(port, interface_number).map_err(|unknown| unknown.0)
+    };
+    let mut servers = OperatorServers::default();
+    for server in &args.dns {
+        servers.dns.push(address(server, 53)?);
+    }
+    for host in &args.ntp {
+        match host {
+            Host::Address(server) => servers.ntp.push(address(server, 123)?),
+            Host::Name { name, port } => {
+                servers.ntp_names.push((name.clone(), port.unwrap_or(123)));
             }
         }
-        Ok(servers)
     }
+    Ok(servers)
 }
 
 /// The number of an interface of this machine.

@@ -8,7 +8,7 @@ use bringup_core::time::{Instant, Utc};
 use bringup_dhcp::code;
 use bringup_dhcp::counters::Tally;
 use bringup_dhcp::route::RouteSource;
-use bringup_system::{Interface, NtpName, Origin, System};
+use bringup_system::{Interface, Origin, System};
 
 use super::report;
 use super::report::{Clock, Counters, Dns, DnsServer, Fact, Lease, NtpServer};
@@ -103,7 +103,7 @@ fn facts(lease: &bringup_dhcp::Lease<'_>) -> Vec<Fact> {
 }
 
 /// Who named a server.
-fn source<P: Platform>(system: &System<'_, P>, names: &[NtpName<'_>], origin: Origin) -> String {
+fn source<P: Platform>(system: &System<'_, P>, origin: Origin) -> String {
     match origin {
         Origin::Configured => "configured".to_owned(),
         Origin::Lease(place) => {
@@ -111,8 +111,7 @@ fn source<P: Platform>(system: &System<'_, P>, names: &[NtpName<'_>], origin: Or
             format!("dhcp {}", of.map_or("", |interface| interface.name()))
         }
         Origin::Name(place) => {
-            let of = names.get(usize::from(place));
-            format!("name {}", of.map_or("", |name| name.name))
+            format!("name {}", system.ntp_name(place).map_or("", |name| name.name))
         }
     }
 }
@@ -125,7 +124,7 @@ pub fn dns<P: Platform>(system: &System<'_, P>, now: Instant) -> Dns {
         let fact = system.dns_servers().iter().find(|fact| fact.address == address);
         DnsServer {
             server: server_text(address),
-            source: fact.map_or_else(String::new, |fact| source(system, &[], fact.origin)),
+            source: fact.map_or_else(String::new, |fact| source(system, fact.origin)),
             round_trip_us: report.round_trip.map(|round_trip| round_trip.as_micros()),
             failures: report.failures,
             shunned: report.is_shunned,
@@ -147,11 +146,10 @@ pub fn dns<P: Platform>(system: &System<'_, P>, now: Instant) -> Dns {
     }
 }
 
-/// What a system knows of the time. `names` are those of its configuration.
+/// What a system knows of the time.
 pub fn clock<P: Platform>(
     registrar: &mut Registrar<'_, P>,
     system: &System<'_, P>,
-    names: &[NtpName<'_>],
     sets_clock: bool,
 ) -> Clock {
     let ntp = system.ntp();
@@ -161,7 +159,7 @@ pub fn clock<P: Platform>(
         let fact = system.ntp_servers().iter().find(|fact| fact.address == address);
         NtpServer {
             server: server_text(address),
-            source: fact.map_or_else(String::new, |fact| source(system, names, fact.origin)),
+            source: fact.map_or_else(String::new, |fact| source(system, fact.origin)),
             verdict: report.verdict.name().to_owned(),
             offset_us: report.sample.map(|sample| sample.offset_ns / 1_000),
             delay_us: report.sample.map(|sample| u64::from(sample.delay_ns) / 1_000),

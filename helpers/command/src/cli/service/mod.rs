@@ -5,19 +5,24 @@
 //! | [`options`] | its part of the command line |
 //! | [`jobs`] | programs that are run beside the loop |
 //! | [`names`], [`resolv_conf`] | which DNS servers there are, told to other programs |
+//! | [`notify`] | how far it has come, told to a service manager |
+//! | [`reload`] | what becomes of the options at SIGHUP |
 //! | [`socket`], [`asks`] | where it can be asked, and questions for the resolver |
 //! | [`report`], [`facts`], [`history`] | what can be said of a running bring-up |
 
-use std::io;
-use std::os::fd::RawFd;
-use std::path::{Path, PathBuf};
+use std::ffi::OsString;
+use std::io::{self, Read as _};
+use std::os::fd::{AsRawFd as _, RawFd};
+use std::os::unix::net::UnixStream;
+use std::path::Path;
 
-use bringup_core::event_loop::Ready;
+use bringup_core::event_loop::{Ready, SourceKey};
 use bringup_core::platform::Platform;
+use bringup_core::poll::Interest;
 use bringup_core::state::{States as _, SystemState};
-use bringup_core::time::Instant;
-use bringup_core::timer::NoSlot;
-use bringup_system::{Event, NtpName};
+use bringup_core::time::{Duration, Instant};
+use bringup_core::timer::{NoSlot, Owner, TimerKey};
+use bringup_system::Event;
 use serde::Serialize;
 
 pub mod asks;
@@ -25,7 +30,9 @@ pub mod facts;
 pub mod history;
 pub mod jobs;
 pub mod names;
+pub mod notify;
 pub mod options;
+pub mod reload;
 pub mod report;
 pub mod resolv_conf;
 pub mod socket;
@@ -34,34 +41,40 @@ use asks::Asks;
 use history::History;
 use jobs::{Job, Jobs};
 use names::{NameKeeper, Way};
+use notify::Notifier;
 use options::ServiceOptions;
 use report::{Counters, Report};
 use socket::{Request, StatusSocket};
 
-use super::companion::{Companion, Scene};
+use super::args::Up;
+use super::companion::{Companion, OperatorServers, Scene};
 use super::event::{self, Problem};
 use super::exit::Exit;
+use super::{config, up};
+use crate::resolver_files::ResolverFiles;
 
-/// What a service is to know of the command line besides its own options.
-#[derive(Clone, Copy, Debug)]
-pub struct Context<'a> {
-    /// Nothing on the machine is to be changed: no names are told, no hooks are run.
-    pub dry_run: bool,
-    /// What was told is not to be taken back at the end.
-    pub keep: bool,
-    /// The machine's clock is set.
-    pub sets_clock: bool,
-    /// The names of NTP servers.
-    pub ntp_names: &'a [NtpName<'a>],
-}
+/// How long what the service manager had no room for waits.
+const MANAGER_RETRY: Duration = Duration::from_millis(100);
 
 /// Something for hooks: its name, and the interface that it is of.
 type News = (&'static str, Option<String>);
 
 /// What a running `up` does besides.
 pub struct Service<'a> {
-    context: Context<'a>,
-    hooks: Vec<PathBuf>,
+    options: Up,
+    /// The command line, to be read again.
+    line: &'a [OsString],
+    files: &'a ResolverFiles,
+    /// Readable when the configuration is to be read again.
+    hangup: UnixStream,
+    hangup_key: Option<SourceKey>,
+    /// The operator's servers, if he has thought of others.
+    servers_to_be: Option<OperatorServers>,
+    notifier: Option<Notifier>,
+    /// When what the service manager had no room for is told again.
+    manager_timer: Option<TimerKey>,
+    /// When the service manager is to hear that the loop runs.
+    watchdog: Option<(TimerKey, Duration)>,
     names: NameKeeper,
     jobs: Jobs,
     socket: Option<StatusSocket>,
@@ -77,14 +90,25 @@ pub struct Service<'a> {
 
 impl<'a> Service<'a> {
     /// A service that has not begun.
-    pub fn new(options: &ServiceOptions, context: Context<'a>) -> io::Result<Self> {
-        let way = if context.dry_run { Way::None } else { options.resolv_conf };
-        let hooks = if context.dry_run { &[][..] } else { &options.hook };
+    pub fn new(options: &Up, line: &'a [OsString], files: &'a ResolverFiles) -> io::Result<Self> {
+        let (hangup, write) = UnixStream::pair()?;
+        signal_hook::low_level::pipe::register(signal_hook::consts::SIGHUP, write)?;
+        hangup.set_nonblocking(true)?;
+        let service = &options.service;
+        let way = if options.dry_run { Way::None } else { service.resolv_conf };
         Ok(Self {
-            context,
-            hooks: hooks.to_vec(),
-            names: NameKeeper::new(way, options.resolv_conf_file.clone()),
-            jobs: Jobs::new(options.hook_timeout)?,
+            options: options.clone(),
+            line,
+            files,
+            hangup,
+            hangup_key: None,
+            servers_to_be: None,
+            // Nobody who listens is nobody to tell.
+            notifier: Notifier::of_process().ok().flatten(),
+            manager_timer: None,
+            watchdog: None,
+            names: NameKeeper::new(way, service.resolv_conf_file.clone()),
+            jobs: Jobs::new(service.hook_timeout)?,
             socket: None,
             asks: Asks::default(),
             history: History::new(Instant::ZERO),
@@ -102,7 +126,6 @@ impl<'a> Service<'a> {
 
     /// All that can be said now.
     pub fn report<P: Platform>(&self, scene: &mut Scene<'_, '_, '_, P>) -> Report {
-        let Context { ntp_names, sets_clock, .. } = self.context;
         let now = scene.registrar.now();
         let state = scene.registrar.state();
         Report {
@@ -115,7 +138,7 @@ impl<'a> Service<'a> {
             states: self.history.visits(now),
             interfaces: facts::interfaces(scene.system, now),
             dns: facts::dns(scene.system, now),
-            clock: facts::clock(scene.registrar, scene.system, ntp_names, sets_clock),
+            clock: facts::clock(scene.registrar, scene.system, self.options.set_clock),
             service: report::Service {
                 resolv_conf: self.names.way().name(),
                 events_lost: u64::from(scene.system.events_lost()),
@@ -136,7 +159,8 @@ impl<'a> Service<'a> {
         }
 
         let news = std::mem::take(&mut self.news);
-        if news.is_empty() || self.hooks.is_empty() {
+        // Nothing but telling in a run that is to change nothing.
+        if news.is_empty() || self.options.service.hook.is_empty() || self.options.dry_run {
             return;
         }
         let report = self.report(scene);
@@ -146,7 +170,7 @@ impl<'a> Service<'a> {
             let input = Input { event, interface: of, report: &report };
             // It has string keys alone, and no number that JSON lacks.
             let input = serde_json::to_vec(&input).unwrap_or_default();
-            for program in &self.hooks {
+            for program in &self.options.service.hook {
                 self.jobs.push(Job {
                     about: of.map_or_else(|| event.to_owned(), |of| format!("{event} {of}")),
                     program: program.clone(),
@@ -173,6 +197,7 @@ impl<'a> Service<'a> {
         let lines = match request {
             Request::Status | Request::Watch => self.line(scene),
             Request::Query(name, rtype) => {
+                self.files.refresh_hosts();
                 match self.asks.begin(scene, client, &name, rtype.as_deref()) {
                     Ok(()) => return,
                     Err(problem) => line(&event::Event::Error(problem)),
@@ -202,6 +227,99 @@ impl<'a> Service<'a> {
         }
     }
 
+    /// Reads the options again. What cannot be read changes nothing.
+    fn reload<P: Platform>(&mut self, scene: &mut Scene<'_, '_, '_, P>) {
+        if let Some(notifier) = &mut self.notifier {
+            notifier.reloading();
+        }
+        self.files.refresh_hosts();
+        let read = match &self.options.config {
+            Some(path) => config::merged(self.line, path),
+            None => Ok(self.options.clone()),
+        };
+        let read = read.and_then(|new| {
+            let servers = up::servers_of(&new).map_err(|interface| {
+                let (why, hint) = ("does not exist", "name another");
+                vec![Problem {
+                    what: format!("the interface {interface}"),
+                    why: why.into(),
+                    hint: hint.into(),
+                }]
+            });
+            servers.map(|servers| (new, servers))
+        });
+        match read {
+            Err(problems) => tell(scene, problems),
+            Ok((new, servers)) => {
+                let told = reload::compare(&self.options, &new);
+                self.apply(scene, new, servers);
+                scene.output.emit(&event::Event::Reloaded(told));
+            }
+        }
+        if let Some(notifier) = &mut self.notifier {
+            notifier.reloaded();
+        }
+    }
+
+    /// Takes what may change while this runs.
+    fn apply<P: Platform>(
+        &mut self,
+        scene: &mut Scene<'_, '_, '_, P>,
+        new: Up,
+        servers: OperatorServers,
+    ) {
+        let Up { dns, ntp, service, .. } = new;
+        let old = &self.options;
+        if (&dns, &ntp) != (&old.dns, &old.ntp) {
+            self.servers_to_be = Some(servers);
+        }
+        if !old.service.runs_programs() {
+            self.options = Up { dns, ntp, ..old.clone() };
+            return;
+        }
+        let way =
+            |options: &ServiceOptions| (options.resolv_conf, options.resolv_conf_file.clone());
+        if way(&service) != way(&old.service) && !old.dry_run {
+            let problem = self.names.take_back(&mut self.jobs);
+            tell(scene, problem);
+            self.names = NameKeeper::new(service.resolv_conf, service.resolv_conf_file.clone());
+            self.servers = true;
+        }
+        self.jobs.set_limit(service.hook_timeout);
+        // The socket, and all that is not named here, is what it was.
+        let service = ServiceOptions { socket: old.service.socket.clone(), ..service };
+        self.options = Up { dns, ntp, service, ..old.clone() };
+    }
+
+    /// Tells the service manager where this stands: who is waited for, or that nobody is.
+    fn tell_manager<P: Platform>(&mut self, scene: &mut Scene<'_, '_, '_, P>) {
+        let Some(notifier) = &mut self.notifier else { return };
+        let is_operational = scene.registrar.state() == SystemState::Operational;
+        let status = match held(scene) {
+            Some((state, holder)) => format!("{} waits for {holder}", state.name()),
+            None if is_operational => SystemState::Operational.name().to_owned(),
+            // It goes on at once.
+            None => return,
+        };
+        let addresses: Vec<String> = scene
+            .system
+            .interfaces()
+            .filter(|interface| interface.has_address())
+            .filter_map(|interface| {
+                let lease = interface.lease()?;
+                Some(format!("{} {}/{}", interface.name(), lease.address(), lease.prefix_len()))
+            })
+            .collect();
+        let between = if addresses.is_empty() { "" } else { "; " };
+        notifier.status(&format!("{status}{between}{}", addresses.join(", ")));
+        if is_operational {
+            notifier.ready();
+        }
+        if let Some(timer) = self.manager_timer.filter(|_| !notifier.flush()) {
+            scene.registrar.set_timer(timer, scene.registrar.now() + MANAGER_RETRY);
+        }
+    }
+
     fn tell_names<P: Platform>(&mut self, scene: &mut Scene<'_, '_, '_, P>) {
         if std::mem::take(&mut self.servers) {
             let (all, by_interface) =
@@ -210,6 +328,13 @@ impl<'a> Service<'a> {
             tell(scene, problem);
         }
     }
+}
+
+/// Who holds which step. The system's own word counts from when it is given: the loop takes it a little
+/// later.
+fn held<P: Platform>(scene: &Scene<'_, '_, '_, P>) -> Option<(SystemState, &'static str)> {
+    let holding = scene.system.holding().map(|gate| (gate.state(), gate.holder()));
+    holding.or_else(|| scene.registrar.held().map(|(state, key)| (state, key.holder)))
 }
 
 /// Tells problems.
@@ -240,6 +365,17 @@ fn counters(counts: jobs::Counts) -> Counters {
 impl<P: Platform<Handle = RawFd>> Companion<P> for Service<'_> {
     fn start(&mut self, scene: &mut Scene<'_, '_, '_, P>) -> Result<(), NoSlot> {
         self.history = History::new(scene.registrar.now());
+        let handle = self.hangup.as_raw_fd();
+        let key = scene.registrar.add_source(Owner::Application, handle, Interest::READ);
+        self.hangup_key = Some(key.map_err(|_| NoSlot)?);
+        if self.notifier.is_some() {
+            self.manager_timer = Some(scene.registrar.add_timer(Owner::Application)?);
+        }
+        if let Some(period) = self.notifier.as_ref().and(Notifier::watchdog_period()) {
+            let timer = scene.registrar.add_timer(Owner::Application)?;
+            scene.registrar.set_timer(timer, scene.registrar.now() + period);
+            self.watchdog = Some((timer, period));
+        }
         if let Some(socket) = &mut self.socket {
             socket.register(scene.registrar)?;
         }
@@ -290,10 +426,11 @@ impl<P: Platform<Handle = RawFd>> Companion<P> for Service<'_> {
     }
 
     fn settle(&mut self, scene: &mut Scene<'_, '_, '_, P>) -> Option<Exit> {
-        let held = scene.registrar.held().map(|(state, key)| (state, key.holder));
+        let held = held(scene);
         self.changed |= self.history.hold(scene.registrar.now(), held);
         self.tell_names(scene);
         self.tell_hooks(scene);
+        self.tell_manager(scene);
         self.jobs.pump(scene.registrar);
         tell(scene, self.jobs.take_problems());
         self.look_after_clients(scene);
@@ -301,13 +438,37 @@ impl<P: Platform<Handle = RawFd>> Companion<P> for Service<'_> {
     }
 
     fn take(&mut self, scene: &mut Scene<'_, '_, '_, P>, ready: Ready) {
-        if !self.jobs.take(scene.registrar, ready) {
-            self.serve(scene, ready);
+        match (ready, &self.notifier, self.watchdog) {
+            (Ready::Source { key, .. }, ..) if Some(key) == self.hangup_key => {
+                // Several that came together are one.
+                let mut bytes = [0; 64];
+                while matches!((&self.hangup).read(&mut bytes), Ok(n) if n > 0) {}
+                self.reload(scene);
+            }
+            (Ready::Timer { key, .. }, Some(notifier), Some((timer, period))) if key == timer => {
+                notifier.watchdog();
+                scene.registrar.set_timer(timer, scene.registrar.now() + period);
+            }
+            (Ready::Timer { key, .. }, ..) if Some(key) == self.manager_timer => {
+                // What is left is told in `settle`, which comes next.
+            }
+            _ if self.jobs.take(scene.registrar, ready) => {}
+            _ => self.serve(scene, ready),
+        }
+    }
+
+    fn new_servers(&mut self) -> Option<OperatorServers> {
+        self.servers_to_be.take()
+    }
+
+    fn stopping(&mut self) {
+        if let Some(notifier) = &mut self.notifier {
+            notifier.stopping();
         }
     }
 
     fn finish(&mut self, scene: &mut Scene<'_, '_, '_, P>) {
-        if !self.context.keep {
+        if !self.options.keep {
             let problem = self.names.take_back(&mut self.jobs);
             tell(scene, problem);
         }
