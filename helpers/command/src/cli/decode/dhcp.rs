@@ -29,6 +29,10 @@ pub struct Fields {
     message_type: Option<&'static str>,
     /// Every option as it stands there, overload followed; one that was split shows as several.
     options: Vec<OptionFields>,
+    /// Options that run past the end of their field. They and what may follow are not there for a client,
+    /// which takes the rest of the message all the same.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    cut_off: Vec<u8>,
 }
 
 /// An option.
@@ -153,12 +157,31 @@ fn explain(kind: Kind, value: Value<'_>) -> Option<String> {
     }
 }
 
+/// The option of a field that runs past its end, if there is one.
+fn cut_off(mut field: &[u8]) -> Option<u8> {
+    loop {
+        field = match field {
+            [] | [code::END, ..] => return None,
+            [code::PAD, rest @ ..] => rest,
+            [code, length, rest @ ..] => match rest.get(usize::from(*length)..) {
+                Some(rest) => rest,
+                None => return Some(*code),
+            },
+            [code] => return Some(*code),
+        }
+    }
+}
+
 /// Reads a message.
 pub(super) fn decode(bytes: &[u8]) -> Result<Fields, &'static str> {
     let message = Message::parse(bytes).map_err(Malformed::name)?;
     let header = message.header;
     let Header { op, htype, hlen, hops, xid, secs, flags, .. } = header;
     let options = message.options().map(OptionFields::of);
+    let overload = message.first(code::OVERLOAD).and_then(Value::u8);
+    let overload = overload.filter(|bits| (1..=3).contains(bits)).unwrap_or(0);
+    let fields = [(true, message.options), (overload & 1 != 0, message.file)];
+    let fields = fields.into_iter().chain([(overload & 2 != 0, message.sname)]);
     Ok(Fields {
         op,
         htype,
@@ -174,6 +197,7 @@ pub(super) fn decode(bytes: &[u8]) -> Result<Fields, &'static str> {
         chaddr: chaddr(&header),
         message_type: message.message_type().map(code::MessageType::name),
         options: options.collect(),
+        cut_off: fields.filter(|(counts, _)| *counts).filter_map(|(_, f)| cut_off(f)).collect(),
     })
 }
 
@@ -204,6 +228,10 @@ impl Display for Fields {
         }
         for option in &self.options {
             write!(f, "\n  {option}")?;
+        }
+        for code in &self.cut_off {
+            let name = option_name(*code).unwrap_or("?");
+            write!(f, "\n  {code:>3} {name:<18} runs past the end: nothing from here on counts")?;
         }
         Ok(())
     }

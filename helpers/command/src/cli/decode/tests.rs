@@ -57,6 +57,25 @@ fn a_dhcp_ack() {
 }
 
 #[test]
+fn an_option_that_runs_past_the_end_is_said_to() {
+    let mut buffer = [0; 400];
+    let header = Header::request(Mac([2, 0, 0, 0, 0, 7]), 0xAB);
+    let w = MessageWriter::new(&mut buffer, &header, MessageType::Ack).unwrap();
+    let whole = w.finish().unwrap()[..243].to_vec();
+    assert!(json(Protocol::Dhcp, &whole).get("cut_off").is_none(), "no END is fine");
+    for tail in [&[6, 8, 1, 2][..], &[0, 6], &[6, 255]] {
+        let message = json(Protocol::Dhcp, &[&whole, tail].concat());
+        assert_eq!(message["cut_off"], serde_json::json!([6]), "{tail:?}");
+        assert_eq!(message["message_type"], "ACK");
+    }
+    // Option 52 says that `file` has options, too.
+    let mut overloaded = [&whole[..], &[52, 1, 1, 255]].concat();
+    overloaded[108 + 126..236].copy_from_slice(&[15, 1]);
+    let text = decode(Protocol::Dhcp, &overloaded).unwrap().to_string();
+    assert!(text.contains(" 15 domain-name        runs past the end"), "{text}");
+}
+
+#[test]
 fn an_ntp_reply() {
     let mut buffer = [0; 48];
     let packet = Packet { stratum: 1, reference_id: *b"GPS\0", ..Packet::request(1) };
