@@ -374,6 +374,27 @@ fn what_somebody_takes_away_by_hand_is_put_back() {
 }
 
 #[test]
+fn rule_34_an_interface_with_another_link_address_is_another_client() {
+    lab::within(&["dnsmasq"], |lab| {
+        let network = Network::plain(lab);
+        let server = servers::dnsmasq(&network.server, "");
+        let up = Up::on(&network.device);
+        let first = up.address(1, PATIENCE);
+        network.device.ip(&format!("link set {DEVICE_INTERFACE} address 02:00:00:00:00:77"));
+        let lost = up.address(2, PATIENCE);
+        assert_eq!((&lost["lost"], &lost["address"]), (&true.into(), &first["address"]));
+        let other = up.address(3, PATIENCE);
+        assert_ne!(other["address"], first["address"], "that is still somebody else's");
+        assert_eq!(addresses(&network.device, DEVICE_INTERFACE).len(), 1);
+        let acknowledged =
+            |line: &str| line.contains("DHCPACK") && line.contains("02:00:00:00:00:77");
+        assert!(server.log().lines().any(acknowledged));
+        up.end();
+        assert!(addresses(&network.device, DEVICE_INTERFACE).is_empty());
+    });
+}
+
+#[test]
 fn an_interface_that_was_down_is_down_again() {
     lab::within(&["dnsmasq"], |lab| {
         let network = Network::plain(lab);

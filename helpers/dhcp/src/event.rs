@@ -81,6 +81,8 @@ pub enum LostReason {
     Conflict,
     /// The network wants hosts that can to do without IPv4.
     Ipv6Only,
+    /// The interface has another link address, and so is another client.
+    LinkAddress,
 }
 
 impl LostReason {
@@ -93,6 +95,7 @@ impl LostReason {
             Self::Released => "released",
             Self::Conflict => "conflict",
             Self::Ipv6Only => "ipv6-only",
+            Self::LinkAddress => "link-address",
         }
     }
 }

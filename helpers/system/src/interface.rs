@@ -2,6 +2,7 @@
 
 use core::net::{Ipv4Addr, SocketAddr};
 
+use bringup_core::client::Mac;
 use bringup_core::event_loop::{Ready, Registrar};
 use bringup_core::platform::{self, AddressConfig, Platform, RouteConfig};
 use bringup_core::time::{Duration, Instant};
@@ -213,8 +214,12 @@ impl<'m, P: Platform> Interface<'m, P> {
         link: platform::Interface,
     ) -> bool {
         let flapped = self.link.carrier_changes != link.carrier_changes;
+        let is_another = link.mac != self.link.mac && link.mac != Mac::default();
         self.link = link;
         self.dhcp.set_interface(Some(link.index));
+        if is_another {
+            self.dhcp.call(registrar, buffers, |client, cx| client.set_link_address(cx, link.mac));
+        }
         let up = self.is_up();
         if up == self.running {
             if up && flapped {

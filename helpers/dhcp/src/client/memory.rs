@@ -1,11 +1,12 @@
 //! What outlives the process or the link: snapshots of the lease, and its confirmation.
 
-use bringup_core::client::Cx;
+use bringup_core::client::{Cx, Mac};
 use bringup_core::wire::Full;
 
 use super::DhcpClient;
 use super::state::{State, Then};
 use crate::counters::Tally;
+use crate::event::LostReason;
 use crate::lease::Grant;
 use crate::snapshot::{Snapshot, SnapshotError};
 
@@ -80,6 +81,24 @@ impl DhcpClient<'_> {
             options: self.vault.options(),
         };
         snapshot.encode(buffer).map(Some)
+    }
+
+    /// The interface has this link address from now on. To servers it is another client then, whose lease
+    /// the old one's is not: that is lost, and a client that runs begins anew. Nothing that the old one
+    /// had is told (RFC 7844 §3.2). Does nothing if it is the same.
+    pub fn set_link_address(&mut self, cx: &mut Cx<'_>, mac: Mac) {
+        if self.config.mac == mac {
+            return;
+        }
+        let runs = !matches!(self.state, State::Stopped);
+        self.stop(cx);
+        self.config.mac = mac;
+        self.lose(LostReason::LinkAddress);
+        (self.hint, self.informed, self.router) = (None, None, None);
+        self.offers.clear();
+        if runs {
+            self.start(cx);
+        }
     }
 
     /// The link came up, the machine woke up, or the station roamed: this may be another network.

@@ -272,3 +272,36 @@ fn starts_in_a_row_stay_within_the_bucket() {
     rig.run_until(at(500));
     assert_eq!(rig.world.sent.len(), 5, "what was held back goes out as soon as it may");
 }
+
+#[test]
+fn rule_34_another_link_address_is_another_client() {
+    let new = Mac([2, 0, 0, 0, 0, 8]);
+    let change = |client: &mut DhcpClient<'static>, cx: &mut Cx<'_>| {
+        client.set_link_address(cx, Mac([2, 0, 0, 0, 0, 8]));
+    };
+    let mut rig = Rig::bound(600, &[]);
+    rig.call(|client, cx| client.set_link_address(cx, MAC));
+    assert!(rig.events().is_empty() && rig.client.lease().is_some(), "it is the same");
+    let before = rig.world.sent.len();
+    rig.call(change);
+    assert_eq!(rig.events(), [Event::Lost { why: LostReason::LinkAddress }]);
+    assert_eq!(rig.world.sent.len(), before + 1);
+    let discover = rig.last();
+    assert_eq!(discover.kind(), MessageType::Discover);
+    let message = Message::parse(&discover.bytes).unwrap();
+    assert_eq!(message.header.chaddr[..6], new.0);
+    assert_eq!(message.first(61).map(|v| v.0), Some(&[1, 2, 0, 0, 0, 0, 8][..]));
+    assert!(message.first(50).is_none(), "whose address that was is nobody's business");
+    rig.hear(&discover.offer(600)).unwrap();
+    rig.hear(&{ rig.last().ack(600) }).unwrap();
+    assert_eq!(rig.events(), [Event::Bound]);
+
+    // While the link is down, as most interfaces want it.
+    let mut rig = Rig::bound(600, &[]);
+    rig.call(DhcpClient::stop);
+    rig.call(change);
+    assert_eq!(rig.events(), [Event::Lost { why: LostReason::LinkAddress }]);
+    let before = rig.world.sent.len();
+    rig.call(DhcpClient::start);
+    assert_eq!((rig.world.sent.len(), rig.last().kind()), (before + 1, MessageType::Discover));
+}
