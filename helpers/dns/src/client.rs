@@ -394,8 +394,15 @@ impl<'m> Resolver<'m> {
             self.seeded = true;
             self.cache.set_seed(cx.rng.u32());
         }
-        let (name, absolute, literal) = read_target(name.into())?;
-        let slot = self.free_slot().ok_or(QueryError::Full)?;
+        let target = name.into();
+        let Some(slot) = self.free_slot() else {
+            return Err(match read_target(target, &mut Name::ROOT.clone()) {
+                Err(why) => why,
+                Ok(_) => QueryError::Full,
+            });
+        };
+        let Some(query) = self.queries.get_mut(slot) else { return Err(QueryError::Full) };
+        let (absolute, literal) = read_target(target, &mut query.name)?;
         let legs = match kind {
             QueryKind::Addresses => [RecordType::A, RecordType::AAAA],
             QueryKind::Type(rtype) => [rtype, RecordType(0)],
@@ -405,7 +412,7 @@ impl<'m> Resolver<'m> {
         let generation = query.generation;
         query.begin(legs, cx.now, options.deadline.unwrap_or(cx.now + self.config.timeout));
         query.tcp = options.tcp || self.config.use_tcp;
-        (query.stale_at, query.name) = (stale_at, name);
+        query.stale_at = stale_at;
         self.counters.queries += 1;
         self.begin(cx, slot, literal, absolute || options.no_search);
         self.walk_on(cx);
@@ -477,19 +484,24 @@ impl<'m> Resolver<'m> {
     }
 }
 
-/// The name, whether it is absolute, and the address that it is.
-fn read_target(target: Target<'_>) -> Result<(Name, bool, Option<Literal>), QueryError> {
+/// Writes the name to `to`, in lower case; says whether it is absolute, and the address that it is.
+fn read_target(target: Target<'_>, to: &mut Name) -> Result<(bool, Option<Literal>), QueryError> {
     match target {
-        Target::Name(name) => Ok((name.to_lowercase(), true, special::literal_name(name))),
+        Target::Name(name) => {
+            to.set_lowercase(name);
+            Ok((true, special::literal_name(name)))
+        }
         Target::Text(text) => match special::literal(text) {
             Text::ScopeName => Err(QueryError::ScopeName),
             Text::Literal(literal) => {
                 let text = text.split('%').next().unwrap_or(text);
-                Ok((Name::from_text(text)?.to_lowercase(), true, Some(literal)))
+                to.set_lowercase(&Name::from_text(text)?);
+                Ok((true, Some(literal)))
             }
             Text::Name => {
                 let (name, absolute) = Name::from_text_absolute(text)?;
-                Ok((name.to_lowercase(), absolute, special::literal_name(&name)))
+                to.set_lowercase(&name);
+                Ok((absolute, special::literal_name(&name)))
             }
         },
     }

@@ -410,6 +410,15 @@ impl Name {
         self.view().labels().eq(view.labels())
     }
 
+    /// Becomes `name` with `A` to `Z` in lower case.
+    pub(crate) fn set_lowercase(&mut self, name: &Self) {
+        let wire = name.as_wire();
+        for (to, from) in self.wire.iter_mut().zip(wire) {
+            *to = from.to_ascii_lowercase();
+        }
+        self.len = name.len;
+    }
+
     /// The same name with `A` to `Z` in lower case, the form in which names are keys.
     pub(crate) fn to_lowercase(&self) -> Self {
         let mut lower = self.clone();

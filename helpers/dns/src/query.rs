@@ -15,7 +15,8 @@ use crate::record::RecordType;
 use crate::search::Walk;
 use crate::server::{MAX_SERVERS, ServerId};
 
-/// The most aliases on the way to an answer. No RFC has a number (RFC 1034 §5.2.2).
+/// The most aliases on the way to an answer, and the most names that are asked for on it. No RFC has a
+/// number (RFC 1034 §5.2.2).
 pub(crate) const MAX_ALIASES: usize = 16;
 
 /// What is asked for.
@@ -152,6 +153,13 @@ impl Path {
 
     pub(crate) fn entries(&self) -> &[u16] {
         self.entries.get(..usize::from(self.len)).unwrap_or(&[])
+    }
+
+    /// What it was; it is empty afterwards.
+    pub(crate) fn take(&mut self) -> Self {
+        let before = *self;
+        self.len = 0;
+        before
     }
 }
 

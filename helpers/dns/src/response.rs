@@ -75,15 +75,15 @@ pub(crate) fn step<'a>(message: &Message<'a>, name: NameView<'_>, rtype: RecordT
     Step::Alias { target: Target::Dname(kept, target), ttl_s: cap(ttl) }
 }
 
-/// Whether there are answers, but none at `name` nor an alias of a tree that it is in, and no SOA of its
-/// zone: such a response says nothing about `name`, not even that it has no records.
+/// Whether there are answers, but none of the Internet at `name` nor an alias of a tree that it is in, and no
+/// SOA of its zone: such a response says nothing about `name`, not even that it has no records.
 pub(crate) fn is_about_others(message: &Message<'_>, name: NameView<'_>) -> bool {
-    let mut answers = message.records(Section::Answer).filter(|r| r.class == Class::IN).peekable();
+    let mut answers = message.records(Section::Answer).peekable();
     answers.peek().is_some()
         && !negative(message, name).has_soa
         && answers.all(|r| {
             let above = r.rtype == RecordType::DNAME && is_below(name, r.owner);
-            r.owner != name && !above
+            r.class != Class::IN || r.owner != name && !above
         })
 }
 

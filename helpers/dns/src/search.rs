@@ -66,6 +66,11 @@ impl Walk {
         Self { step: 0, order }
     }
 
+    /// Whether the first name to try is the name as it is.
+    pub(crate) fn begins_bare(self) -> bool {
+        self.step == 0 && matches!(self.order, Order::Bare | Order::BareFirst)
+    }
+
     /// The next name to try, and whether a suffix made it; a name that gets too long is passed over.
     pub(crate) fn next(&mut self, name: &Name, search: &Search) -> Option<(Name, bool)> {
         let count = search.count;

@@ -33,7 +33,10 @@ pub(crate) fn fixed(
 ) -> Option<Fixed> {
     // Nearly no name is one of these, and the last label tells.
     let last = name.labels().last()?;
-    if !TOP.iter().any(|top| last.eq_ignore_ascii_case(top)) {
+    let ends = last.last().map(u8::to_ascii_lowercase);
+    if !matches!(ends, Some(b't' | b'd' | b'n' | b'l' | b'a'))
+        || !TOP.iter().any(|top| last.eq_ignore_ascii_case(top))
+    {
         return None;
     }
     let below = |labels: &[&str]| ends_in(name, labels);

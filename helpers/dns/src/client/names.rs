@@ -5,7 +5,7 @@ use core::net::IpAddr;
 use bringup_core::client::Cx;
 
 use super::Resolver;
-use crate::cache::{Kind, New, RECORD_HEAD};
+use crate::cache::{Kind, Known, NONE, New, RECORD_HEAD};
 use crate::query::{Failure, LegState, Notice, Outcome, Source, Stage};
 use crate::record::{RData, RecordType};
 use crate::search::Walk;
@@ -42,10 +42,45 @@ impl Resolver<'_> {
         if !is_fixed && self.answer_from_hosts(cx, slot) {
             return;
         }
+        if !is_fixed && walk.begins_bare() && self.answer_from_cache(cx, slot) {
+            return;
+        }
         if let Some(query) = self.queries.get_mut(slot) {
             (query.walk, query.walk_due) = (walk, true);
             self.walks.add(slot);
         }
+    }
+
+    /// Answers a query whose records the cache has under its own name, the short way; `false`, and nothing
+    /// done, if there is more to it.
+    fn answer_from_cache(&mut self, cx: &mut Cx<'_>, slot: usize) -> bool {
+        let Some(query) = self.queries.get_mut(slot) else { return false };
+        if self.config.refuse_private || self.config.no_aaaa {
+            return false;
+        }
+        let mut entries = [NONE; 2];
+        for (entry, leg) in entries.iter_mut().zip(&query.legs).filter(|(_, l)| l.rtype.0 != 0) {
+            let known = self.cache.find(query.name.as_wire(), leg.rtype, cx.now, false);
+            let Known::Data(found) = known else { return false };
+            *entry = found;
+        }
+        if entries == [NONE; 2] {
+            return false;
+        }
+        for (entry, leg) in entries.into_iter().zip(&mut query.legs).filter(|(e, _)| *e != NONE) {
+            // An empty path has room.
+            if leg.path.push(entry) {
+                self.cache.pin(entry);
+            }
+            leg.state = LegState::Done(Outcome::Answer);
+            self.counters.cache_hits += 1;
+        }
+        query.stage = Stage::Finished(Outcome::Answer);
+        self.notify(slot, Notice::Done);
+        for entry in entries.into_iter().filter(|entry| *entry != NONE) {
+            self.refresh_ahead(cx, entry);
+        }
+        true
     }
 
     /// Has every query that is due go on to its next name, or end.

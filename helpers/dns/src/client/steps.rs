@@ -58,7 +58,14 @@ impl Resolver<'_> {
 
     /// Has a leg wait for a lookup of `name`: one that is out already, or a new one.
     fn wait_for(&mut self, cx: &mut Cx<'_>, slot: usize, leg: usize, name: Name) {
-        let Some(rtype) = self.leg(slot, leg).map(|leg| leg.rtype) else { return };
+        let Some((rtype, aliases)) =
+            self.leg(slot, leg).map(|leg| (leg.rtype, leg.path.entries().len()))
+        else {
+            return;
+        };
+        if aliases >= MAX_ALIASES {
+            return self.end_leg(slot, leg, Outcome::Failed(Failure::AliasChain));
+        }
         self.counters.cache_misses += 1;
         let flags = self.queries.get(slot).map(|query| (query.tcp, query.derived));
         let (tcp, derived) = flags.unwrap_or_default();
@@ -160,7 +167,7 @@ impl Resolver<'_> {
     pub(super) fn drop_path(&mut self, slot: usize, leg: usize) {
         if self.leg(slot, leg).is_some_and(|leg| !leg.path.entries().is_empty()) {
             let Some(leg) = self.leg_mut(slot, leg) else { return };
-            let path = core::mem::replace(&mut leg.path, Path::EMPTY);
+            let path = leg.path.take();
             self.drop_pins(&path);
         }
     }

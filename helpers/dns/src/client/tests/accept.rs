@@ -17,6 +17,14 @@ fn good(sent: &Sent) -> Reply {
     sent.reply().answer("x.example", 60, &a(1))
 }
 
+/// The same reply with its answer in another class.
+fn of_class_chaos(good: &[u8]) -> Vec<u8> {
+    let mut bytes = good.to_vec();
+    let answer = bytes.windows(4).rposition(|w| w == [0, 1, 0, 1]).unwrap();
+    bytes[answer + 3] = 3;
+    bytes
+}
+
 #[test]
 fn rule_11_what_does_not_fit_is_counted_and_the_wait_goes_on() {
     let mut storage = Storage::new();
@@ -50,6 +58,7 @@ fn rule_11_what_does_not_fit_is_counted_and_the_wait_goes_on() {
         (WrongQuestion, bytes(&|r| r.question = question("x.example", a_type, Class::CH))),
         // lws compares owners by their length.
         (WrongOwner, sent.reply().answer("y.example", 60, &a(66)).bytes()),
+        (WrongOwner, of_class_chaos(&good)),
     ];
     for (why, bytes) in &rows {
         let before = bench.resolver.counters();
