@@ -1,6 +1,8 @@
 //! What a finished DNS query comes to, as events.
 
-use std::net::SocketAddr;
+use std::borrow::Cow;
+use std::fmt::Write as _;
+use std::net::{IpAddr, SocketAddr};
 
 use bringup_dns::message::Rcode;
 use bringup_dns::{Failure, Outcome, QueryKey, Record, RecordType, Resolver, Source};
@@ -28,6 +30,29 @@ pub fn events(
         elapsed_us: answer.elapsed().as_micros(),
     }));
     events
+}
+
+/// The name to ask for: of an address whose PTR is wanted, the one in its reverse tree (RFC 1035 §3.5,
+/// RFC 3596 §2.5).
+pub fn asked_name(name: &str, rtype: RecordType) -> Cow<'_, str> {
+    let mut reverse = String::new();
+    // Writing to a String cannot fail.
+    match name.parse() {
+        Ok(IpAddr::V4(address)) if rtype == RecordType::PTR => {
+            for octet in address.octets().iter().rev() {
+                let _ = write!(reverse, "{octet}.");
+            }
+            reverse.push_str("in-addr.arpa.");
+        }
+        Ok(IpAddr::V6(address)) if rtype == RecordType::PTR => {
+            for octet in address.octets().iter().rev() {
+                let _ = write!(reverse, "{:x}.{:x}.", octet & 15, octet >> 4);
+            }
+            reverse.push_str("ip6.arpa.");
+        }
+        _ => return name.into(),
+    }
+    reverse.into()
 }
 
 /// A record, as dig prints its parts.
@@ -67,5 +92,24 @@ pub fn server_text(server: SocketAddr) -> String {
     match server.port() {
         53 | 123 => server.ip().to_string(),
         _ => server.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_ptr_of_an_address_is_that_of_its_reverse_name() {
+        let v6 = "1.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.8.b.d.0.1.0.0.2.ip6.arpa.";
+        for (name, rtype, expected) in [
+            ("192.0.2.1", RecordType::PTR, "1.2.0.192.in-addr.arpa."),
+            ("2001:db8::1", RecordType::PTR, v6),
+            ("192.0.2.1", RecordType::A, "192.0.2.1"),
+            ("1.2.0.192.in-addr.arpa", RecordType::PTR, "1.2.0.192.in-addr.arpa"),
+            ("192.0.2", RecordType::PTR, "192.0.2"),
+        ] {
+            assert_eq!(asked_name(name, rtype), expected);
+        }
     }
 }

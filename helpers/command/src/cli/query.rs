@@ -104,7 +104,8 @@ impl<P: Platform> App<'_, '_, P> {
             let started = resolver.call(registrar, buffers, |resolver, cx| {
                 let deadline = Some(cx.now + args.deadline);
                 let options = QueryOptions { deadline, tcp: args.tcp, ..QueryOptions::default() };
-                resolver.query(cx, args.name.as_str(), QueryKind::Type(rtype), options)
+                let name = lookup::asked_name(&args.name, rtype);
+                resolver.query(cx, &*name, QueryKind::Type(rtype), options)
             });
             match started {
                 Ok(key) => self.pending.push((key, rtype)),
@@ -162,8 +163,10 @@ impl<P: Platform> App<'_, '_, P> {
             self.output.emit(&event);
         }
         if let Outcome::Failed(failure) = outcome {
-            let server = resolver.result(key).and_then(|answer| answer.server());
-            let (why, hint) = explain(failure, server, self.args.deadline);
+            let answer = resolver.result(key);
+            let server = answer.and_then(|answer| answer.server());
+            let elapsed = answer.map_or(self.args.deadline, |answer| answer.elapsed());
+            let (why, hint) = explain(failure, server, elapsed);
             self.output.problem(format!("{} {rtype}", self.args.name), why, hint);
         }
     }
@@ -229,13 +232,13 @@ pub(super) const fn refusal(error: QueryError) -> (&'static str, &'static str, E
 pub(super) fn explain(
     failure: Failure,
     server: Option<SocketAddr>,
-    deadline: Duration,
+    elapsed: Duration,
 ) -> (String, &'static str) {
     let who = server.map_or_else(|| "the server".to_owned(), lookup::server_text);
     let other = "ask another server with --server";
     match failure {
         Failure::Timeout => (
-            format!("no server answered within {} ms, {who} was asked last", deadline.as_millis()),
+            format!("no server answered within {} ms, {who} was asked last", elapsed.as_millis()),
             "check the network, or ask another server with --server",
         ),
         Failure::NoServers => (
@@ -258,7 +261,10 @@ pub(super) fn explain(
         ),
         Failure::ServFail => (format!("{who} failed to resolve it (SERVFAIL)"), other),
         Failure::Refused => (format!("{who} refuses to answer this client (REFUSED)"), other),
-        failure => (format!("{who} gave no usable answer ({})", failure.name()), other),
+        failure => {
+            let word = lookup::rcode(Outcome::Failed(failure));
+            (format!("{who} gave no usable answer ({word})"), other)
+        }
     }
 }
 

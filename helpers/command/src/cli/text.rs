@@ -27,7 +27,8 @@ pub fn duration(text: &str) -> Result<Duration, String> {
 
 /// Reads a record type: a mnemonic, case ignored, or `TYPE123` (RFC 3597 §5).
 pub fn record_type(text: &str) -> Result<RecordType, String> {
-    RecordType::from_text(text).ok_or_else(|| {
+    // Type 0 is nobody's (RFC 6895 §3.1).
+    RecordType::from_text(text).filter(|rtype| rtype.0 != 0).ok_or_else(|| {
         format!("`{text}` is not a record type; use one such as A, AAAA, MX or TXT, or TYPE123")
     })
 }
@@ -305,7 +306,7 @@ mod tests {
     fn record_types() {
         assert_eq!(record_type("aaaa"), Ok(RecordType::AAAA));
         assert_eq!(record_type("TYPE64"), Ok(RecordType::SVCB));
-        assert!(record_type("AA").is_err() && record_type("").is_err());
+        assert!(["AA", "", "TYPE0"].into_iter().all(|text| record_type(text).is_err()));
     }
 
     #[test]

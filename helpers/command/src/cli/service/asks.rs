@@ -40,7 +40,8 @@ impl Asks {
         };
         for rtype in types {
             let (kind, options) = (QueryKind::Type(rtype), QueryOptions::default());
-            match scene.system.query(scene.registrar, name, kind, options) {
+            let asked = lookup::asked_name(name, rtype);
+            match scene.system.query(scene.registrar, &asked, kind, options) {
                 Ok(key) => self.0.push(Ask { client, name: name.to_owned(), rtype, key }),
                 Err(error) => {
                     self.forget(scene, |other| other == client);
@@ -62,9 +63,10 @@ impl Asks {
         let Ask { client, name, rtype, .. } = self.0.swap_remove(at);
         let resolver = scene.system.resolver();
         let mut events = lookup::events(resolver, key, &name, Some(rtype));
-        let outcome = resolver.result(key).map(|answer| (answer.outcome(), answer.server()));
-        if let Some((Outcome::Failed(failure), server)) = outcome {
-            let (why, hint) = query::explain(failure, server, resolver.config().timeout);
+        let outcome = resolver.result(key);
+        let outcome = outcome.map(|a| (a.outcome(), a.server(), a.elapsed()));
+        if let Some((Outcome::Failed(failure), server, elapsed)) = outcome {
+            let (why, hint) = query::explain(failure, server, elapsed);
             events.push(Event::Error(Problem {
                 what: format!("{name} {rtype}"),
                 why,
