@@ -39,6 +39,8 @@ const ELSEWHERE: &[(&str, &str, &str)] = &[
     ("fuzz/run", ".ci/run", "fuzz/run"),
     // Minutes of measuring; people do that.
     ("benches/run", "docs/benchmarks.md", "benches/run"),
+    ("cargo install --path", "tests/tests/packaging.rs", r#""--path", "helpers/command""#),
+    ("helpers/command/packaging/deb", "tests/tests/packaging.rs", r#"packaging().join("deb")"#),
     // The template is a crate of the workspace, and its test is run with the others.
     ("cp -r platform/template", "Cargo.toml", "platform/template"),
     ("cargo test -- --nocapture", "Cargo.toml", "platform/template"),
