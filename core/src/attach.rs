@@ -117,12 +117,11 @@ type Run<A, P> = for<'a> unsafe fn(*mut Payload, Outcome<'a, A, P>);
 struct Request<A, P: Platform> {
     run: Run<A, P>,
     payload: Payload,
-    gate: Option<SystemState>,
 }
 
 impl<A, P: Platform> Request<A, P> {
     /// Moves a closure in.
-    fn new<F>(gate: Option<SystemState>, f: F) -> Self
+    fn new<F>(f: F) -> Self
     where
         F: FnOnce(Outcome<'_, A, P>) + Send + 'static,
     {
@@ -136,7 +135,7 @@ impl<A, P: Platform> Request<A, P> {
         let mut payload = [MaybeUninit::uninit(); PAYLOAD_WORDS];
         // SAFETY: size and alignment were checked above (invariant 6).
         unsafe { payload.as_mut_ptr().cast::<F>().write(f) };
-        Self { run: run_inline::<A, P, F>, payload, gate }
+        Self { run: run_inline::<A, P, F>, payload }
     }
 
     /// Moves the closure back out.
@@ -154,11 +153,11 @@ impl<A, P: Platform> Request<A, P> {
         // SAFETY: `run` was made for the closure in `payload` (invariant 6), and `self` is consumed.
         unsafe { (self.run)(&raw mut self.payload, outcome) }
     }
+}
 
-    /// Whether it has to wait for its state.
-    fn waits_in(&self, state: SystemState) -> bool {
-        self.gate.is_some_and(|gate| !gate.reached_in(state))
-    }
+/// The state that a request has to wait for, if it has to.
+fn waits_for(gate: Option<SystemState>, state: SystemState) -> Option<SystemState> {
+    gate.filter(|gate| !gate.reached_in(state))
 }
 
 /// # Safety
@@ -179,6 +178,8 @@ struct Links<A, P: Platform> {
     prev: *const Link<A, P>,
     /// The request while the node is linked.
     request: Option<Request<A, P>>,
+    /// What it waits for.
+    gate: Option<SystemState>,
 }
 
 struct Link<A, P: Platform> {
@@ -189,7 +190,7 @@ struct Link<A, P: Platform> {
 
 impl<A, P: Platform> Link<A, P> {
     const fn new() -> Self {
-        let links = Links { next: ptr::null(), prev: ptr::null(), request: None };
+        let links = Links { next: ptr::null(), prev: ptr::null(), request: None, gate: None };
         Self { cell: LockedCell::new(links), linked: Hint::new() }
     }
 }
@@ -326,16 +327,6 @@ struct Lists<A, P: Platform> {
     closed: bool,
 }
 
-/// What a drain found at the head of its batch.
-enum Head<A, P: Platform> {
-    /// Nothing: the drain is done.
-    End,
-    /// A request whose state was left in the meantime.
-    Fell,
-    /// A request to be run.
-    Request(Request<A, P>),
-}
-
 impl<A, P: Platform> Lists<A, P> {
     const NEW: Self = Self {
         batch: List::NEW,
@@ -356,23 +347,27 @@ impl<A, P: Platform> Lists<A, P> {
     unsafe fn accept(
         &mut self,
         node: *const Link<A, P>,
+        gate: Option<SystemState>,
         request: &mut Option<Request<A, P>>,
     ) -> Result<Posted, Refused> {
         if self.closed {
             return Err(Refused::Closed);
         }
+        let accept = |links: &mut Links<A, P>| {
+            let idle = links.request.is_none();
+            if idle {
+                links.request = request.take();
+                links.gate = gate;
+            }
+            idle
+        };
         // SAFETY: the node is alive.
-        if unsafe { edit(node, |links| links.request.is_some()) } {
+        if !unsafe { edit(node, accept) } {
             return Err(Refused::Busy);
         }
-        let waits_for = request
-            .as_ref()
-            .filter(|request| request.waits_in(self.state))
-            .and_then(|request| request.gate);
-        // SAFETY: the node is alive.
-        unsafe { edit(node, |links| links.request = request.take()) };
         // SAFETY: the node is alive.
         unsafe { &(*node).linked }.set(true);
+        let waits_for = waits_for(gate, self.state);
         let list = match waits_for {
             None => &mut self.ready,
             Some(gate) => &mut self.parked[usize::from(gate as u8)],
@@ -388,7 +383,7 @@ impl<A, P: Platform> Lists<A, P> {
     ///
     /// Under the lock; `node` is alive and belongs to this queue.
     unsafe fn take(&mut self, node: *const Link<A, P>) -> Option<Request<A, P>> {
-        let gate = |links: &mut Links<A, P>| links.request.as_ref().map(|request| request.gate);
+        let gate = |links: &mut Links<A, P>| links.request.is_some().then_some(links.gate);
         // SAFETY: the node is alive.
         let gate = unsafe { edit(node, gate) }?;
         // Only the ends of a list are known to it: a node in the middle needs no list at all.
@@ -406,29 +401,28 @@ impl<A, P: Platform> Lists<A, P> {
         lists.find(|list| !list.is_empty()).map(|list| list.head)
     }
 
-    /// The next of the batch.
+    /// Takes the next of the batch, or puts it aside because its state was left in the meantime.
+    /// Whether there was one.
     ///
     /// # Safety
     ///
     /// Under the lock.
-    unsafe fn next(&mut self) -> Head<A, P> {
+    unsafe fn next(&mut self, request: &mut Option<Request<A, P>>) -> bool {
         let node = self.batch.head;
         if node.is_null() {
-            return Head::End;
+            return false;
         }
-        let state = self.state;
-        let waits =
-            |links: &mut Links<A, P>| links.request.as_ref().is_some_and(|r| r.waits_in(state));
         // SAFETY: a linked node is alive (invariant 2).
-        if unsafe { edit(node, waits) } {
+        if waits_for(unsafe { edit(node, |links| links.gate) }, self.state).is_some() {
             // SAFETY: it is the head of this list.
             unsafe { self.batch.unlink(node) };
             // SAFETY: it is alive, and in no list now.
             unsafe { self.fallen.push_back(node) };
-            return Head::Fell;
+        } else {
+            // SAFETY: as above; it is the head of this list.
+            *request = unsafe { take_from(&mut self.batch, node) };
         }
-        // SAFETY: as above; it is the head of this list.
-        unsafe { take_from(&mut self.batch, node) }.map_or(Head::End, Head::Request)
+        true
     }
 }
 
@@ -521,6 +515,7 @@ impl<A, P: Platform, O: SystemOps> AttachQueue<A, P, O> {
     unsafe fn post(
         &self,
         node: *const Link<A, P>,
+        gate: Option<SystemState>,
         request: Request<A, P>,
     ) -> Result<(), (Refused, Request<A, P>)> {
         let mut request = Some(request);
@@ -529,7 +524,7 @@ impl<A, P: Platform, O: SystemOps> AttachQueue<A, P, O> {
                 // SAFETY: `SystemOps::attach` holds the lock around this (invariant 1).
                 let lists = unsafe { &mut *lists };
                 // SAFETY: the caller's promise.
-                unsafe { lists.accept(node, &mut request) }
+                unsafe { lists.accept(node, gate, &mut request) }
             })
         };
         let Linked(posted) = O::attach(&self.lock, Unlocked(&mut helper));
@@ -574,17 +569,17 @@ impl<A, P: Platform, O: SystemOps> AttachQueue<A, P, O> {
         A: 'a,
         P: 'a,
     {
-        loop {
+        let mut request = None;
+        while request.is_none() {
             // SAFETY: under the lock.
-            match self.with(|lists| unsafe { lists.next() }) {
-                Head::End => return false,
-                Head::Fell => {}
-                Head::Request(request) => {
-                    request.run(outcome());
-                    return true;
-                }
+            if !self.with(|lists| unsafe { lists.next(&mut request) }) {
+                return false;
             }
         }
+        if let Some(request) = request {
+            request.run(outcome());
+        }
+        true
     }
 
     /// A loop has been made for this queue. One that follows may find its leader's state already.
@@ -616,7 +611,9 @@ impl<A, P: Platform, O: SystemOps> AttachQueue<A, P, O> {
                 // SAFETY: under the lock.
                 unsafe { lists.ready.append(&mut lists.parked[usize::from(gate as u8)]) };
             }
-            !lists.ready.is_empty() && core::mem::take(&mut lists.sleeping)
+            // The last state ends the sleep of a loop that follows even if nothing waited for it.
+            let wakes = state.is_final() || !lists.ready.is_empty();
+            wakes && core::mem::take(&mut lists.sleeping)
         });
         if wake {
             self.wake.wake();
@@ -682,9 +679,9 @@ impl<'q, A, P: Platform, O: SystemOps> Node<'q, A, P, O> {
             // Somebody who recycles nodes need not queue at the lock to hear this.
             return Err((Refused::Busy, f));
         }
-        let request = Request::new(gate.into(), f);
+        let request = Request::new(f);
         // SAFETY: the node is pinned, and its `Drop` unlinks it (invariant 2); it names its queue.
-        let posted = unsafe { self.queue.post(&raw const self.link, request) };
+        let posted = unsafe { self.queue.post(&raw const self.link, gate.into(), request) };
         // SAFETY: the request that comes back is the one made of `F` above.
         posted.map_err(|(why, request)| (why, unsafe { request.into_closure() }))
     }
@@ -769,11 +766,11 @@ mod boxed {
             let mut payload = [MaybeUninit::uninit(); PAYLOAD_WORDS];
             // SAFETY: a pointer is one word.
             unsafe { payload.as_mut_ptr().cast::<*mut Boxed<A, P, F>>().write(node) };
-            let request = Request { run: run_boxed::<A, P, F>, payload, gate: gate.into() };
+            let request = Request { run: run_boxed::<A, P, F>, payload };
             // SAFETY: `node` points to a live node.
             let link = unsafe { &raw const (*node).link };
             // SAFETY: the node is alive until `run_boxed` frees it, which follows its unlinking.
-            unsafe { self.post(link, request) }.map_err(|(why, _)| {
+            unsafe { self.post(link, gate.into(), request) }.map_err(|(why, _)| {
                 // SAFETY: a refused node was not linked: it is still ours.
                 let Boxed { f, .. } = *unsafe { Box::from_raw(node) };
                 (why, f)
