@@ -394,8 +394,10 @@ impl<S: States> Machine<S> {
             return false;
         }
         walk.held = None;
-        // The key is spent. If the notifier has not even answered yet, its answer comes too late.
-        walk.sequence = walk.sequence.wrapping_sub(1);
+        // The key is spent: this number is handed out to nobody. If the notifier has not even answered
+        // yet, its answer comes too late.
+        self.sequence = self.sequence.wrapping_add(1);
+        walk.sequence = self.sequence;
         true
     }
 

@@ -101,6 +101,25 @@ fn a_stale_key_releases_nothing() {
     assert!(m.held().is_some());
 }
 
+/// Not that of the announcement before, either.
+#[test]
+fn a_key_that_is_spent_makes_no_other_key_valid() {
+    let mut m = Machine::new(S::ContextCreated);
+    m.add_notifier().unwrap();
+    m.add_notifier().unwrap();
+    m.advance(S::PrePrivDrop).unwrap();
+    let Some(Step::Announce(first)) = m.step() else { panic!("the first is asked") };
+    let old = first.hold("first");
+    m.answer(Verdict::Go);
+    let Some(Step::Announce(second)) = m.step() else { panic!("the second is asked") };
+    let key = second.hold("second");
+    assert!(m.release(key));
+    assert!(!m.release(old), "it never held");
+    m.answer(Verdict::Hold(old));
+    walk(&mut m);
+    assert_eq!((m.state(), m.held()), (S::PrePrivDrop, None), "nor does it hold now");
+}
+
 #[test]
 fn s1_nested_requests_neither_repeat_nor_go_back() {
     let mut m = Machine::new(S::ContextCreated);
