@@ -157,7 +157,7 @@ where
     OsError: From<Q::Error>,
 {
     /// A platform that may use the network and nothing else. Takes one slot of the poller for its
-    /// clock.
+    /// clock while a deadline is more than a second off.
     pub fn new(poller: Q) -> Result<Self, OsError> {
         Self::with_options(poller, Options::default())
     }
@@ -168,12 +168,9 @@ where
             // Zero would mean the thread's default.
             sys::set_timer_slack(ns.max(1)).map_err(during(Operation::Timer))?;
         }
-        let clock = ClockFd::new()?;
-        let mut poller = LinuxPoll(poller);
-        poller.add(clock.raw(), Token::CLOCK, Interest::READ)?;
         Ok(Self {
-            poller,
-            clock,
+            poller: LinuxPoll(poller),
+            clock: ClockFd::new()?,
             entropy: Entropy::new()?,
             requests: None,
             open: BTreeMap::new(),
@@ -246,7 +243,7 @@ where
     }
 
     fn wait(&mut self, deadline: Option<Instant>) -> Result<(), OsError> {
-        let timeout = self.clock.prepare(clock::now(), deadline)?;
+        let timeout = self.clock.prepare(&mut self.poller, clock::now, deadline)?;
         self.poller.wait(timeout)
     }
 

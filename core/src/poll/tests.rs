@@ -6,7 +6,7 @@ extern crate std;
 use super::*;
 use crate::testing::{Fresh, signal};
 use std::boxed::Box;
-use std::io::Write;
+use std::io::{Read, Write};
 use std::os::fd::AsRawFd;
 use std::os::unix::net::UnixStream;
 use std::thread;
@@ -28,6 +28,33 @@ fn pair() -> (UnixStream, UnixStream) {
 
 fn results(poll: &mut UnixPoll<'_>) -> Vec<(u32, Readiness)> {
     core::iter::from_fn(|| poll.next_ready()).map(|(token, ready)| (token.0, ready)).collect()
+}
+
+std::thread_local! {
+    /// How often poll(2) was called.
+    pub(super) static CALLS: core::cell::Cell<usize> = const { core::cell::Cell::new(0) };
+}
+
+#[test]
+fn what_is_ready_is_found_in_one_call_and_looks_in_vain_are_few() {
+    let (mut a, mut b) = pair();
+    let mut poll = UnixPoll::fresh();
+    poll.add(a.as_raw_fd(), Token(1), Interest::READ).unwrap();
+    let calls = |poll: &mut UnixPoll<'_>, waits| {
+        let before = CALLS.get();
+        for _ in 0..waits {
+            poll.wait(Some(Duration::from_micros(1))).unwrap();
+        }
+        CALLS.get() - before
+    };
+    assert_eq!(calls(&mut poll, 1_000), 1_000 + 10, "in vain");
+    b.write_all(b"x").unwrap();
+    assert_eq!(calls(&mut poll, 1_000), 1_000);
+    a.read_exact(&mut [0]).unwrap();
+    assert_eq!(calls(&mut poll, 1_000), 1_000 + 10, "in vain again");
+    let before = CALLS.get();
+    poll.wait(NOW).unwrap();
+    assert_eq!(CALLS.get() - before, 1, "nothing to sleep for is a look by itself");
 }
 
 /// Far beyond what a process may have open.

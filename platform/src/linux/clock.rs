@@ -3,6 +3,7 @@
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 
 use bringup_core::platform::{Adjust, LeapSecond};
+use bringup_core::poll::{Interest, Poll, Token};
 use bringup_core::time::{Duration, Instant, Utc};
 
 use super::sys;
@@ -77,7 +78,8 @@ fn backdate(now: Instant, age_ns: i64) -> Instant {
 /// while the machine is suspended.
 const SHORT: Duration = Duration::from_secs(1);
 
-/// A descriptor that becomes ready when CLOCK_BOOTTIME reaches a deadline.
+/// A descriptor that becomes ready when CLOCK_BOOTTIME reaches a deadline. It is watched while it is
+/// armed: one more descriptor costs every wait some 100 ns.
 #[derive(Debug)]
 pub(super) struct ClockFd {
     fd: OwnedFd,
@@ -90,35 +92,57 @@ impl ClockFd {
         Ok(Self { fd, armed_for: None })
     }
 
-    pub(super) fn raw(&self) -> i32 {
-        self.fd.as_raw_fd()
-    }
-
     /// Gets ready for a wait that is to end at `deadline`; returns the timeout for the poller. The
     /// loop leaves the descriptor's readiness to us: one that has fired is set anew here, which makes
     /// it quiet again.
     pub(super) fn prepare(
         &mut self,
-        now: Instant,
+        poller: &mut impl Poll<Handle = i32>,
+        now: impl FnOnce() -> Instant,
         deadline: Option<Instant>,
     ) -> Result<Option<Duration>, OsError> {
-        let timeout = deadline.map(|at| at.since(now));
-        let far = timeout.is_none_or(|timeout| timeout > SHORT);
-        let fired = self.armed_for.is_some_and(|at| at <= now);
-        // A short wait may leave a far deadline armed: it will be wanted again.
-        if far && self.armed_for != deadline {
-            self.set(deadline)?;
-        } else if !far && fired {
-            self.set(None)?;
+        let Some(at) = deadline else {
+            self.disarm(poller)?;
+            return Ok(None);
+        };
+        let now = now();
+        let timeout = at.since(now);
+        if timeout > SHORT {
+            let armed = self.arm(poller, at)?;
+            // A poller without room for it looks every second: suspend counts that much later.
+            return Ok((!armed).then_some(SHORT));
         }
-        Ok(if far { None } else { timeout })
+        // A short wait may leave a far deadline armed: it will be wanted again.
+        if self.armed_for.is_some_and(|at| at <= now) {
+            self.disarm(poller)?;
+        }
+        Ok(Some(timeout))
     }
 
-    fn set(&mut self, at: Option<Instant>) -> Result<(), OsError> {
-        let us = at.map_or(0, Instant::as_micros);
-        sys::timerfd_set(self.fd.as_fd(), us).map_err(during(Operation::Timer))?;
-        self.armed_for = at;
+    /// Whether the poller watches for it now.
+    fn arm(&mut self, poller: &mut impl Poll<Handle = i32>, at: Instant) -> Result<bool, OsError> {
+        if self.armed_for != Some(at) {
+            self.set(at)?;
+        }
+        let fd = self.fd.as_raw_fd();
+        if self.armed_for.is_none() && poller.add(fd, Token::CLOCK, Interest::READ).is_err() {
+            return Ok(false);
+        }
+        self.armed_for = Some(at);
+        Ok(true)
+    }
+
+    fn disarm(&mut self, poller: &mut impl Poll<Handle = i32>) -> Result<(), OsError> {
+        if self.armed_for.take().is_some() {
+            poller.remove(self.fd.as_raw_fd(), Token::CLOCK);
+            self.set(Instant::ZERO)?;
+        }
         Ok(())
+    }
+
+    /// Sets the timer; a time of zero stops it.
+    fn set(&self, at: Instant) -> Result<(), OsError> {
+        sys::timerfd_set(self.fd.as_fd(), at.as_micros()).map_err(during(Operation::Timer))
     }
 }
 
@@ -163,6 +187,7 @@ fn nearest_us(ns: i64) -> i64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use bringup_core::poll::{PollStorage, UnixPoll};
 
     #[test]
     fn a_timestamp_is_believed_within_bounds() {
@@ -209,17 +234,52 @@ mod tests {
     #[test]
     fn far_deadlines_wait_on_the_clock_descriptor() {
         let mut clock = ClockFd::new().expect("a timerfd");
+        let mut storage = PollStorage::<1>::new();
+        let mut poller = UnixPoll::new(&mut storage);
         let now = now();
+        let mut prepare = |at, deadline| {
+            let timeout = clock.prepare(&mut poller, || at, deadline).expect("it can be set");
+            // The place in the poller is taken while the clock is watched, and only then.
+            let taken = poller.add(0, Token(1), Interest::NONE).is_err();
+            poller.remove(0, Token(1));
+            assert_eq!(taken, clock.armed_for.is_some());
+            (timeout, clock.armed_for)
+        };
         let far = now + Duration::from_secs(3_600);
-        assert_eq!(clock.prepare(now, Some(far)), Ok(None));
-        assert_eq!(clock.armed_for, Some(far));
+        let farther = far + Duration::from_secs(1);
         let near = now + Duration::from_millis(3);
-        assert_eq!(clock.prepare(now, Some(near)), Ok(Some(Duration::from_millis(3))));
-        assert_eq!(clock.armed_for, Some(far), "a short wait leaves it");
-        assert_eq!(clock.prepare(far, Some(far)), Ok(Some(Duration::ZERO)));
-        assert_eq!(clock.armed_for, None, "one that has fired is made quiet");
-        assert_eq!(clock.prepare(now, Some(far)), Ok(None));
-        assert_eq!(clock.prepare(now, None), Ok(None));
-        assert_eq!(clock.armed_for, None, "nothing to wait for");
+        let ms = |ms| Some(Duration::from_millis(ms));
+        for (row, at, deadline, timeout, armed_for) in [
+            ("nothing to wait for", now, None, None, None),
+            ("near", now, Some(near), ms(3), None),
+            ("far", now, Some(far), None, Some(far)),
+            ("the same", now, Some(far), None, Some(far)),
+            ("a short wait leaves it", now, Some(near), ms(3), Some(far)),
+            ("another", now, Some(farther), None, Some(farther)),
+            (
+                "a second is short",
+                farther - Duration::from_secs(1),
+                Some(farther),
+                ms(1_000),
+                Some(farther),
+            ),
+            ("one that has fired is made quiet", farther, Some(farther), ms(0), None),
+            ("far again", now, Some(far), None, Some(far)),
+            ("and nothing to wait for", now, None, None, None),
+        ] {
+            assert_eq!(prepare(at, deadline), (timeout, armed_for), "{row}");
+        }
+    }
+
+    #[test]
+    fn a_poller_without_room_for_the_clock_looks_every_second() {
+        let mut clock = ClockFd::new().expect("a timerfd");
+        let mut storage = PollStorage::<1>::new();
+        let mut poller = UnixPoll::new(&mut storage);
+        poller.add(0, Token(1), Interest::NONE).expect("the only place");
+        let far = now() + Duration::from_secs(3_600);
+        assert_eq!(clock.prepare(&mut poller, now, Some(far)), Ok(Some(SHORT)));
+        poller.remove(0, Token(1));
+        assert_eq!(clock.prepare(&mut poller, now, Some(far)), Ok(None), "now there is");
     }
 }
