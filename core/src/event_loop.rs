@@ -40,21 +40,19 @@ use crate::state::{
 use crate::time::Instant;
 use crate::timer::{NoSlot, Owner, TimerHeap, TimerKey, TimerSlot};
 
-/// Names a descriptor that the loop watches. Stale once it has been removed.
+/// Names a descriptor that the loop watches. Once that has been removed it names nothing, for 2^32
+/// reuses of its slot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SourceKey {
     slot: u16,
-    generation: u16,
+    generation: u32,
 }
 
 impl SourceKey {
+    /// As much of the key as a token has room for: results of a wait do not outlive the next one, and
+    /// those of a descriptor that is removed are forgotten.
     fn token(self) -> Token {
-        Token(u32::from(self.slot) << 16 | u32::from(self.generation))
-    }
-
-    fn from_token(token: Token) -> Self {
-        let [a, b, c, d] = token.0.to_be_bytes();
-        Self { slot: u16::from_be_bytes([a, b]), generation: u16::from_be_bytes([c, d]) }
+        Token(u32::from(self.slot) << 16 | self.generation & 0xFFFF)
     }
 }
 
@@ -63,7 +61,7 @@ impl SourceKey {
 pub struct SourceSlot<H> {
     /// `None` when the slot is free.
     handle: Option<H>,
-    generation: u16,
+    generation: u32,
     owner: Owner,
 }
 
@@ -214,6 +212,15 @@ impl<P: Platform> Registrar<'_, P> {
         (slot.handle.is_some() && slot.generation == key.generation).then_some(slot)
     }
 
+    /// What the poller has reported under this name.
+    fn reported(&self, token: Token) -> Option<(SourceKey, Owner)> {
+        let [a, b, ..] = token.0.to_be_bytes();
+        let slot = u16::from_be_bytes([a, b]);
+        let place = self.sources.get(usize::from(slot))?;
+        let key = SourceKey { slot, generation: place.generation };
+        (place.handle.is_some() && key.token() == token).then_some((key, place.owner))
+    }
+
     /// The descriptor that a key names.
     pub fn handle(&mut self, key: SourceKey) -> Option<P::Handle> {
         self.source(key)?.handle
@@ -346,6 +353,9 @@ impl<H: Copy, const T: usize, const S: usize> Default for LoopStorage<H, T, S> {
 
 /// How many announcements the state machine makes before others have their turn.
 const MAX_STEPS: usize = 8 * MAX_NOTIFIERS;
+
+/// How often they have it while the last state is announced.
+const MAX_WALKS: usize = 4;
 
 /// The loop. `P` is the platform, `A` the application, `O` gives the attach queue's lock and wake.
 pub struct EventLoop<'m, P: Platform, A, O: SystemOps> {
@@ -481,10 +491,7 @@ where
                 Token::WAKE => self.queue.wake().clear(),
                 Token::CLOCK => {}
                 token => {
-                    let key = SourceKey::from_token(token);
-                    let Some(owner) = self.registrar().source(key).map(|slot| slot.owner) else {
-                        continue;
-                    };
+                    let Some((key, owner)) = self.registrar().reported(token) else { continue };
                     app.dispatch(&mut self.registrar(), Ready::Source { key, owner, readiness });
                     self.walk(app);
                 }
@@ -538,13 +545,14 @@ where
     /// other one [`Outcome::Shutdown`]. Later posts are refused. Dropping the loop tells them all
     /// Shutdown and announces nothing.
     pub fn shutdown(&mut self, app: &mut A) {
-        // Refused only if it has been done.
+        // Refused if it has been done.
         let _ = self.registrar().jump(SystemState::ContextDestroying);
-        while !self.inner.follows
-            && (self.inner.machine.state() != SystemState::ContextDestroying
-                || !self.inner.machine.is_idle())
-        {
-            self.walk(app);
+        if !self.inner.follows {
+            // A notifier that puts another in its place at every call does not keep the end away.
+            for _ in 0..MAX_WALKS {
+                self.walk(app);
+            }
+            self.settle(SystemState::ContextDestroying);
         }
         self.run_attached(app);
         self.queue.close();

@@ -72,18 +72,20 @@ unsafe impl RawLock for StdLock {
 /// Counts, and ends the wait of a poller that watches what [`arm`](Self::arm) returns.
 pub(crate) struct TestWake {
     wakes: AtomicUsize,
-    ends: OnceLock<Ends>,
+    wire: OnceLock<Wire>,
 }
 
 #[cfg(unix)]
 pub(crate) type Ends = (std::os::unix::net::UnixStream, std::os::unix::net::UnixStream);
-/// There is no poller here that watches anything.
-#[cfg(not(unix))]
-type Ends = ();
+#[cfg(all(unix, not(miri)))]
+type Wire = Ends;
+/// There is no poller here that watches anything; Miri has no socket pairs.
+#[cfg(any(not(unix), miri))]
+type Wire = ();
 
 impl TestWake {
     const fn new() -> Self {
-        Self { wakes: AtomicUsize::new(0), ends: OnceLock::new() }
+        Self { wakes: AtomicUsize::new(0), wire: OnceLock::new() }
     }
 
     pub(crate) fn count(&self) -> usize {
@@ -91,19 +93,19 @@ impl TestWake {
     }
 
     /// Once only.
-    #[cfg(unix)]
+    #[cfg(all(unix, not(miri)))]
     fn arm(&self) -> Option<i32> {
         let ends = std::os::unix::net::UnixStream::pair().expect("a socket pair");
         for end in [&ends.0, &ends.1] {
             end.set_nonblocking(true).expect("not blocking");
         }
-        self.ends.set(ends).ok()?;
-        self.ends.get().map(|(_, reader)| std::os::fd::AsRawFd::as_raw_fd(reader))
+        self.wire.set(ends).ok()?;
+        self.wire.get().map(|(_, reader)| std::os::fd::AsRawFd::as_raw_fd(reader))
     }
 
-    #[cfg(not(unix))]
+    #[cfg(any(not(unix), miri))]
     fn arm(&self) -> Option<i32> {
-        self.ends.set(()).ok().map(|()| 0)
+        self.wire.set(()).ok().map(|()| 0)
     }
 }
 
@@ -111,8 +113,8 @@ impl Wake for TestWake {
     fn wake(&self) {
         assert_unlocked();
         self.wakes.fetch_add(1, Ordering::SeqCst);
-        #[cfg(unix)]
-        if let Some((writer, _)) = self.ends.get() {
+        #[cfg(all(unix, not(miri)))]
+        if let Some((writer, _)) = self.wire.get() {
             // Full means that the loop is being woken already.
             let _ = std::io::Write::write(&mut &*writer, &[1]);
         }
@@ -120,8 +122,8 @@ impl Wake for TestWake {
 
     fn clear(&self) {
         assert_unlocked();
-        #[cfg(unix)]
-        if let Some((_, reader)) = self.ends.get() {
+        #[cfg(all(unix, not(miri)))]
+        if let Some((_, reader)) = self.wire.get() {
             while std::io::Read::read(&mut &*reader, &mut [0; 64]).is_ok_and(|n| n == 64) {}
         }
     }

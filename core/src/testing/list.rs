@@ -73,6 +73,7 @@ list! { $
         s5_a_helper_that_is_not_used_blocks_no_state
         a_long_walk_goes_on_next_turn_without_a_wait
         s6_shutdown_announces_destroying_alone_and_tells_every_request
+        a_notifier_that_puts_another_in_its_place_for_ever_keeps_no_shutdown_away
         a_request_from_any_thread_may_end_the_context
         a_panic_in_a_notifier_leaves_the_walk_whole
         notifiers_come_and_go_from_every_callback

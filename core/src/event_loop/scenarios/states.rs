@@ -142,6 +142,31 @@ pub fn s6_shutdown_announces_destroying_alone_and_tells_every_request<Po: Fresh>
     assert_eq!(event_loop.registrar().platform().waits, [], "there is nothing to wait for");
 }
 
+/// Puts another in its place at every call.
+fn never_ends<Po: Fresh>(
+    app: &mut App<Po>,
+    registrar: &mut Registrar<'_, Po>,
+    announcement: &Announcement,
+) -> Verdict {
+    assert!(registrar.remove_notifier(announcement.notifier()));
+    app.add_notifier(registrar, never_ends);
+    Verdict::Go
+}
+
+pub fn a_notifier_that_puts_another_in_its_place_for_ever_keeps_no_shutdown_away<Po: Fresh>() {
+    let (queue, told): (Queue<Po>, _) = (queue(), Told::default());
+    let (mut app, mut event_loop) = (App::idle(), new_loop(Ground::default(), &queue));
+    app.add_notifier(&mut event_loop.registrar(), never_ends);
+    let nodes: Vec<_> = (0..2).map(|_| Box::pin(Node::new(&queue))).collect();
+    for ((node, gate), number) in nodes.iter().zip([S::ContextDestroying, S::Operational]).zip(0..)
+    {
+        assert!(node.as_ref().post(gate, told.request(number)).is_ok());
+    }
+    event_loop.shutdown(&mut app);
+    assert_eq!(told.all(), [(0, What::Ready), (1, What::Shutdown)]);
+    assert_eq!(event_loop.registrar().state(), S::ContextDestroying);
+}
+
 pub fn a_request_from_any_thread_may_end_the_context<Po: Fresh>() {
     let queue: Queue<Po> = queue();
     let (mut app, mut event_loop) = (App::idle(), new_loop(Ground::default(), &queue));
