@@ -4,7 +4,8 @@
 use std::collections::HashMap;
 use std::fs;
 use std::net::{IpAddr, SocketAddr};
-use std::sync::mpsc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -22,9 +23,9 @@ use bringup::platform::lock::StdLock;
 use bringup::system::{Buffers, Driven};
 use bringup_tests::lab::dns::{a_record, bind, knot, number_address, question_end, response};
 use bringup_tests::lab::dns::{scripted, unbound};
-use bringup_tests::lab::network::{Network, SERVER};
+use bringup_tests::lab::network::{DEVICE_INTERFACE, Network, SERVER, SERVER_INTERFACE};
 use bringup_tests::lab::servers::{self, Server};
-use bringup_tests::lab::{self, Faults, Host, Outcome, bringup, run};
+use bringup_tests::lab::{self, Faults, Host, Outcome, bringup, eventually, run};
 
 fn query(device: &Host, arguments: &[&str]) -> Outcome {
     let mut command = device.command(bringup());
@@ -150,11 +151,14 @@ fn a_dead_server_first_costs_less_than_a_second() {
         // Nobody has the address; somebody has it, and is silent.
         let _silent = servers::silent(&network.server, "10.99.0.1:5353");
         for dead in ["10.99.0.77", "10.99.0.1:5353"] {
-            let arguments = ["host.lab.test", "A", "--server", dead, "--server", SERVER];
+            let arguments = ["host.lab.test", "A", "--server", dead, "--server", SERVER, "--stats"];
             let outcome = query(&network.device, &arguments);
             outcome.expect_code(0);
-            let elapsed = outcome.first("result")["elapsed_us"].as_u64();
-            assert!(elapsed < Some(1_000_000), "{dead}\n{outcome}");
+            // What costs time is the timeout, half a second where nothing has been measured yet: how exactly,
+            // is shown in virtual time.
+            let stats = outcome.first("stats");
+            let [sent, timeouts] = ["sent", "timeouts"].map(|name| stats[name].as_u64());
+            assert_eq!(sent, timeouts.map(|n| n + 1), "{outcome}");
         }
     });
 }
@@ -164,7 +168,8 @@ fn a_closed_port_is_told_at_once_and_by_name() {
     lab::within(&[], |lab| {
         let network = Network::plain(lab);
         network.give_the_device_an_address();
-        let outcome = query(&network.device, &["host.lab.test", "A", "--server", "10.99.0.1:5353"]);
+        let arguments = ["host.lab.test", "A", "--server", "10.99.0.1:5353", "--stats"];
+        let outcome = query(&network.device, &arguments);
         outcome.expect_code(2);
         let result = outcome.first("result");
         assert_eq!(
@@ -172,7 +177,7 @@ fn a_closed_port_is_told_at_once_and_by_name() {
             (Some("PORTCLOSED"), Some("10.99.0.1:5353")),
             "{outcome}"
         );
-        assert!(result["elapsed_us"].as_u64() < Some(100_000), "{outcome}");
+        assert_eq!(outcome.first("stats")["timeouts"], 0, "nothing was waited for\n{outcome}");
         assert!(outcome.stderr.contains("10.99.0.1:5353"), "{outcome}");
     });
 }
@@ -288,6 +293,40 @@ fn a_link_local_server_is_asked_on_its_link() {
             outcome.expect_code(0);
             assert_eq!(answers(&outcome), ["host.lab.test. A 10.99.0.10"], "{outcome}");
         }
+    });
+}
+
+#[test]
+fn a_server_that_a_lease_named_is_asked_by_way_of_its_interface() {
+    lab::within(&["dnsmasq"], |lab| {
+        let network = Network::plain(lab);
+        let second = lab.host("second");
+        lab.cable((&second, SERVER_INTERFACE), (&network.device, "veth1"));
+        // Two networks with the same addresses: the routes know one way only, by the first interface.
+        for address in [SERVER, "10.99.0.2"] {
+            second.ip(&format!("addr add {address}/24 dev {SERVER_INTERFACE}"));
+        }
+        let first = servers::dnsmasq(&network.server, "");
+        let other = "dhcp-option=tag:veth1,option:dns-server,10.99.0.2\ntag-if=set:veth1\n";
+        let _other = servers::dnsmasq(&second, other);
+        let socket = network.device.folder().join("up.sock");
+        let socket = socket.to_str().expect("a path of ours");
+        let mut command = network.device.command(bringup());
+        command.args(["up", DEVICE_INTERFACE, "veth1", "--json", "--socket", socket]);
+        let up = Server::start(&network.device, "bringup", &mut command, || true);
+        let named = |server: &str| {
+            let log = up.log();
+            let mut lines = log.lines().filter(|line| line.contains("\"event\":\"servers\""));
+            lines.any(|line| line.contains(server)).then_some(())
+        };
+        eventually("servers of both", || named("\"10.99.0.1\"").and(named("\"10.99.0.2\"")));
+        drop(first);
+        let mut command = network.device.command(bringup());
+        command.args(["query", "host.lab.test", "A", "--service", "--json", "--socket", socket]);
+        let outcome = run(&mut command, Duration::from_secs(30));
+        outcome.expect_code(0);
+        assert_eq!(answers(&outcome), ["host.lab.test. A 10.99.0.10"], "{outcome}");
+        assert_eq!(outcome.first("result")["server"], "10.99.0.2:53", "{outcome}");
     });
 }
 
@@ -475,10 +514,10 @@ fn twenty_thousand_lookups_at_256_in_flight() {
         assert!(report.outcomes.iter().all(|o| *o == DnsOutcome::Answer), "{:?}", report.counters);
         assert_eq!(report.wrong, Vec::<String>::new());
         assert_eq!(report.no_room, 0, "no reply is lost to our own buffers");
-        let Counters { sent, accepted, .. } = report.counters;
+        let Counters { sent, accepted, timeouts, .. } = report.counters;
         assert_eq!(accepted, 20_000);
         // A server that is not scheduled for a while is asked again: that is no loss of ours.
-        assert!(sent < 20_400, "{:?}", report.counters);
+        assert!(sent <= 20_000 + timeouts, "{:?}", report.counters);
     });
 }
 
@@ -487,21 +526,24 @@ fn thirty_percent_of_all_frames_are_lost() {
     lab::within(&["knotd"], |lab| {
         let network = Network::with_faults(lab, Faults::default());
         network.give_the_device_an_address();
+        network.server.ip("addr add 10.99.0.2/24 dev s0");
         let _knot = knot(&network.server, SERVER, 400);
+        let _other = knot(&network.server, "10.99.0.2", 400);
         // The neighbours know each other before: this is about DNS.
-        let warm = load(&network.device, &["10.99.0.1:53"], Plan::of(1, 1), &mut |_| ());
-        assert_eq!(warm.outcomes, [DnsOutcome::Answer]);
+        let list = ["10.99.0.1:53", "10.99.0.2:53"];
+        for server in list {
+            let warm = load(&network.device, &[server], Plan::of(1, 1), &mut |_| ());
+            assert_eq!(warm.outcomes, [DnsOutcome::Answer]);
+        }
         let faults = Faults { loss_percent: 30, seed: 3, ..Faults::default() };
         network.wire.as_ref().expect("it has faults").set(faults);
-        // Two ports of one server: each may be asked three times.
-        let list = ["10.99.0.1:53", "10.99.0.1:53"];
         let report = load(&network.device, &list, Plan::of(400, 64), &mut |_| ());
         assert_eq!(report.wrong, Vec::<String>::new());
         let answered = report.outcomes.iter().filter(|o| **o == DnsOutcome::Answer).count();
-        // Both ways have to be open: three times in a row that fails for one lookup in eight, less
-        // what TCP makes up for.
+        // Both ways have to be open: at two servers, three times each, that fails for one lookup in
+        // fifty-seven, seven of these; less what TCP makes up for.
         assert_eq!(report.outcomes.len(), 400, "none hangs");
-        assert!(answered >= 340, "{answered} of 400: {:?}", report.counters);
+        assert!(answered >= 375, "{answered} of 400: {:?}", report.counters);
     });
 }
 
@@ -574,29 +616,30 @@ fn rule_43_an_address_is_usable_while_the_other_family_hangs() {
     lab::within(&[], |lab| {
         let network = Network::plain(lab);
         network.give_the_device_an_address();
-        let mut asked = 0;
+        let asked = Arc::new(AtomicUsize::new(0));
+        let asked_for = Arc::clone(&asked);
         // AAAA is answered when it is asked for the second time, half a second later.
         scripted(&network.server, &format!("{SERVER}:53"), move |query| {
             if query[question_end(query) - 3] != 28 {
                 return vec![response(query, 0x8180, &[a_record(number_address(0))])];
             }
-            asked += 1;
+            let before = asked_for.fetch_add(1, Ordering::Relaxed);
             let mut aaaa = a_record([0; 4]);
             aaaa.splice(2..4, [0, 28]);
             aaaa.splice(10.., [&[0, 16, 0x20, 1, 0xd, 0xb8][..], &[0; 12]].concat());
-            if asked < 2 { Vec::new() } else { vec![response(query, 0x8180, &[aaaa])] }
+            if before == 0 { Vec::new() } else { vec![response(query, 0x8180, &[aaaa])] }
         });
         let mut usable = None;
         let start = Instant::now();
         let plan = Plan { kind: QueryKind::Addresses, ..Plan::of(1, 1) };
         let report = load(&network.device, &["10.99.0.1:53"], plan, &mut |_| {
-            usable = Some(start.elapsed());
+            usable = Some((start.elapsed(), asked.load(Ordering::Relaxed)));
         });
         assert_eq!((report.outcomes, report.wrong), (vec![DnsOutcome::Answer], Vec::new()));
-        let usable = usable.expect("it was told");
+        let (usable, asked) = usable.expect("it was told");
         assert!(usable >= Duration::from_millis(50), "{usable:?}");
-        assert!(usable < Duration::from_millis(300), "{usable:?}");
+        // On a loaded machine anything may be late, but the order stays: 50 ms are before 500.
+        assert!(asked <= 1, "it was told before AAAA was asked for again");
         assert_eq!(report.late, [2], "and the other family follows");
-        assert!(start.elapsed() >= Duration::from_millis(400));
     });
 }
