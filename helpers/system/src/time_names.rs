@@ -9,7 +9,7 @@ use bringup_core::timer::{NoSlot, Owner, TimerKey};
 use bringup_dns::{Outcome, QueryKey, QueryKind, QueryOptions, Resolver};
 
 use crate::driven::{Buffers, Driven};
-use crate::servers::{Origin, ServerList};
+use crate::servers::{MAX_SERVERS, Origin, ServerList};
 use crate::sources;
 
 /// How many names are looked at; later ones are ignored.
@@ -41,13 +41,15 @@ pub struct NtpName<'m> {
     pub port: u16,
 }
 
-/// How many addresses of a name are used at a time, so that there is room for several names.
-const PER_NAME: usize = 4;
+/// How many addresses of a name are used at a time, so that there is room for those of `names`.
+fn share(names: usize) -> usize {
+    (MAX_SERVERS / names.clamp(1, MAX_NAMES)).min(4)
+}
 
-/// Some of the addresses: the first, and each further `turn` those that follow.
-fn in_turn(addresses: &[IpAddr], turn: usize) -> impl Iterator<Item = IpAddr> {
-    let first = turn % MAX_TURNS * PER_NAME % addresses.len().max(1);
-    addresses.iter().copied().cycle().skip(first).take(PER_NAME.min(addresses.len()))
+/// So many of the addresses: the first, and each further `turn` those that follow.
+fn in_turn(addresses: &[IpAddr], share: usize, turn: usize) -> impl Iterator<Item = IpAddr> {
+    let first = turn % MAX_TURNS * share % addresses.len().max(1);
+    addresses.iter().copied().cycle().skip(first).take(share.min(addresses.len()))
 }
 
 /// Turns are counted modulo this, which no product of them overflows.
@@ -239,7 +241,8 @@ impl<'m> TimeNames<'m> {
                 }
                 let mut buffer = [IpAddr::V4(Ipv4Addr::UNSPECIFIED); sources::MAX_ADDRESSES];
                 let addresses = sources::ordered(registrar.platform(), answer, &mut buffer);
-                for address in in_turn(addresses, self.turns[index]) {
+                let share = share(self.names.iter().flatten().count());
+                for address in in_turn(addresses, share, self.turns[index]) {
                     list.push(SocketAddr::new(address, port), Origin::Name(number));
                 }
             }
@@ -284,20 +287,24 @@ mod tests {
     #[test]
     fn the_addresses_of_a_name_take_turns() {
         let of = |count: u8| (0..count).map(|n| IpAddr::from([192, 0, 2, n])).collect::<Vec<_>>();
-        for (count, turn, expected) in [
-            (0, 3, &[][..]),
-            (1, 3, &[0]),
-            (4, 0, &[0, 1, 2, 3]),
-            (4, 1, &[0, 1, 2, 3]),
-            (6, 0, &[0, 1, 2, 3]),
-            (6, 1, &[4, 5, 0, 1]),
-            (6, 2, &[2, 3, 4, 5]),
-            (6, usize::MAX, &[0, 1, 2, 3]),
+        for (names, count, turn, expected) in [
+            (1, 0, 3, &[][..]),
+            (1, 1, 3, &[0]),
+            (1, 4, 0, &[0, 1, 2, 3]),
+            (2, 4, 1, &[0, 1, 2, 3]),
+            (2, 6, 0, &[0, 1, 2, 3]),
+            (1, 6, 1, &[4, 5, 0, 1]),
+            (1, 6, 2, &[2, 3, 4, 5]),
+            (1, 6, usize::MAX, &[0, 1, 2, 3]),
+            (3, 6, 1, &[2, 3]),
+            (4, 6, 2, &[4, 5]),
+            (9, 6, 3, &[0, 1]),
         ] {
             let all = of(count);
-            let used: Vec<_> = in_turn(&all, turn).collect();
+            let used: Vec<_> = in_turn(&all, share(names), turn).collect();
             let expected: Vec<_> = expected.iter().map(|n| all[*n]).collect();
-            assert_eq!(used, expected, "{count}, turn {turn}");
+            assert_eq!(used, expected, "{names} names, {count} addresses, turn {turn}");
         }
+        assert!((1..=MAX_NAMES).all(|names| share(names) * names <= MAX_SERVERS));
     }
 }

@@ -14,11 +14,14 @@ use bringup_core::time::Utc;
 use bringup_dhcp::message::CLIENT_PORT;
 use bringup_platform::linux::{ClockPolicy, EventWake, Linux, LinuxOps, Options};
 use bringup_platform::lock::StdLock;
+use bringup_system::servers::MAX_SERVERS;
+use bringup_system::time_names::MAX_NAMES;
 use bringup_system::{Config, NtpName};
 
 use super::args::Up;
 use super::bring_up::{self, Ops, Setup};
 use super::companion::OperatorServers;
+use super::event::{Event, Problem};
 use super::exit::Exit;
 use super::output::Output;
 use super::port_holder::{self, Holder};
@@ -48,8 +51,8 @@ pub fn run(args: &Up, line: &[OsString], output: &mut Output) -> Exit {
     }
     let servers = match servers_of(args) {
         Ok(servers) => servers,
-        Err(interface) => {
-            output.problem(format!("the interface {interface}"), "does not exist", "name another");
+        Err(problem) => {
+            output.emit(&Event::Error(problem));
             return Exit::Usage;
         }
     };
@@ -258,10 +261,15 @@ fn kept(args: &Up) -> Vec<Capability> {
     kept
 }
 
-/// The servers of the command line. Fails with the name of an interface that is no scope.
-pub fn servers_of(args: &Up) -> Result<OperatorServers, String> {
+/// The servers of the command line. Fails where the scope of one is no interface, and where there are more
+/// than are used.
+pub fn servers_of(args: &Up) -> Result<OperatorServers, Problem> {
+    let problem = |what: String, why: String, hint: &str| Problem { what, why, hint: hint.into() };
     let address = |server: &ServerAddress, port| {
-        server.to_socket_addr(port, interface_number).map_err(|unknown| unknown.0)
+        server.to_socket_addr(port, interface_number).map_err(|unknown| {
+            let what = format!("the interface {}", unknown.0);
+            problem(what, "does not exist".into(), "name another")
+        })
     };
     let mut servers = OperatorServers::default();
     for server in &args.dns {
@@ -273,6 +281,16 @@ pub fn servers_of(args: &Up) -> Result<OperatorServers, String> {
             Host::Name { name, port } => {
                 servers.ntp_names.push((name.clone(), port.unwrap_or(123)));
             }
+        }
+    }
+    for (what, named, most) in [
+        ("--dns", servers.dns.len(), MAX_SERVERS),
+        ("--ntp with an address", servers.ntp.len(), MAX_SERVERS),
+        ("--ntp with a name", servers.ntp_names.len(), MAX_NAMES),
+    ] {
+        if named > most {
+            let why = format!("is given {named} times, and {most} are used at most");
+            return Err(problem(what.into(), why, "name the best of them"));
         }
     }
     Ok(servers)

@@ -238,14 +238,7 @@ impl<'a> Service<'a> {
             None => Ok(self.options.clone()),
         };
         let read = read.and_then(|new| {
-            let servers = up::servers_of(&new).map_err(|interface| {
-                let (why, hint) = ("does not exist", "name another");
-                vec![Problem {
-                    what: format!("the interface {interface}"),
-                    why: why.into(),
-                    hint: hint.into(),
-                }]
-            });
+            let servers = up::servers_of(&new).map_err(|problem| vec![problem]);
             servers.map(|servers| (new, servers))
         });
         match read {
