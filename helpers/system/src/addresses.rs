@@ -90,6 +90,19 @@ impl<P: Platform> System<'_, P> {
         });
     }
 
+    /// The end of the system: the server may give the address to somebody else, and it is not worth
+    /// remembering.
+    pub(crate) fn release_lease(&mut self, registrar: &mut Registrar<'_, P>, index: usize) {
+        let Self { interfaces, buffers, .. } = self;
+        let Some(Some(interface)) = interfaces.get_mut(index) else { return };
+        interface.release(registrar, buffers);
+        while let Some(event) = self.next_dhcp_event(index) {
+            if event == (From::Lost { why: LostReason::Released }) {
+                self.events.push(Event::Snapshot { interface: id(index) });
+            }
+        }
+    }
+
     /// The end of the system: what was put on an interface is taken off.
     pub(crate) fn withdraw_and_tell(&mut self, registrar: &mut Registrar<'_, P>, index: usize) {
         let Some(Some(interface)) = self.interfaces.get(index) else { return };

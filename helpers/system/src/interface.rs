@@ -451,6 +451,11 @@ impl<'m, P: Platform> Interface<'m, P> {
         }
     }
 
+    /// Gives the lease back while its address is still there to send from.
+    pub(crate) fn release(&mut self, registrar: &mut Registrar<'_, P>, buffers: &mut Buffers) {
+        self.dhcp.call(registrar, buffers, DhcpClient::release);
+    }
+
     /// Its address is in use no more, though the lease may still hold.
     pub(crate) const fn give_up(&mut self) {
         self.gone = true;

@@ -38,6 +38,9 @@ pub struct Config<'m> {
     pub apply: bool,
     /// Leave on the interfaces what was put there when the system stops.
     pub keep: bool,
+    /// Give leases back to their servers when the system stops, unless they are to be kept. RFC 2131
+    /// §4.4.6.
+    pub release: bool,
     /// Hand the NTP client's adjustments to the platform, which may still refuse.
     pub set_clock: bool,
     /// Hold TIME_VALID until UTC is known.
@@ -65,6 +68,7 @@ impl Config<'_> {
         Self {
             apply: true,
             keep: false,
+            release: false,
             set_clock: false,
             wait_for_time: true,
             tell_discards: false,
@@ -342,6 +346,9 @@ impl<'m, P: Platform> System<'m, P> {
     pub fn stop(&mut self, registrar: &mut Registrar<'_, P>) {
         if self.config.apply && !self.config.keep {
             for index in 0..self.interfaces.len() {
+                if self.config.release {
+                    self.release_lease(registrar, index);
+                }
                 self.withdraw_and_tell(registrar, index);
                 self.set_down(registrar, index);
                 if let Some(Some(interface)) = self.interfaces.get_mut(index) {

@@ -102,7 +102,7 @@ impl<P: Platform> System<'_, P> {
         }
     }
 
-    fn next_dhcp_event(&mut self, index: usize) -> Option<bringup_dhcp::Event> {
+    pub(crate) fn next_dhcp_event(&mut self, index: usize) -> Option<bringup_dhcp::Event> {
         self.interfaces.get_mut(index)?.as_mut()?.next_event()
     }
 

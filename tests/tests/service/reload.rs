@@ -103,6 +103,32 @@ fn other_servers_and_hooks_hold_at_once_and_the_lease_stays() {
 }
 
 #[test]
+fn a_lease_is_given_back_if_that_was_asked_for() {
+    lab::within(&["dnsmasq", "chronyd"], |lab| {
+        let network = bringup_tests::lab::network::Network::plain(lab);
+        let dnsmasq = servers::dnsmasq(&network.server, "");
+        let _chronyd = servers::chronyd(&network.server, servers::LOCAL);
+        let device = &network.device;
+        let lease = device.folder().join("state/lease.veth0");
+        for (options, released) in
+            [(&["--state-dir", "state"][..], false), (&["--state-dir", "state", "--release"], true)]
+        {
+            let up = super::up(device, options);
+            eventually("the lease is kept", || lease.exists().then_some(()));
+            end(up);
+            let shown = device.ip_json(&format!("-4 addr show dev {DEVICE_INTERFACE}"));
+            assert!(!shown.iter().any(|of| of["addr_info"][0]["local"].is_string()), "{shown:?}");
+            assert_eq!(lease.exists(), !released, "what was given back is not asked for again");
+            if released {
+                eventually("RELEASE", || dnsmasq.log().contains("DHCPRELEASE(s0)").then_some(()));
+            } else {
+                assert!(!dnsmasq.log().contains("DHCPRELEASE"), "{}", dnsmasq.log());
+            }
+        }
+    });
+}
+
+#[test]
 fn names_of_the_hosts_file_are_answered() {
     lab::within(&["dnsmasq", "chronyd"], |lab| {
         let served = served(lab);

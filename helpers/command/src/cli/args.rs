@@ -114,6 +114,9 @@ pub struct Up {
     /// Leave addresses, routes and servers in place at the end
     #[arg(long)]
     pub keep: bool,
+    /// Give leases back to their servers at the end
+    #[arg(long, conflicts_with = "keep")]
+    pub release: bool,
     /// Give up after so long, as in 4s, 500ms or 2m [with --once or --dry-run: 60s]
     #[arg(long, value_name = "TIME", value_parser = text::duration)]
     pub deadline: Option<Duration>,

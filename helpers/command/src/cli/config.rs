@@ -323,13 +323,14 @@ pub fn merged(line: &[OsString], path: &Path) -> Result<Up, Vec<Problem>> {
     let given = given.unwrap_or_default();
     let mut known = Up::augment_args(Command::new("up"));
     known.build();
-    // Excluded by what the command line says, or said there.
-    let excluded = |id: &str| {
-        known
-            .get_arguments()
-            .filter(|arg| given.iter().any(|g| arg.get_id() == g.as_str()))
-            .any(|arg| known.get_arg_conflicts_with(arg).iter().any(|other| other.get_id() == id))
+    let excludes = |one: &str, other: &str| {
+        let arg = known.get_arguments().find(|arg| arg.get_id() == one);
+        arg.is_some_and(|arg| {
+            known.get_arg_conflicts_with(arg).iter().any(|arg| arg.get_id() == other)
+        })
     };
+    // The parser knows it from one side alone.
+    let excluded = |id: &str| given.iter().any(|g| excludes(g, id) || excludes(id, g));
     let words = file.words(|id| !given.iter().any(|g| g == id) && !excluded(id));
     // Behind the name of the command, the first word that is no option.
     let is_command = |word: &OsString| !word.as_encoded_bytes().starts_with(b"-");

@@ -66,6 +66,7 @@ fn setup<H>(interfaces: &[String], floor: Utc, epoch: Option<Instant>) -> Setup<
             until_lease: false,
             resolve: vec![NAME.into()],
             deadline: Some(DEADLINE),
+            from_file: false,
             epoch,
         },
         signals: None,

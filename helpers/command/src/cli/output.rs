@@ -143,15 +143,21 @@ impl Output {
             let is_timed = self.settings.timeline && human::is_timed(event);
             let time =
                 if is_timed { format!("{dim}{s:>4}.{us:06}{plain}  ") } else { String::new() };
-            let text = Human(event).to_string();
-            let colour = look::colour(event).filter(|_| self.look.colour);
-            let text = colour.map_or(text.clone(), |colour| look::painted(&text, colour));
-            write!(self.line, "{time}{text}")
+            write!(self.line, "{time}{}", self.text(event))
         };
         self.line.push(b'\n');
         let written = written.and_then(|()| self.out.write_all(&self.line));
         let flushed = written.and_then(|()| self.out.flush());
         self.check(flushed);
+    }
+
+    /// An event for a person, in its colour if there are any.
+    pub fn text(&self, event: &Event) -> String {
+        let text = Human(event).to_string();
+        match look::colour(event).filter(|_| self.look.colour) {
+            Some(colour) => look::painted(&text, colour),
+            None => text,
+        }
     }
 
     /// Says on standard error what went wrong.

@@ -45,6 +45,8 @@ pub struct Plan {
     pub resolve: Vec<String>,
     /// Give up if OPERATIONAL is not entered in so long.
     pub deadline: Option<Duration>,
+    /// What the operator wants stands in a file.
+    pub from_file: bool,
     /// Count time from here, rather than by the machine's clock: the start of a simulation.
     pub epoch: Option<Instant>,
 }
@@ -514,6 +516,7 @@ impl<'m, P: Platform<Error: std::fmt::Display>> Session<'m, P> {
             search: search.unwrap_or_default(),
             source: match origin {
                 Origin::Lease(_) => "dhcp",
+                Origin::Configured if self.plan.from_file => "file",
                 Origin::Configured => "command line",
                 Origin::Name(_) => "dns",
             },

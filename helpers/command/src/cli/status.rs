@@ -78,7 +78,8 @@ fn show(args: &Status, report: Report, output: &mut Output) {
             // Home, and everything below is cleared.
             output.print("\x1b[H\x1b[J");
         }
-        output.print(&human::Shown(&report).to_string());
+        let text = output.text(&Event::Status(Box::new(report)));
+        output.print(&text);
     }
 }
 

@@ -68,6 +68,7 @@ pub fn run(args: &Up, line: &[OsString], output: &mut Output) -> Exit {
     let mut system = Config {
         apply: !args.dry_run,
         keep: args.keep,
+        release: args.release,
         set_clock: args.set_clock,
         tell_discards: output.settings().verbose,
         dns: &servers.dns,
@@ -88,6 +89,7 @@ pub fn run(args: &Up, line: &[OsString], output: &mut Output) -> Exit {
         show_options: args.dhcp.request_option.clone(),
         resolve: args.resolve.clone(),
         deadline: args.deadline(),
+        from_file: args.config.is_some(),
         epoch: None,
     };
     let clock = if args.set_clock { ClockPolicy::Set } else { ClockPolicy::Refuse };

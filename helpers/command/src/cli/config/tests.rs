@@ -98,6 +98,11 @@ fn the_command_line_counts_for_more() {
     assert!(up.set_clock && up.deadline == Some(Duration::from_secs(7)));
     let up = merge("bringup up --config x --dry-run");
     assert!(up.dry_run && !up.set_clock, "a run that changes nothing is always to be had");
+    for (file, line) in [("keep = true\n", "--release"), ("release = true\n", "--keep")] {
+        fs::write(&path, file).unwrap();
+        let up = merge(&format!("bringup up eth0 --config x {line}"));
+        assert_eq!((up.release, up.keep), (line == "--release", line == "--keep"), "{line}");
+    }
     fs::write(&path, "keep = true\n").unwrap();
     let words = ["bringup", "up", "--config", "x"].map(OsString::from);
     let problems = merged(&words, &path).unwrap_err();
