@@ -36,9 +36,16 @@ fn a_hook_gets_the_facts_in_its_environment_and_as_json() {
             "BRINGUP_NTP=10.99.0.1",
             "BRINGUP_SEARCH=lab.test corp.test",
             "BRINGUP_MTU=1400",
+            "BRINGUP_CLOCK=invalid",
         ] {
             assert!(env.lines().any(|other| other == line), "{line} in\n{env}");
         }
+        assert!(!env.contains("BRINGUP_UTC_S=") && !env.contains("BRINGUP_ERROR_US="), "{env}");
+        let env = fs::read_to_string(device.folder().join("env.operational")).unwrap();
+        let fact = |name: &str| env.lines().find_map(|line| line.strip_prefix(name));
+        assert_ne!(fact("BRINGUP_CLOCK="), Some("invalid"), "{env}");
+        let error_us: u64 = fact("BRINGUP_ERROR_US=").expect("a bound").parse().expect("a number");
+        assert!((1..1_000_000).contains(&error_us), "{env}");
         let json = |event: &str| -> Value {
             let text = fs::read(device.folder().join(format!("json.{event}"))).unwrap();
             serde_json::from_slice(&text).unwrap()

@@ -4,10 +4,11 @@ use std::net::SocketAddr;
 
 use bringup_core::event_loop::Registrar;
 use bringup_core::platform::Platform;
-use bringup_core::time::{Instant, Utc};
+use bringup_core::time::Instant;
 use bringup_dhcp::code;
 use bringup_dhcp::counters::Tally;
 use bringup_dhcp::route::RouteSource;
+use bringup_ntp::UtcEstimate;
 use bringup_system::{Interface, Origin, System};
 
 use super::report;
@@ -241,9 +242,9 @@ pub fn environment<P: Platform>(
     if let Some(offset_ns) = system.clock_offset_ns(registrar) {
         facts.push(("BRINGUP_OFFSET_US", (offset_ns / 1_000).to_string()));
     }
-    let utc: Option<Utc> = system.utc(registrar.now()).map(|estimate| estimate.utc);
-    if let Some(utc) = utc {
+    if let Some(UtcEstimate { utc, error_ns }) = system.utc(registrar.now()) {
         facts.push(("BRINGUP_UTC_S", utc.as_unix_secs().to_string()));
+        facts.push(("BRINGUP_ERROR_US", error_ns.div_ceil(1_000).to_string()));
     }
     let list = |list: &bringup_system::ServerList| {
         let texts: Vec<String> = list.iter().map(|fact| server_text(fact.address)).collect();

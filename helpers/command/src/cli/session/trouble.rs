@@ -57,7 +57,7 @@ impl<P: Platform<Error: std::fmt::Display>> Session<'_, P> {
                     "the servers say that the clock is {} s off",
                     offset_ns / 1_000_000_000
                 );
-                let hint = "check the servers, then set the clock by hand";
+                let hint = "check the servers, then set the clock by hand and start again";
                 self.problem(now, "NTP".into(), why, hint);
             }
             From::Failed { interface, action, error } => {
