@@ -9,13 +9,13 @@ use crate::data::Data;
 /// Names that the file is asked for, besides one that the input chooses.
 const NAMES: [&str; 3] = ["host", "a.example", "localhost"];
 
-/// The words of a line up to a comment; none if it is no text.
+/// The words of a line up to a comment, which may be anything; none if they are no text.
 fn words(line: &[u8]) -> Vec<String> {
     let mut words = vec![String::new()];
-    let Ok(text) = core::str::from_utf8(line) else { return Vec::new() };
+    let end = line.iter().position(|octet| *octet == b'#').unwrap_or(line.len());
+    let Ok(text) = core::str::from_utf8(&line[..end]) else { return Vec::new() };
     for character in text.chars() {
         match character {
-            '#' => break,
             ' ' | '\t' | '\r' => words.push(String::new()),
             other => words.last_mut().expect("there is one").push(other),
         }
