@@ -264,11 +264,20 @@ impl NtpClient {
     /// Begins to poll each active server at its own intervals.
     pub(super) fn enter_polling(&mut self, cx: &mut Cx<'_>) {
         self.phase = Phase::Polling;
+        self.search_if_none_is_active(cx);
         for server in self.active() {
             let next_at = self.next_poll(server, cx);
             if let Some(a) = self.server_mut(server) {
                 a.next_at = next_at;
             }
+        }
+    }
+
+    /// All servers deny service: nobody would ever be polled again.
+    pub(super) fn search_if_none_is_active(&mut self, cx: &mut Cx<'_>) {
+        if self.active().next().is_none() && self.count > 0 {
+            self.emit(Event::Exhausted);
+            self.enter_searching(cx, FIRST_POLL);
         }
     }
 
@@ -363,12 +372,7 @@ impl NtpClient {
                     self.enter_polling(cx);
                 }
             }
-            Phase::Polling => {
-                if self.active().next().is_none() {
-                    self.emit(Event::Exhausted);
-                    self.enter_searching(cx, FIRST_POLL);
-                }
-            }
+            Phase::Polling => self.search_if_none_is_active(cx),
             Phase::Searching { .. } => {}
             Phase::Probing if why.blames_server() => self.probed(server),
             Phase::Probing => self.probed_if_spent(server),

@@ -50,7 +50,8 @@ impl NtpClient {
     /// Goes on with another list of servers.
     fn resume_with(&mut self, cx: &mut Cx<'_>, has_new: bool, moved_to: &dyn Fn(u8) -> Option<u8>) {
         match self.phase {
-            Phase::Stopped | Phase::Polling => {}
+            Phase::Stopped => {}
+            Phase::Polling => self.search_if_none_is_active(cx),
             Phase::Probing => self.end_probe_if_done(),
             Phase::Starting { began, asked, .. } if has_new => {
                 self.phase = Phase::Starting { began, asked, next_at: cx.now.max(began) };

@@ -154,6 +154,32 @@ fn k1_deny_is_heeded_for_hours_not_for_ever() {
 }
 
 #[test]
+fn k1_a_server_that_denies_in_its_burst_is_asked_again_after_an_hour() {
+    // Found by the fuzzer: nobody was left to be polled, and nothing was ever due again.
+    let mut world = World::started(&[Fake::that(Answer::KissAfter(1, *b"DENY"))]);
+    world.run_s(3_500);
+    assert_eq!(world.outside.sent.len(), 2, "the start, and one of the burst");
+    assert_eq!(world.count(|e| *e == Event::Exhausted), 1);
+    world.outside.fakes[0].answer = Answer::Good;
+    world.run_s(600);
+    assert_eq!(world.client.state(), ClockState::Confirmed);
+}
+
+#[test]
+fn k1_a_list_of_none_but_those_who_deny_is_asked_again_after_an_hour() {
+    // Addresses of a name, of which one alone confirms nothing: no save is due to wake the client.
+    let fakes = [Fake::good(), Fake::that(Answer::Kiss(*b"DENY", 0))];
+    let mut world = World::with(Config::new(BUILD), &fakes, Source::Name);
+    world.start();
+    world.run_s(60);
+    let denies: Vec<_> = world.client.servers().skip(1).copied().collect();
+    world.client.set_servers(&mut world.outside.cx(), &denies);
+    world.outside.fakes[1].answer = Answer::Good;
+    world.run_s(4_000);
+    assert!(world.outside.sent.iter().filter(|s| s.server == 1).count() > 1);
+}
+
+#[test]
 fn k1_deny_sends_the_next_server_at_once() {
     let deny = Fake::that(Answer::Kiss(*b"DENY", 0));
     let mut world = World::started(&[deny, Fake::good(), Fake::good()]);

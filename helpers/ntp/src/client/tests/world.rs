@@ -31,6 +31,8 @@ pub(crate) enum Answer {
     /// Nothing to the first so many, good from then on.
     GoodAfter(usize),
     Kiss([u8; 4], i8),
+    /// Good to the first so many, this kiss from then on.
+    KissAfter(usize, [u8; 4]),
     /// RATE to the first request, good from then on.
     RateFirst,
     /// Good, but with this done to the reply.
@@ -209,7 +211,10 @@ impl Outside {
             Answer::RateFirst if earlier == 0 => {
                 reply = Packet { stratum: 0, reference_id: *b"RATE", ..reply };
             }
-            Answer::GoodAfter(_) | Answer::RateFirst => {}
+            Answer::KissAfter(n, id) if earlier >= n => {
+                reply = Packet { stratum: 0, reference_id: id, ..reply };
+            }
+            Answer::GoodAfter(_) | Answer::KissAfter(..) | Answer::RateFirst => {}
             Answer::Kiss(id, poll) => {
                 reply = Packet { stratum: 0, reference_id: id, poll, ..reply };
             }
