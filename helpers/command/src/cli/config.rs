@@ -22,7 +22,7 @@ use toml::de::{DeTable, DeValue};
 
 use super::args::{self, Args, Up};
 use super::event::Problem;
-use super::usage;
+use super::{up, usage};
 
 /// The longest file that is read, octets: far more than all keys with a comment each.
 const FILE_MAX: u64 = 64 * 1024;
@@ -155,14 +155,17 @@ impl File {
         if mistakes.is_empty() { Ok(file) } else { Err(mistakes) }
     }
 
-    /// What only shows when all keys are taken together: two that exclude each other.
+    /// What only shows when all keys are taken together: two that exclude each other, too many of one.
     fn mistake_of_the_whole(&self, text: &str) -> Option<Mistake> {
         let words = self.words(|_| true);
         let line = ["bringup", "up"].map(OsString::from).into_iter().chain(words);
         // The interfaces may come from the command line.
         let line = line.chain((!self.names_interfaces()).then(|| OsString::from("lo")));
-        let error = Args::try_parse_from(line).err()?;
-        let Problem { what, why, hint } = usage::problem(&error, "up");
+        let Problem { what, why, hint } = match Args::try_parse_from(line) {
+            Err(error) => usage::problem(&error, "up"),
+            Ok(Args { command: args::Command::Up(up), .. }) => up::too_many(&up)?,
+            Ok(_) => return None,
+        };
         let what = what.trim_start_matches("--").to_owned();
         let key = what.split(' ').next().unwrap_or(&what);
         let place = text.lines().scan(0, |start, line| {

@@ -285,17 +285,26 @@ pub fn servers_of(args: &Up) -> Result<OperatorServers, Problem> {
             }
         }
     }
-    for (what, named, most) in [
-        ("--dns", servers.dns.len(), MAX_SERVERS),
-        ("--ntp with an address", servers.ntp.len(), MAX_SERVERS),
-        ("--ntp with a name", servers.ntp_names.len(), MAX_NAMES),
-    ] {
-        if named > most {
-            let why = format!("is given {named} times, and {most} are used at most");
-            return Err(problem(what.into(), why, "name the best of them"));
-        }
+    match too_many(args) {
+        Some(problem) => Err(problem),
+        None => Ok(servers),
     }
-    Ok(servers)
+}
+
+/// More servers than are used: the rest would be passed over in silence.
+pub fn too_many(args: &Up) -> Option<Problem> {
+    let by_name = args.ntp.iter().filter(|host| matches!(host, Host::Name { .. })).count();
+    let many = [
+        ("--dns", args.dns.len(), MAX_SERVERS),
+        ("--ntp with an address", args.ntp.len() - by_name, MAX_SERVERS),
+        ("--ntp with a name", by_name, MAX_NAMES),
+    ];
+    let (what, named, most) = many.into_iter().find(|(_, named, most)| named > most)?;
+    Some(Problem {
+        what: what.into(),
+        why: format!("is given {named} times, and {most} are used at most"),
+        hint: "name the best of them".into(),
+    })
 }
 
 /// The number of an interface of this machine.

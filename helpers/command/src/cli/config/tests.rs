@@ -65,6 +65,12 @@ fn mistakes_have_a_place_and_say_what_to_do() {
         ("keep = true\nkeep = true\n", 2, 1, "duplicate key"),
         ("keep true\n", 1, 6, "TOML"),
         ("dns = [\n", 1, 8, "TOML"),
+        (
+            "keep = true\nntp = [\"a\", \"b\", \"c\", \"d\", \"e\"]\n",
+            2,
+            1,
+            "ntp with a name is given 5 times, and 4 are used at most; name the best of them",
+        ),
         ("dry-run = true\nset-clock = true\n", 1, 1, "dry-run cannot be used with set-clock"),
     ] {
         let found = mistakes(text);
