@@ -336,7 +336,14 @@ fn d4_a_lease_outlives_the_program_and_a_damaged_one_is_refused() {
             (whole[..40].to_vec(), "cut short"),
             (b"nonsense".repeat(12), "something else"),
             ([&whole[..50], &[whole[50] ^ 1], &whole[51..]].concat(), "damaged"),
+            ([&whole[..4], &[9], &whole[5..]].concat(), "another version"),
+            (whole.clone(), "another interface"),
         ] {
+            if why == "another interface" {
+                network
+                    .device
+                    .ip(&format!("link set {DEVICE_INTERFACE} address 02:00:00:00:00:78"));
+            }
             fs::write(&file, damage).expect("ours");
             let mut command = network.device.command(bringup());
             command.args(["up", "--once", "--deadline", "1s", "--json"]).args(arguments);
@@ -346,7 +353,7 @@ fn d4_a_lease_outlives_the_program_and_a_damaged_one_is_refused() {
             assert!(!outcome.all("address").is_empty(), "it goes on without\n{outcome}");
             assert_eq!(fs::read(&file).expect("there")[..4], whole[..4], "and is written anew");
         }
-        assert_eq!(asked(), 4);
+        assert_eq!(asked(), 6);
     });
 }
 
