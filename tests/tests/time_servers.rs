@@ -4,7 +4,7 @@
 
 use std::fs;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bringup_tests::lab::network::{DEVICE_INTERFACE, Network, SERVER_INTERFACE};
 use bringup_tests::lab::relay::{Way, relay};
@@ -248,6 +248,39 @@ fn set_clock_really_calls_and_nothing_else_does() {
                 None => assert!(!calls.contains('('), "{calls}\n{outcome}"),
             }
             assert!(!calls.contains("ADJ_STATUS"), "one sample is not confirmed\n{calls}");
+        }
+    });
+}
+
+/// The daemon-restart attack (RFC 8633 §5.2): a clock that was right before the restart and has run on is
+/// not set an hour ahead after it, by the first sample of a start; one that was never right is.
+#[test]
+fn c4_a_restart_does_not_bypass_the_panic_limit() {
+    lab::within(&["dnsmasq", "chronyd", "strace"], |lab| {
+        let network = Network::plain(lab);
+        network.server.ip(&format!("addr add 10.99.0.2/24 dev {SERVER_INTERFACE}"));
+        let _true = servers::chronyd(&network.server, servers::LOCAL);
+        let _ahead = servers::chronyd_ahead(&network.server, "10.99.0.2", 3_600.0);
+        let more = "dhcp-option=option:ntp-server,10.99.0.2\n";
+        let _dnsmasq = servers::dnsmasq(&network.server, more);
+        let state = network.device.folder().join("state");
+        fs::create_dir(&state).expect("the host's own folder");
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970").as_secs();
+        let second = i64::try_from(now).expect("before 2262") - 100;
+        let utc = bringup::core::time::Utc::from_unix_secs(second);
+        let state_dir = state.to_str().expect("a text");
+        let arguments = ["up", DEVICE_INTERFACE, "--once", "--json", "--set-clock"];
+        let more = ["--deadline", "4s", "--state-dir", state_dir];
+        let arguments = [arguments.as_slice(), &more].concat();
+        for (word, code, steps) in [("followed", 2, false), ("apart", 0, true)] {
+            let saved = format!("{second} {utc} {word}\n");
+            fs::write(state.join("clock"), saved).expect("the host's own folder");
+            let (outcome, calls) = traced(&network.device, &arguments);
+            outcome.expect_code(code);
+            assert_eq!(calls.contains("ADJ_SETOFFSET"), steps, "{word}\n{calls}\n{outcome}");
+            let panics = |e: &Value| e["why"].as_str().is_some_and(|w| w.contains(" s off"));
+            let told = outcome.all("error").iter().any(panics);
+            assert_eq!(told, !steps, "{word}\n{outcome}");
         }
     });
 }
