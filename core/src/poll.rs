@@ -252,7 +252,8 @@ mod unix {
     impl<const N: usize> PollStorage<N> {
         /// Memory in which nothing is watched; fit for a static.
         pub const fn new() -> Self {
-            Self { fds: [FREE; N], tokens: [Token(0); N] }
+            // All zeros, so that a static costs a program's file nothing; who takes it frees the slots.
+            Self { fds: [PollFd { fd: 0, ..FREE }; N], tokens: [Token(0); N] }
         }
     }
 
@@ -282,6 +283,11 @@ mod unix {
         /// A poller that watches nothing yet.
         pub const fn new<const N: usize>(storage: &'m mut PollStorage<N>) -> Self {
             let PollStorage { fds, tokens } = storage;
+            let mut at = 0;
+            while at < N {
+                fds[at] = FREE;
+                at += 1;
+            }
             Self { fds, tokens, used: 0, cursor: 0, until_look: 0 }
         }
 

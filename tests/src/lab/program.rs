@@ -230,6 +230,27 @@ pub fn example(name: &str) -> PathBuf {
     file
 }
 
+/// `bringup-tiny` or `bringup-tiny-static`, as `platform/tiny/build` leaves it in the target folder.
+#[must_use]
+pub fn tiny(name: &str) -> PathBuf {
+    let file = profile_folder().parent().expect("`target` is above `debug`").join(name);
+    assert!(
+        file.is_file(),
+        "{} is missing: run platform/tiny/build first, or tests/run",
+        file.display()
+    );
+    file
+}
+
+/// The example without an operating system, where `.ci/targets` builds it: a program for another machine.
+#[must_use]
+pub fn bare() -> PathBuf {
+    let target = profile_folder().parent().expect("`target` is above `debug`").join("lm3s6965");
+    let file = target.join("thumbv7m-none-eabi/release/bringup-lm3s6965");
+    assert!(file.is_file(), "{} is missing: .ci/targets bare builds it", file.display());
+    file
+}
+
 /// `target/debug` or its like: the folder above `deps`, where this test is.
 fn profile_folder() -> PathBuf {
     let test = env::current_exe().expect("a test knows its own path");

@@ -72,6 +72,23 @@ impl Watched {
         all
     }
 
+    /// What is mapped into its memory, and what each takes: proc(5), `smaps`.
+    #[must_use]
+    pub fn smaps(&self) -> String {
+        fs::read_to_string(self.folder.join("smaps")).expect("it runs")
+    }
+
+    /// Memory that it shares with nobody, in KiB, as `smaps_rollup` sums it up: pages of its files that
+    /// could be read again, and what it has written.
+    #[must_use]
+    pub fn private_kib(&self) -> [u64; 2] {
+        let sums = fs::read_to_string(self.folder.join("smaps_rollup")).expect("Linux 4.14");
+        ["Private_Clean:", "Private_Dirty:"].map(|name| {
+            let line = sums.lines().find_map(|line| line.strip_prefix(name)).expect("a sum");
+            line.trim().split(' ').next().expect("a number").parse().expect("KiB")
+        })
+    }
+
     fn processor(&self) -> Duration {
         let stat = fs::read_to_string(self.folder.join("stat")).expect("it runs");
         // proc(5): the fields after the name, which ends at the last parenthesis; utime is the 14th.
