@@ -327,13 +327,22 @@ impl<S: States> Machine<S> {
             return false;
         };
         *place = None;
-        if let Some(walk) = &mut self.walk {
-            // A walk that is held is held by the one that it called last.
-            if walk.held.is_some() && walk.next == key.order + 1 {
-                walk.held = None;
-            }
+        // A walk that is held, or is to be by the answer that is still to come, is so by the one that it
+        // called last.
+        if self.walk.is_some_and(|walk| walk.next == key.order + 1) {
+            self.let_go();
         }
         true
+    }
+
+    /// Ends a hold. Its key is spent: the new number is handed out to nobody. If the notifier has not
+    /// even answered yet, its answer comes too late.
+    fn let_go(&mut self) {
+        if let Some(walk) = &mut self.walk {
+            self.sequence = self.sequence.wrapping_add(1);
+            walk.sequence = self.sequence;
+            walk.held = None;
+        }
     }
 
     /// Asks for a climb to a run-up state. Nothing happens if the machine is there or past it, or
@@ -389,15 +398,11 @@ impl<S: States> Machine<S> {
 
     /// Lets go of a hold; the walk goes on. Whether that hold was there.
     pub fn release(&mut self, key: HoldKey) -> bool {
-        let Some(walk) = &mut self.walk else { return false };
+        let Some(walk) = &self.walk else { return false };
         if walk.phase != Phase::Asked || walk.sequence != key.sequence {
             return false;
         }
-        walk.held = None;
-        // The key is spent: this number is handed out to nobody. If the notifier has not even answered
-        // yet, its answer comes too late.
-        self.sequence = self.sequence.wrapping_add(1);
-        walk.sequence = self.sequence;
+        self.let_go();
         true
     }
 

@@ -211,6 +211,18 @@ fn removing_the_holder_releases_its_hold() {
 }
 
 #[test]
+fn a_notifier_that_removes_itself_and_then_holds_does_not_hold() {
+    let mut m = Machine::new(S::ContextCreated);
+    let key = m.add_notifier().unwrap();
+    m.advance(S::PrePrivDrop).unwrap();
+    let hold = until(&mut m, S::PrePrivDrop, Phase::Asked).hold("gone");
+    m.remove_notifier(key);
+    m.answer(Verdict::Hold(hold));
+    walk(&mut m);
+    assert_eq!((m.state(), m.held()), (S::PrePrivDrop, None));
+}
+
+#[test]
 fn a_fall_is_one_jump_announced_once_and_not_held() {
     let mut m = Machine::new(S::ContextCreated);
     m.add_notifier().unwrap();

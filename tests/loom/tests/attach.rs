@@ -148,6 +148,23 @@ fn a_state_set_by_another_thread_wakes_what_waits_for_it() {
 }
 
 #[test]
+fn the_last_state_ends_the_sleep_of_a_loop_that_follows() {
+    check(None, || {
+        let (queue, bell) = queue();
+        let leader = {
+            let queue = queue.clone();
+            thread::spawn(move || set_state(&queue, SystemState::ContextDestroying))
+        };
+        let (mut app, mut storage) = (App::default(), LoopStorage::new());
+        let mut event_loop = new_loop(&queue, &bell, &mut storage);
+        event_loop.follow();
+        // Nothing waits for the state, and there is no timer.
+        event_loop.run(&mut app).unwrap();
+        leader.join().unwrap();
+    });
+}
+
+#[test]
 fn shutdown_and_two_posters_tell_or_refuse_everything() {
     check(Some(3), || {
         let (queue, _bell) = queue();
