@@ -542,12 +542,11 @@ impl<A, P: Platform, O: SystemOps> AttachQueue<A, P, O> {
     }
 
     /// Before the wait: whether the loop may sleep. From here on a post that is ready wakes it, and so
-    /// does the last state. A loop that follows says which state it has `seen`: it may not sleep over
-    /// another.
-    pub(crate) fn may_sleep(&self, seen: Option<SystemState>) -> bool {
+    /// does the last state, over which nobody sleeps.
+    pub(crate) fn may_sleep(&self) -> bool {
         let empty = self.with(|lists| {
             let nothing = lists.batch.is_empty() && lists.ready.is_empty();
-            lists.sleeping = nothing && seen.is_none_or(|seen| seen == lists.state);
+            lists.sleeping = nothing && !lists.state.is_final();
             lists.sleeping
         });
         // A flag raised from here on finds none raised, and wakes.

@@ -440,16 +440,16 @@ where
         Ok(())
     }
 
-    /// One turn; the module's preface has the order. Waits until something is to be done.
+    /// One turn; the module's preface has the order. Waits until something is to be done; in the last
+    /// state it does not wait.
     pub fn turn(&mut self, app: &mut A) -> Result<(), P::Error> {
         self.walk(app);
-        let seen = self.inner.follows.then_some(self.inner.machine.state());
-        let deadline =
-            if self.queue.may_sleep(seen) && self.inner.machine.is_idle() && !self.inner.stop {
-                self.inner.timers.earliest(self.timers)
-            } else {
-                Some(self.inner.now)
-            };
+        let deadline = if self.queue.may_sleep() && self.inner.machine.is_idle() && !self.inner.stop
+        {
+            self.inner.timers.earliest(self.timers)
+        } else {
+            Some(self.inner.now)
+        };
         let waited = self.platform.wait(deadline);
         self.queue.awake();
         waited?;

@@ -77,12 +77,12 @@ fn a5_a_turn_does_not_touch_ten_thousand_parked_requests() {
             assert!(node.as_ref().post(S::Operational, told.request(0)).is_ok());
         }
         let before = TOUCHED.get();
-        assert!(queue.may_sleep(None));
+        assert!(queue.may_sleep());
         queue.awake();
         assert_eq!(drain(&queue), 0);
         let turn = TOUCHED.get() - before;
         queue.set_state(S::TimeValid);
-        assert!(queue.may_sleep(None));
+        assert!(queue.may_sleep());
         let step = TOUCHED.get() - before - turn;
         queue.set_state(S::Operational);
         let reached = TOUCHED.get() - before - turn - step;
@@ -226,7 +226,7 @@ fn a4_what_was_ready_when_its_state_was_left_waits_again_in_its_order() {
     queue.set_state(S::IfaceColdplug);
     assert!(!queue.run_next(|| Request::Cancelled), "the rest is ready no more");
     assert_eq!(drain(&queue), 0);
-    assert!(queue.may_sleep(None), "and keeps nobody awake");
+    assert!(queue.may_sleep(), "and keeps nobody awake");
     assert!(nodes[5].as_ref().post(S::Dhcp, told.request(5)).is_ok());
     assert!(nodes[2].cancel(), "it can still be cancelled");
     queue.set_state(S::Dhcp);
@@ -320,11 +320,11 @@ fn one_wake_for_each_change_from_empty_to_ready_while_the_loop_sleeps() {
         queue.wake().count()
     };
     assert_eq!(post(0, None), 0, "the loop is awake");
-    assert!(!queue.may_sleep(None));
+    assert!(!queue.may_sleep());
     assert_eq!(post(1, None), 0, "and does not sleep while something is ready");
     queue.awake();
     drain(&queue);
-    assert!(queue.may_sleep(None));
+    assert!(queue.may_sleep());
     assert_eq!(post(2, Some(S::Dhcp)), 0, "what is parked wakes nobody");
     assert_eq!(post(3, None), 1);
     assert_eq!(post(4, None), 1, "one is enough");
@@ -332,7 +332,7 @@ fn one_wake_for_each_change_from_empty_to_ready_while_the_loop_sleeps() {
     drain(&queue);
     assert_eq!(post(5, None), 1, "awake again");
     drain(&queue);
-    assert!(queue.may_sleep(None));
+    assert!(queue.may_sleep());
     queue.set_state(S::TimeValid);
     assert_eq!(queue.wake().count(), 2, "another thread's state makes something ready");
     queue.set_state(S::Operational);
@@ -347,10 +347,10 @@ fn flags_are_gathered_and_wake_once() {
         queue.raise(bits);
         assert_eq!(queue.wake().count(), 1);
     }
-    assert!(!queue.may_sleep(None), "a wake that was cleared too early is no loss");
+    assert!(!queue.may_sleep(), "a wake that was cleared too early is no loss");
     assert_eq!(queue.take_flags(), 0b101);
     assert_eq!(queue.take_flags(), 0);
-    assert!(queue.may_sleep(None));
+    assert!(queue.may_sleep());
 }
 
 #[test]

@@ -16,7 +16,7 @@ pub fn tsi_the_leader_sets_the_state_for_all_and_a_post_wakes_only_its_loop<Po: 
     }
     assert_eq!(follower.registrar().advance(S::Dhcp), Err(RequestError::Follower));
     assert_eq!(follower.registrar().jump(S::Unknown), Err(RequestError::Follower));
-    assert!(rest[0].may_sleep(None), "the follower sleeps");
+    assert!(rest[0].may_sleep(), "the follower sleeps");
     leader.registrar().advance(S::TimeValid).unwrap();
     leader.turn(&mut lead_app).unwrap();
     assert_eq!(told.all(), [(0, What::Ready)]);
@@ -24,7 +24,7 @@ pub fn tsi_the_leader_sets_the_state_for_all_and_a_post_wakes_only_its_loop<Po: 
     follower.turn(&mut app).unwrap();
     assert_eq!(follower.registrar().state(), S::TimeValid);
     assert_eq!(told.all(), [(0, What::Ready), (1, What::Ready)]);
-    assert!(rest[0].may_sleep(None), "it sleeps again");
+    assert!(rest[0].may_sleep(), "it sleeps again");
     leader.shutdown(&mut lead_app);
     assert_eq!(rest[0].wake().count(), 2, "nothing waits for the end, which wakes it all the same");
     follower.run(&mut app).unwrap();
