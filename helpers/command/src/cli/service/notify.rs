@@ -10,6 +10,7 @@ use std::io;
 use std::os::linux::net::SocketAddrExt as _;
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
+use std::time;
 
 use bringup_core::time::Duration;
 use rustix::time::{ClockId, clock_gettime};
@@ -101,9 +102,8 @@ impl Notifier {
 
     /// The configuration is being read again ...
     pub fn reloading(&mut self) {
-        let now = clock_gettime(ClockId::Monotonic);
-        let now_us = now.tv_sec * 1_000_000 + now.tv_nsec / 1_000;
-        self.send(format!("RELOADING=1\nMONOTONIC_USEC={now_us}\n"));
+        let now = time::Duration::try_from(clock_gettime(ClockId::Monotonic)).unwrap_or_default();
+        self.send(format!("RELOADING=1\nMONOTONIC_USEC={}\n", now.as_micros()));
     }
 
     /// ... and that is done.
