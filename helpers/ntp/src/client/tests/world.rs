@@ -150,6 +150,8 @@ pub(crate) struct Outside {
 pub(crate) struct World {
     pub(crate) client: NtpClient,
     pub(crate) outside: Outside,
+    /// How often the client was told to start.
+    starts: usize,
     pub(crate) discards: Vec<Discard>,
 }
 
@@ -301,7 +303,8 @@ impl World {
             under_way: Vec::new(),
             dice: Dice(42),
         };
-        let mut world = Self { client: NtpClient::new(config), outside, discards: Vec::new() };
+        let client = NtpClient::new(config);
+        let mut world = Self { client, outside, starts: 0, discards: Vec::new() };
         let servers: Vec<_> =
             (0..fakes.len()).map(|i| Server { address: address(i), source }).collect();
         world.client.set_servers(&mut world.outside.cx(), &servers);
@@ -316,6 +319,7 @@ impl World {
     }
 
     pub(crate) fn start(&mut self) {
+        self.starts += 1;
         self.client.start(&mut self.outside.cx());
         self.drain();
     }
@@ -415,6 +419,12 @@ impl World {
                 .iter()
                 .filter(|s| s.server == first.server && s.at_us < first.at_us + 15 * SECOND);
             assert!(burst.count() <= 4, "at most 4 packets to one server in any 15 s");
+        }
+        // P1: but for the three that may follow the first of a start, 15 s apart "under any conditions".
+        for server in 0..self.outside.fakes.len() {
+            let at: Vec<_> = sent.iter().filter(|s| s.server == server).map(|s| s.at_us).collect();
+            let hasty = at.windows(2).filter(|two| two[1] - two[0] < 15 * SECOND).count();
+            assert!(hasty <= 3 * self.starts.max(1), "{hasty} within 15 s, {} starts", self.starts);
         }
     }
 
