@@ -434,4 +434,89 @@ mod tests {
         assert_eq!((world.1, client.refused), (MAX_PER_DRIVE, MAX_PER_DRIVE / 2));
         assert_eq!(at, Some(Instant::from_micros(5)), "the rest comes at once, in a later turn");
     }
+
+    /// A client with so many events, and what it has to send.
+    struct Teller {
+        events: usize,
+        sends: Vec<Transmit<'static>>,
+        heard: Vec<std::string::String>,
+    }
+    impl Client for Teller {
+        type Event = usize;
+        type Discard = ();
+        fn handle_input(&mut self, _: &mut Cx<'_>, input: Input<'_>) -> Result<(), ()> {
+            self.heard.push(std::format!("{input:?}"));
+            Ok(())
+        }
+        fn handle_timeout(&mut self, _: &mut Cx<'_>) {}
+        fn poll_transmit<'b>(&mut self, _: &mut Cx<'_>, _: &'b mut [u8]) -> Option<Transmit<'b>> {
+            self.sends.pop()
+        }
+        fn poll_event(&mut self) -> Option<usize> {
+            self.events = self.events.checked_sub(1)?;
+            Some(self.events)
+        }
+        fn poll_timeout(&self) -> Option<Instant> {
+            Some(Instant::from_micros(77))
+        }
+    }
+    /// A host with room for so many events, whose sends end in this way.
+    struct Shelf {
+        dice: Counter,
+        room: usize,
+        taken: usize,
+        outcome: Result<usize, ErrorKind>,
+    }
+    impl Host<usize> for Shelf {
+        fn cx(&mut self) -> Cx<'_> {
+            Cx { now: Instant::from_micros(5), utc: Utc::UNIX_EPOCH, rng: &mut self.dice }
+        }
+        fn transmit(&mut self, _: Transmit<'_>) -> Result<usize, ErrorKind> {
+            self.outcome
+        }
+        fn event(&mut self, _: usize) {
+            self.taken += 1;
+        }
+        fn has_room(&self) -> bool {
+            self.taken < self.room
+        }
+    }
+
+    #[test]
+    fn drive_takes_events_as_far_as_there_is_room_and_no_more_than_agreed() {
+        const ALL: usize = MAX_PER_DRIVE;
+        for (events, room, taken, at_us) in [
+            (0, ALL, 0, 77),
+            (3, ALL, 3, 77),
+            // The others wait with the client until the host has room.
+            (3, 2, 2, 77),
+            (ALL - 1, 2 * ALL, ALL - 1, 77),
+            (ALL, 2 * ALL, ALL, 5),
+            (2 * ALL, 2 * ALL, ALL, 5),
+        ] {
+            let mut client = Teller { events, sends: Vec::new(), heard: Vec::new() };
+            let mut host = Shelf { dice: Counter(1), room, taken: 0, outcome: Ok(0) };
+            let at = drive(&mut client, &mut host, &mut []);
+            let expected = (taken, Some(Instant::from_micros(at_us)));
+            assert_eq!((host.taken, at), expected, "{events} events, room for {room}");
+            assert_eq!(client.events, events - taken, "none is lost");
+        }
+    }
+
+    #[test]
+    fn drive_tells_what_a_stream_has_taken_and_that_it_broke() {
+        let stream = || Transmit::Stream { conn: 2, bytes: b"four" };
+        for (send, outcome, heard) in [
+            (stream(), Ok(3), &["Stream { conn: 2, input: Sent(3) }"][..]),
+            (stream(), Err(ErrorKind::Unreachable), &["Stream { conn: 2, input: Closed }"]),
+            // What is no stream takes no octets, whatever the host says.
+            (Transmit::Disconnect { conn: 2 }, Ok(3), &[]),
+        ] {
+            let what = std::format!("{send:?} {outcome:?}");
+            let mut client = Teller { events: 0, sends: std::vec![send], heard: Vec::new() };
+            let mut host = Shelf { dice: Counter(1), room: 1, taken: 0, outcome };
+            drive(&mut client, &mut host, &mut []);
+            assert_eq!(client.heard, heard, "{what}");
+        }
+    }
 }
