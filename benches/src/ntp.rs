@@ -3,9 +3,10 @@
 use std::cell::Cell;
 use std::future::Future;
 use std::hint::black_box;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
 use std::pin::pin;
 use std::task::{Context, Poll, Waker};
+use std::thread;
 
 use bringup_core::time::{Instant, Utc};
 use bringup_core::wire::Writer;
@@ -17,6 +18,8 @@ use crate::measure::{Contender, Ratio, repeat, table};
 
 const NONCE: u64 = 0x0123_4567_89AB_CDEF;
 const TIMES: usize = 200_000;
+/// Whole exchanges over loopback, which take some ten thousand times as long.
+const EXCHANGES: usize = 200;
 /// 2026-11-24, seconds since 1970 and since 1900.
 const UNIX_S: i64 = 1_795_478_400;
 
@@ -95,8 +98,9 @@ fn build_by_hand(buffer: &mut [u8; 48], nonce: u64) {
 pub(crate) fn run(rounds: usize) {
     println!("\n## NTP");
     println!(
-        "\nAbsent: rsntp 4 (its packet type is private: nothing but a whole exchange over UDP can be \
-         called), ntp-proto (its codec is for its own daemon and fuzzers)."
+        "\nrsntp is in the last table only: its packet type is private, and nothing but a whole exchange \
+         over UDP can be called. ntp-proto draws its nonce itself, and its own source looks at the rest \
+         of the reply, which cannot be called."
     );
     let memory = Memory { sent: Cell::new([0; 48]), reply: Cell::new([0; 48]) };
     let memory = &memory;
@@ -128,6 +132,8 @@ pub(crate) fn run(rounds: usize) {
                     black_box(&by_hand);
                 })
             }),
+            #[cfg(feature = "ntp-proto")]
+            Contender::new("ntp-proto, with a nonce of its own", proto::write),
         ],
     );
 
@@ -156,6 +162,8 @@ pub(crate) fn run(rounds: usize) {
                     black_box(ready(got).expect("it is good"));
                 })
             }),
+            #[cfg(feature = "ntp-proto")]
+            Contender::new("ntp-proto, header and origin only", proto::reader()),
             Contender::new("bringup, the header only", || {
                 repeat(TIMES, || {
                     black_box(Packet::parse(black_box(&bytes)).expect("48 octets"));
@@ -163,4 +171,98 @@ pub(crate) fn run(rounds: usize) {
             }),
         ],
     );
+    exchanges(rounds);
+}
+
+/// Sockets, system calls and another thread's answer: what is left of a codec in a program.
+fn exchanges(rounds: usize) {
+    let responder = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
+    let at = responder.local_addr().expect("it is bound");
+    // It ends with the process.
+    thread::spawn(move || {
+        let mut request = [0; 48];
+        while let Ok((_, from)) = responder.recv_from(&mut request) {
+            let request = Packet::parse(&request).expect("48 octets");
+            let _ = responder.send_to(&reply(&request), from);
+        }
+    });
+    let exchange = move |request: &Packet, bytes: &mut [u8; 48]| {
+        let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).expect("a free port");
+        socket.set_read_timeout(Some(std::time::Duration::from_secs(3))).expect("not zero");
+        request.write(&mut Writer::new(bytes)).expect("48 octets");
+        socket.send_to(bytes, at).expect("sent");
+        socket.recv_from(bytes).expect("an answer").1
+    };
+    let mut buffer = [0; 48];
+    let client = rsntp::SntpClient::new();
+    let floor = Utc::from_unix_secs(UNIX_S - 86_400);
+    table(
+        "A whole exchange with another thread, over loopback",
+        Ratio::Cpu,
+        rounds,
+        vec![
+            Contender::new("**bringup**'s codec, on std's socket", || {
+                repeat(EXCHANGES, || {
+                    let sent_at = Instant::from_micros(5_000);
+                    let from = exchange(&Packet::request(NONCE), &mut buffer);
+                    let pending = Pending { server: at, nonce: NONCE, sent_at };
+                    let (packet, trailer) = matches(&pending, from, &buffer).expect("it matches");
+                    let received_at = Instant::from_micros(6_000);
+                    let got = judge(&packet, trailer, sent_at, received_at, floor);
+                    black_box(got.expect("it is good"));
+                })
+            }),
+            Contender::new("rsntp", || {
+                repeat(EXCHANGES, || {
+                    black_box(client.synchronize(at).expect("it is good"));
+                })
+            }),
+            Contender::new("floor: the reply not looked at", || {
+                let mut bytes = [0; 48];
+                repeat(EXCHANGES, || {
+                    black_box(exchange(&Packet::request(NONCE), &mut bytes));
+                })
+            }),
+        ],
+    );
+}
+
+/// The codec of ntpd-rs.
+#[cfg(feature = "ntp-proto")]
+mod proto {
+    use std::hint::black_box;
+    use std::io::Cursor;
+
+    use ntp_proto::{NoCipher, NtpPacket, PollInterval};
+
+    use super::{Packet, TIMES, reply};
+    use crate::measure::{Cost, repeat};
+
+    fn serialize(packet: &NtpPacket<'_>, buffer: &mut [u8; 48]) {
+        let mut cursor = Cursor::new(buffer.as_mut_slice());
+        packet.serialize(&mut cursor, &NoCipher, None).expect("48 octets");
+    }
+
+    pub(super) fn write() -> Cost {
+        let mut buffer = [0; 48];
+        repeat(TIMES, || {
+            let (packet, _) = NtpPacket::poll_message(black_box(PollInterval::default()));
+            serialize(&packet, &mut buffer);
+            black_box(&buffer);
+        })
+    }
+
+    pub(super) fn reader() -> impl FnMut() -> Cost {
+        let mut buffer = [0; 48];
+        let (packet, identifier) = NtpPacket::poll_message(PollInterval::default());
+        serialize(&packet, &mut buffer);
+        let bytes = reply(&Packet::parse(&buffer).expect("48 octets"));
+        move || {
+            repeat(TIMES, || {
+                let read = NtpPacket::deserialize(black_box(&bytes), &NoCipher);
+                let (packet, _) = read.expect("it is good");
+                assert!(black_box(packet.valid_server_response(identifier, false)));
+            })
+        }
+    }
 }
