@@ -15,7 +15,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 pub use namespace::{Host, Lab, within, within_time};
-pub use program::{Outcome, bare, bringup, example, find, run, tiny};
+pub use program::{Outcome, bringup, example, find, run, tiny};
 pub use wire::{Faults, Wire};
 
 /// How long the laboratory waits for something that it started itself, before it says that this

@@ -242,15 +242,6 @@ pub fn tiny(name: &str) -> PathBuf {
     file
 }
 
-/// The example without an operating system, where `.ci/targets` builds it: a program for another machine.
-#[must_use]
-pub fn bare() -> PathBuf {
-    let target = profile_folder().parent().expect("`target` is above `debug`").join("lm3s6965");
-    let file = target.join("thumbv7m-none-eabi/release/bringup-lm3s6965");
-    assert!(file.is_file(), "{} is missing: .ci/targets bare builds it", file.display());
-    file
-}
-
 /// `target/debug` or its like: the folder above `deps`, where this test is.
 fn profile_folder() -> PathBuf {
     let test = env::current_exe().expect("a test knows its own path");
