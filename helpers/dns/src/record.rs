@@ -352,7 +352,7 @@ fn soa(rdata: RdataView<'_>) -> Option<Soa<'_>> {
 }
 
 impl RData<'_> {
-    /// The type that this is the data of.
+    /// The type that this is the data of; TXT for SPF, which has the data of TXT (RFC 7208 §3.1).
     pub const fn rtype(&self) -> RecordType {
         match self {
             Self::A(_) => RecordType::A,
