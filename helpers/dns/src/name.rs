@@ -192,6 +192,15 @@ impl<'a> NameView<'a> {
         written.and_then(|()| w.u8(0)).inspect_err(|_| w.truncate(start))
     }
 
+    /// Whether this is a whole name by itself, and the octets at `other` are the same one, case ignored;
+    /// `false` says nothing. Length octets are below every letter, pointers above.
+    #[inline]
+    fn spells(&self, other: &NameView<'_>) -> bool {
+        // Nothing but such a name begins where a message has its header.
+        let there = other.message.get(other.at..).and_then(|rest| rest.get(..self.message.len()));
+        self.at == 0 && there.is_some_and(|there| there.eq_ignore_ascii_case(self.message))
+    }
+
     /// An owned copy.
     pub fn to_name(self) -> Name {
         let mut name = Name::ROOT;
@@ -206,6 +215,9 @@ impl<'a> NameView<'a> {
 impl PartialEq<NameView<'_>> for NameView<'_> {
     /// ASCII case is ignored (RFC 4343 §3); a dot within a label is not a separator.
     fn eq(&self, other: &NameView<'_>) -> bool {
+        if self.spells(other) || other.spells(self) {
+            return true;
+        }
         let (mut a, mut b) = (self.labels(), other.labels());
         let one_message = core::ptr::eq(a.message.as_ptr(), b.message.as_ptr());
         loop {

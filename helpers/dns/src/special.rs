@@ -26,17 +26,15 @@ const LOCALHOST: NameView<'static> = NameView::of_checked(b"\x09localhost\0");
 const TOP: [&[u8]; 6] = [b"localhost", b"invalid", b"onion", b"alt", b"local", b"arpa"];
 
 /// What is known of `name` in any case. `local_to_servers` lets `.local` be asked of servers.
-pub(crate) fn fixed(
-    name: NameView<'_>,
-    rtype: RecordType,
-    local_to_servers: bool,
-) -> Option<Fixed> {
-    // Nearly no name is one of these, and the last label tells.
+pub(crate) fn fixed(name: &Name, rtype: RecordType, local_to_servers: bool) -> Option<Fixed> {
+    // Nearly no name is one of these, and the last label tells; mostly its last letter does.
+    let [.., end, _] = name.as_wire() else { return None };
+    if !matches!(end.to_ascii_lowercase(), b't' | b'd' | b'n' | b'l' | b'a') {
+        return None;
+    }
+    let name = name.view();
     let last = name.labels().last()?;
-    let ends = last.last().map(u8::to_ascii_lowercase);
-    if !matches!(ends, Some(b't' | b'd' | b'n' | b'l' | b'a'))
-        || !TOP.iter().any(|top| last.eq_ignore_ascii_case(top))
-    {
+    if !TOP.iter().any(|top| last.eq_ignore_ascii_case(top)) {
         return None;
     }
     let below = |labels: &[&str]| ends_in(name, labels);
@@ -185,10 +183,10 @@ mod tests {
             ("x.example", a, None),
         ] {
             let parsed = Name::from_text(name).unwrap();
-            assert_eq!(fixed(parsed.view(), rtype, false), expected, "{name} {rtype}");
+            assert_eq!(fixed(&parsed, rtype, false), expected, "{name} {rtype}");
         }
         let local = Name::from_text("printer.local").unwrap();
-        assert_eq!(fixed(local.view(), a, true), None);
+        assert_eq!(fixed(&local, a, true), None);
     }
 
     #[test]

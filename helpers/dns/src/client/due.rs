@@ -50,4 +50,19 @@ pub(super) struct Tag {
 
 impl Tag {
     pub(super) const FREE: Self = Self { key: 0, id: 0 };
+
+    /// The numbers of those that fit. Sixteen are looked at together, without a branch for each.
+    pub(super) fn matching(
+        tags: &[Self],
+        fits: impl Fn(&Self) -> bool + Copy,
+    ) -> impl Iterator<Item = usize> {
+        const TOGETHER: usize = 16;
+        let chunks = tags.chunks(TOGETHER).enumerate();
+        let some =
+            chunks.filter(move |(_, chunk)| chunk.iter().fold(false, |any, tag| any | fits(tag)));
+        some.flat_map(move |(number, chunk)| {
+            let each = chunk.iter().enumerate().filter(move |(_, tag)| fits(tag));
+            each.map(move |(at, _)| number * TOGETHER + at)
+        })
+    }
 }

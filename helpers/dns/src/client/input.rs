@@ -8,6 +8,7 @@ use bringup_core::time::Instant;
 use bringup_core::wire::Reader;
 
 use super::Resolver;
+use super::due::Tag;
 use super::transmit::Last;
 use crate::cookie::Mismatch;
 use crate::counters::Discard;
@@ -137,8 +138,7 @@ impl Resolver<'_> {
                 && attempt.sends > 0
                 && attempt.state == AttemptState::Open
         };
-        let tagged = self.tags.iter().enumerate().filter(|(_, tag)| tag.id == id);
-        let mut tagged = tagged.map(|(index, _)| index);
+        let mut tagged = Tag::matching(self.tags, |tag| tag.id == id);
         let found = tagged.find(|index| self.lookups.get(*index).is_some_and(has_asked));
         // A tag has the id for the server that was asked last.
         found.or_else(|| (self.spread > 0).then(|| self.lookups.iter().position(has_asked))?)

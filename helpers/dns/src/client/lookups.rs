@@ -41,7 +41,7 @@ pub(super) enum End {
 impl Resolver<'_> {
     /// Begins to ask for a name. There is room: a leg waits on at most one lookup.
     pub(super) fn start_lookup(&mut self, cx: &mut Cx<'_>, lookup: Lookup) -> Option<usize> {
-        let free = self.tags.iter().position(|tag| tag.key == 0);
+        let free = Tag::matching(self.tags, |tag| tag.key == 0).next();
         let index = free.or_else(|| {
             let lingering = self.lookups.iter().position(Lookup::is_expendable)?;
             self.end_lookup(cx.now, lingering);
@@ -77,8 +77,7 @@ impl Resolver<'_> {
         let same = |index: &usize| {
             self.lookups.get(*index).is_some_and(|l| l.is_for(name, rtype) && fits(l))
         };
-        let tagged = self.tags.iter().enumerate().filter(|(_, tag)| tag.key == key);
-        tagged.map(|(index, _)| index).find(same)
+        Tag::matching(self.tags, |tag| tag.key == key).find(same)
     }
 
     /// The one place where a lookup's state changes.

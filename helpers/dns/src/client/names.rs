@@ -34,7 +34,7 @@ impl Resolver<'_> {
         }
         let local = self.config.local_to_servers;
         // A name with a fixed meaning has one for each type.
-        let is_fixed = special::fixed(query.name.view(), legs[0], local).is_some();
+        let is_fixed = special::fixed(&query.name, legs[0], local).is_some();
         let walk = match absolute || is_fixed {
             true => Walk::BARE,
             false => Walk::new(query.name.view(), self.config.ndots, self.config.single_labels),

@@ -22,7 +22,7 @@ impl Resolver<'_> {
         let Some(rtype) = self.leg(slot, leg).map(|leg| leg.rtype) else { return };
         let derived = self.queries.get(slot).is_some_and(|query| query.derived);
         for _ in 0..=MAX_ALIASES {
-            if let Some(fixed) = special::fixed(name.view(), rtype, self.config.local_to_servers) {
+            if let Some(fixed) = special::fixed(&name, rtype, self.config.local_to_servers) {
                 return self.answer_fixed(cx.now, slot, leg, &name, fixed);
             }
             let (entry, outcome) = match self.cache.find(name.as_wire(), rtype, cx.now, !derived) {

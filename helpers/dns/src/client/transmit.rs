@@ -5,6 +5,7 @@ use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use bringup_core::client::{Cx, Endpoint, Transmit};
 
 use super::Resolver;
+use super::due::Tag;
 use super::lookups::MAX_SENDS;
 use super::streams::Loss;
 use crate::config::Config;
@@ -154,8 +155,8 @@ impl Resolver<'_> {
             if self.spread > 0 {
                 return self.lookups.iter().any(|lookup| has(lookup, id));
             }
-            let mut tagged = self.tags.iter().zip(self.lookups.iter());
-            tagged.any(|(tag, lookup)| tag.id == id && has(lookup, id))
+            let mut tagged = Tag::matching(self.tags, |tag| tag.id == id);
+            tagged.any(|index| self.lookups.get(index).is_some_and(|lookup| has(lookup, id)))
         };
         // A fresh draw is better than a neighbour: a few are tried before the walk.
         let mut id = cx.rng.u16();
