@@ -1,6 +1,8 @@
 //! DNS: names that have to be asked for, at one local server that answers at once.
 
+use std::cell::Cell;
 use std::net::{SocketAddr, UdpSocket};
+use std::rc::Rc;
 use std::thread;
 
 use bringup_core::attach::AttachQueue;
@@ -162,6 +164,65 @@ fn floor(server: SocketAddr, at_once: usize, total: usize) -> Cost {
     })
 }
 
+/// The peers that are written in C, where they are there.
+#[cfg(cares)]
+fn in_c(server: SocketAddr, at_once: usize, total: usize) -> Vec<Contender<'static>> {
+    use crate::ares;
+    let mut peers = vec![Contender::new("c-ares", move || ares::lookups(server, at_once, total))];
+    if ares::getaddrinfo(server, 1, 1).is_some() {
+        peers.push(Contender::new(
+            "getaddrinfo, a thread each (allocations not counted)",
+            move || ares::getaddrinfo(server, at_once, total).expect("all are found"),
+        ));
+    } else {
+        println!(
+            "\nAbsent: getaddrinfo; on this machine it does not ask the server that it is told."
+        );
+    }
+    peers
+}
+
+#[cfg(not(cares))]
+fn in_c(_: SocketAddr, _: usize, _: usize) -> Vec<Contender<'static>> {
+    println!(
+        "\nAbsent: c-ares and getaddrinfo, which `benches/run` builds where there is a C compiler."
+    );
+    Vec::new()
+}
+
+/// So many lookups through hickory-resolver on tokio, on this thread.
+fn hickory(server: SocketAddr, at_once: usize, total: usize) -> Cost {
+    use hickory_resolver::TokioResolver;
+    use hickory_resolver::config::{NameServerConfig, ResolveHosts, ResolverConfig};
+    use hickory_resolver::name_server::TokioConnectionProvider;
+    use hickory_resolver::proto::xfer::Protocol;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.expect("a runtime");
+    let mut config = ResolverConfig::new();
+    config.add_name_server(NameServerConfig::new(server, Protocol::Udp));
+    let mut builder =
+        TokioResolver::builder_with_config(config, TokioConnectionProvider::default());
+    builder.options_mut().edns0 = true;
+    builder.options_mut().use_hosts_file = ResolveHosts::Never;
+    let resolver = Rc::new(builder.build());
+    let next = Rc::new(Cell::new(0));
+    measure(Cpu::Thread, total, || {
+        let tasks = tokio::task::LocalSet::new();
+        for _ in 0..at_once {
+            let (resolver, next) = (Rc::clone(&resolver), Rc::clone(&next));
+            tasks.spawn_local(async move {
+                while next.get() < total {
+                    let name = format!("n{}.bench.example.", next.get());
+                    next.set(next.get() + 1);
+                    let found = resolver.ipv4_lookup(name).await.expect("an answer");
+                    assert!(found.iter().next().is_some(), "an address");
+                }
+            });
+        }
+        runtime.block_on(tasks);
+    })
+}
+
 pub(crate) fn run(rounds: usize) {
     let server = server();
     println!(
@@ -169,16 +230,15 @@ pub(crate) fn run(rounds: usize) {
     );
     for at_once in [1, 32, 256] {
         let total = if at_once == 1 { LOOKUPS / 10 } else { LOOKUPS };
-        table(
-            &format!("Look names up, {at_once} at a time"),
-            Ratio::Cpu,
-            rounds,
-            vec![
-                Contender::new("**bringup**", || bringup(server, at_once, total)),
-                Contender::new("floor: send, poll, receive on one socket", || {
-                    floor(server, at_once, total)
-                }),
-            ],
-        );
+        let mut contenders = vec![
+            Contender::new("**bringup**", || bringup(server, at_once, total)),
+            Contender::new("hickory-resolver on tokio", || hickory(server, at_once, total)),
+        ];
+        contenders.extend(in_c(server, at_once, total));
+        contenders.push(Contender::new("floor: send, poll, receive on one socket", || {
+            floor(server, at_once, total)
+        }));
+        let title = format!("Look names up, {at_once} at a time");
+        table(&title, Ratio::Cpu, rounds, contenders);
     }
 }

@@ -3,6 +3,8 @@
 //! All contenders of a table take turns, round by round, so that a noisy minute of the machine hits
 //! them alike; ratios compare figures of one round. Absolute times only orient.
 
+#[cfg(cares)]
+mod ares;
 mod attach;
 mod dhcp;
 mod dns;
