@@ -10,7 +10,7 @@ mod loops;
 /// Goes a path so many times.
 type Path = fn(usize);
 
-const PATHS: [(&str, Path); 13] = [
+const PATHS: [(&str, Path); 14] = [
     ("attach: post a node and run it", loops::attach),
     ("attach: post 64 nodes and run them, each", loops::attach_many),
     ("timer: arm and cancel, 1,000 others", loops::arm_and_cancel),
@@ -20,6 +20,7 @@ const PATHS: [(&str, Path); 13] = [
     ("dns: read a response of 3 CNAME and 8 A", codecs::dns_chain),
     ("dns: write a query", codecs::dns_query),
     ("dns: a query that the cache answers", codecs::dns_hit),
+    ("dns: a query that a server answers, among 256", codecs::dns_uncached),
     ("dhcp: read an ACK of ten options", codecs::dhcp_ack),
     ("dhcp: write a DISCOVER", codecs::dhcp_discover),
     ("ntp: write a request", codecs::ntp_request),
