@@ -41,6 +41,9 @@ const TICK: Duration = Duration::from_secs(1);
 /// ... and not sooner than so long, whatever changes.
 const PAUSE: Duration = Duration::from_millis(200);
 
+/// The wait after a connection that could not be accepted for want of a descriptor.
+const ACCEPT_AGAIN: Duration = Duration::from_secs(1);
+
 /// What a client wants.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Request {
@@ -98,6 +101,8 @@ pub struct StatusSocket {
     /// When watchers get their next report.
     report_at: Instant,
     reported_at: Instant,
+    /// When the next one is accepted, if there was no descriptor for the last one.
+    accepts_at: Option<Instant>,
     accepted: u64,
     refused: u64,
     dropped: u64,
@@ -132,6 +137,7 @@ impl StatusSocket {
             clients: Vec::new(),
             report_at: Instant::ZERO,
             reported_at: Instant::ZERO,
+            accepts_at: None,
             accepted: 0,
             refused: 0,
             dropped: 0,
@@ -178,7 +184,12 @@ impl StatusSocket {
 
     fn accept<P: Platform<Handle = RawFd>>(&mut self, registrar: &mut Registrar<'_, P>) {
         // One at a time: the loop reports the next.
-        let Ok((stream, _)) = self.listener.accept() else { return };
+        let stream = match self.listener.accept() {
+            Ok((stream, _)) => stream,
+            Err(error) if passes(error.kind()) => return,
+            // No descriptor, or no memory: who waits goes on waiting, and is not reported meanwhile.
+            Err(_) => return self.pause(registrar),
+        };
         self.accepted += 1;
         let added = if self.clients.len() < MAX_CLIENTS && stream.set_nonblocking(true).is_ok() {
             registrar.add_source(Owner::Application, stream.as_raw_fd(), Interest::READ).ok()
@@ -198,6 +209,21 @@ impl StatusSocket {
             deadline: Some(registrar.now() + PATIENCE),
         });
         self.arm(registrar);
+    }
+
+    fn pause<P: Platform<Handle = RawFd>>(&mut self, registrar: &mut Registrar<'_, P>) {
+        if self.key.is_some_and(|key| registrar.set_interest(key, Interest::NONE).is_ok()) {
+            self.accepts_at = Some(registrar.now() + ACCEPT_AGAIN);
+            self.arm(registrar);
+        }
+    }
+
+    fn resume<P: Platform<Handle = RawFd>>(&mut self, registrar: &mut Registrar<'_, P>) {
+        let is_due = self.accepts_at.is_some_and(|at| at <= registrar.now());
+        if is_due && self.key.is_some_and(|key| registrar.set_interest(key, Interest::READ).is_ok())
+        {
+            self.accepts_at = None;
+        }
     }
 
     /// A client can be read from, or written to.
@@ -281,6 +307,7 @@ impl StatusSocket {
     }
 
     fn drop_the_slow<P: Platform<Handle = RawFd>>(&mut self, registrar: &mut Registrar<'_, P>) {
+        self.resume(registrar);
         let now = registrar.now();
         let late = self.clients.iter().filter(|c| c.deadline.is_some_and(|at| at <= now));
         let keys: Vec<SourceKey> = late.map(|client| client.key).collect();
@@ -304,11 +331,16 @@ impl StatusSocket {
         let Some(timer) = self.timer else { return };
         let deadlines = self.clients.iter().filter_map(|client| client.deadline);
         let report = self.watchers().next().map(|_| self.report_at);
-        match deadlines.chain(report).min() {
+        match deadlines.chain(report).chain(self.accepts_at).min() {
             Some(at) => registrar.set_timer(timer, at),
             None => registrar.clear_timer(timer),
         };
     }
+}
+
+/// Whether an accept failed in a way that the next one does not.
+fn passes(kind: ErrorKind) -> bool {
+    matches!(kind, ErrorKind::WouldBlock | ErrorKind::Interrupted | ErrorKind::ConnectionAborted)
 }
 
 impl Drop for StatusSocket {
