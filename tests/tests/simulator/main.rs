@@ -2,9 +2,11 @@
 //! virtual time: scripts for what is known to matter, seeds for what nobody thought of.
 //!
 //! [`world`] has the machine, its peers and the invariants that hold at every turn; `scripts` tells
-//! one story per test; `seeds` makes up thousands.
+//! one story per test; `seeds` makes up thousands; `mutants` shows that both can fail.
 
+mod limits;
 mod links;
+mod memory;
 mod scripts;
 mod seeds;
 mod world;

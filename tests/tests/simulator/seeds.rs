@@ -3,12 +3,15 @@
 //! `BRINGUP_SEEDS=10000` runs more of them, `BRINGUP_SEED=17` runs one.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::thread;
 
 use bringup::core::platform::Platform as _;
 use bringup::core::state::SystemState;
 use bringup::core::time::Duration;
 use bringup::platform::sim::Faults;
 
+use crate::memory;
 use crate::world::{Plan, World, s, within};
 
 /// How many run when nobody says otherwise.
@@ -52,14 +55,36 @@ fn every_seed_comes_up_survives_and_comes_up_again() {
         Some(seed) => (seed, 1),
         None => (0, number("BRINGUP_SEEDS").unwrap_or(SEEDS)),
     };
-    for seed in first..first + count {
-        if let Err(panic) = catch_unwind(AssertUnwindSafe(|| story(seed))) {
-            eprintln!(
-                "BRINGUP_SEED={seed} cargo test -p bringup-tests --test simulator every_seed"
-            );
-            std::panic::resume_unwind(panic);
+    let (next, failed) = (AtomicU64::new(first), AtomicBool::new(false));
+    let (next, failed) = (&next, &failed);
+    let threads = thread::available_parallelism().map_or(1, |number| number.get());
+    thread::scope(|scope| {
+        for _ in 0..threads {
+            scope.spawn(|| {
+                // What is made once for a thread is made now, and is nobody's leak.
+                within(&Plan::default(), |w| w.stop());
+                while !failed.load(Ordering::Relaxed) {
+                    let seed = next.fetch_add(1, Ordering::Relaxed);
+                    if seed >= first + count {
+                        return;
+                    }
+                    if catch_unwind(AssertUnwindSafe(|| leaks_nothing(seed))).is_err() {
+                        failed.store(true, Ordering::Relaxed);
+                        eprintln!(
+                            "BRINGUP_SEED={seed} cargo test -p bringup-tests --test simulator every_seed"
+                        );
+                    }
+                }
+            });
         }
-    }
+    });
+    assert!(!failed.load(Ordering::Relaxed), "a seed failed; the line that repeats it is above");
+}
+
+fn leaks_nothing(seed: u64) {
+    let before = memory::live();
+    story(seed);
+    assert_eq!(memory::live() - before, 0, "octets that nobody has freed");
 }
 
 fn story(seed: u64) {
@@ -77,6 +102,7 @@ fn story(seed: u64) {
         ..Plan::default()
     };
     within(&plan, |w| {
+        w.forgets = true;
         spoil(w, &mut dice);
         for _ in 0..40 {
             if dice.one_in(8) {
@@ -167,9 +193,11 @@ fn trouble(w: &mut World<'_, '_, '_>, dice: &mut Dice) {
             w.far[place].borrow_mut().change(now, |network| network.dns_servers = list);
         }
     }
+    w.disturb();
 }
 
 fn heal(w: &mut World<'_, '_, '_>) {
+    w.disturb();
     for place in 0..w.far.len() {
         let index = w.index(place);
         let mut far = w.far[place].borrow_mut();

@@ -1,7 +1,7 @@
 //! [`World`]: the system on its loop, and the [`Far`] stations that it talks to.
 
 use std::cell::RefCell;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -23,6 +23,9 @@ use bringup::platform::lock::StdLock;
 use bringup::platform::sim::packet::{parse_udp, udp};
 use bringup::platform::sim::{Direction, Outbox, Peer, Sim, SimOps, SimWake, WireFrame, true_utc};
 use bringup::system::{Config, Event, Gate, NtpName, System};
+
+use crate::limits::Limits;
+use crate::memory;
 
 const IPV4: u16 = 0x0800;
 pub(crate) const NTP_NAMES: &[NtpName<'_>] = &[NtpName { name: "time.bringup.test", port: 123 }];
@@ -255,39 +258,14 @@ impl Default for Plan {
     }
 }
 
-/// Sends that are limited: a bucket per interface for DHCP, a window for NTP.
-#[derive(Default)]
-struct Limits {
-    /// Millionths of a frame that may be sent, and when that was so.
-    buckets: BTreeMap<u32, (u64, Instant)>,
-    ntp: VecDeque<Instant>,
-}
-
-impl Limits {
-    fn sent(&mut self, at: Instant, interface: u32, port: u16) {
-        if port == 67 {
-            const FRAME: u64 = 1_000_000;
-            let bucket = self.buckets.entry(interface).or_insert((4 * FRAME, at));
-            let refilled = bucket.0 + 2 * at.since(bucket.1).as_micros();
-            let left = refilled.min(4 * FRAME).checked_sub(FRAME);
-            *bucket = (left.expect("DHCP sends more than 4 + 2/s"), at);
-        }
-        if port == 123 {
-            self.ntp.push_back(at);
-            while self.ntp.front().is_some_and(|first| at.since(*first) >= s(15)) {
-                self.ntp.pop_front();
-            }
-            assert!(self.ntp.len() <= 8, "{} NTP packets in 15 s", self.ntp.len());
-        }
-    }
-}
-
 /// How many turns may pass at one instant; a bring-up has a few dozen.
 const MAX_TURNS_AT_ONCE: u32 = 200;
 /// The deadline of every query.
 const QUERY_ENDS_IN: Duration = Duration::from_secs(20);
 /// The sockets that may be open: DHCP's, the resolver's pool, NTP's, the watch.
 const MAX_OPEN: usize = 48;
+/// How far the heap may grow after the start, octets: frames under way, and requests that wait.
+const MAX_GROWTH: i64 = 64 << 10;
 
 pub(crate) struct World<'a, 'q, 'm> {
     pub(crate) event_loop: &'a mut EventLoop<'q, Sim, App<'m>, SimOps>,
@@ -307,6 +285,13 @@ pub(crate) struct World<'a, 'q, 'm> {
     /// How many turns in a row have left one of them running after its deadline. The turn in which
     /// a suspended machine wakes up only reads the clock.
     turns_overdue: u32,
+    /// Whether what was said and heard is thrown away at the end of each turn, so that what is on the heap is
+    /// the system's doing.
+    pub(crate) forgets: bool,
+    /// What was on the heap at the start.
+    heap: i64,
+    /// Whether TIME_VALID means that the time is known.
+    wait_for_time: bool,
 }
 
 /// Makes a world, starts the system, and lets `story` go on.
@@ -394,6 +379,9 @@ pub(crate) fn within(plan: &Plan, story: impl FnOnce(&mut World<'_, '_, '_>)) {
         attached: Vec::new(),
         asked: Vec::new(),
         turns_overdue: 0,
+        forgets: false,
+        heap: memory::live(),
+        wait_for_time: plan.wait_for_time,
     };
     story(&mut world);
     world.event_loop.shutdown(world.app);
@@ -417,6 +405,12 @@ impl World<'_, '_, '_> {
 
     pub(crate) fn now(&mut self) -> Instant {
         self.sim(sim_now)
+    }
+
+    /// Something is done to the machine that lets what is asked be asked anew.
+    pub(crate) fn disturb(&mut self) {
+        let now = self.now();
+        self.limits.begins(now);
     }
 
     /// The machine's number for an interface.
@@ -447,22 +441,41 @@ impl World<'_, '_, '_> {
         let open = self.sim(|sim| sim.open_sockets());
         assert!(open <= MAX_OPEN, "{open} sockets are open");
         assert_eq!(self.app.system.events_lost(), 0, "events were lost");
+        if self.forgets {
+            self.forget();
+        }
+    }
+
+    /// Throws away what was written down, and looks at what the heap holds then.
+    fn forget(&mut self) {
+        self.app.said.clear();
+        self.app.states.clear();
+        self.states_checked = 0;
+        self.far.iter().for_each(|far| far.borrow_mut().heard.clear());
+        let grown = memory::live() - self.heap;
+        assert!(grown < MAX_GROWTH, "the heap has grown by {grown} octets");
     }
 
     fn check_sends(&mut self) {
-        let sent: Vec<_> = self.sim(|sim| {
-            let sent = sim.log().filter(|seen| seen.direction == Direction::Sent);
-            let sent = sent.filter_map(|seen| {
-                let datagram = parse_udp(&seen.frame.payload, true)?;
-                Some((seen.at, seen.interface, datagram.dst.port()))
-            });
-            let sent = sent.collect();
+        let Self { app, limits, .. } = self;
+        for (at, event) in app.said.iter().skip(limits.heard) {
+            limits.heard(*at, event);
+        }
+        limits.heard = if self.forgets { 0 } else { app.said.len() };
+        let seen: Vec<_> = self.sim(|sim| {
+            let seen = sim.log().cloned().collect();
             sim.set_log_limit(0);
             sim.set_log_limit(4_096);
-            sent
+            seen
         });
-        for (at, interface, port) in sent {
-            self.limits.sent(at, interface, port);
+        for seen in seen {
+            let Some(datagram) = parse_udp(&seen.frame.payload, true) else { continue };
+            if seen.direction == Direction::Sent {
+                self.limits.sent(seen.at, seen.interface, &datagram);
+            } else if datagram.src.port() == 53 {
+                // What was asked is answered, and may be asked again.
+                self.limits.begins(seen.at);
+            }
         }
     }
 
@@ -498,9 +511,15 @@ impl World<'_, '_, '_> {
                 self.far.iter().filter_map(|far| far.borrow().granted.get(address).copied()).max();
             assert!(until.is_some_and(|until| now <= until), "{address} is past its lease");
         }
+        let (addresses, routes) = self.sim(|sim| (sim.addresses().count(), sim.routes().len()));
+        let interfaces = self.far.len();
+        assert!(addresses <= 2 * interfaces && routes <= 4 * interfaces, "{addresses}, {routes}");
         let state = self.state();
         if state.rank() >= SystemState::Dhcp.rank() {
             assert!(!there.is_empty(), "{state} without an address");
+        }
+        if state.rank() >= SystemState::TimeValid.rank() && self.wait_for_time {
+            assert!(self.is_time_known(), "{state} without a time");
         }
     }
 
@@ -550,6 +569,7 @@ impl World<'_, '_, '_> {
         let options = QueryOptions { deadline: Some(until), ..QueryOptions::default() };
         if let Ok(key) = self.app.system.query(registrar, name, QueryKind::Addresses, options) {
             self.asked.push((key, until));
+            self.limits.begins(registrar.now());
         }
         // What is in the cache is answered at once, and no readiness follows.
         let now = self.now();
