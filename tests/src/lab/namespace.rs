@@ -80,6 +80,18 @@ fn again(prefix: &[&str], test: &str, deadline: Duration) {
     // A filter that matches no test ends well, too: that must not pass for a success.
     let ran = outcome.stdout.contains("test result: ok. 1 passed;");
     assert!(outcome.code == 0 && ran, "{test} failed in its laboratory\n{outcome}");
+    for line in outcome.stderr.lines().filter(|line| line.starts_with(MEASURED)) {
+        // As in `skip`.
+        let _ = writeln!(io::stderr(), "{line}");
+    }
+}
+
+/// How a line begins that is shown although its test passes.
+const MEASURED: &str = "lab: measured ";
+
+/// Shows what a test in a laboratory has measured, and does not judge.
+pub fn measured(what: &str) {
+    eprintln!("{MEASURED}{what}");
 }
 
 /// The command that puts another into fresh namespaces without the right to set the clock, or why

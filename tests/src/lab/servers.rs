@@ -133,6 +133,24 @@ pub fn dnsmasq(host: &Host, more: &str) -> Server {
     })
 }
 
+/// The same without DNS: leases only, and UDP port 53 is free.
+#[must_use]
+pub fn dnsmasq_without_names(host: &Host) -> Server {
+    let folder = host.folder();
+    let own = format!(
+        "interface={SERVER_INTERFACE}\ndhcp-leasefile={}\nport=0\n",
+        folder.join("leases").display()
+    );
+    let file = folder.join("dnsmasq.conf");
+    fs::write(&file, [DNSMASQ, &own].concat()).expect("the host's own folder");
+    let mut command = host.command("dnsmasq");
+    command.arg("--pid-file=").arg("-C").arg(file);
+    let log = folder.join("dnsmasq.log");
+    Server::start(host, "dnsmasq", &mut command, || {
+        fs::read_to_string(&log).is_ok_and(|log| log.contains("DHCP, IP range"))
+    })
+}
+
 /// What makes chronyd a server of the machine's own time.
 pub const LOCAL: &str = "local stratum 3\n";
 

@@ -50,6 +50,13 @@ impl Watched {
         }
     }
 
+    /// The number that the next descriptor will have.
+    #[must_use]
+    pub fn first_free_descriptor(&self) -> u64 {
+        let open = |number: &u64| !self.folder.join(format!("fd/{number}")).is_symlink();
+        (0..).find(open).expect("there are more numbers than descriptors")
+    }
+
     /// Whether it is stopped by a signal.
     #[must_use]
     pub fn is_stopped(&self) -> bool {

@@ -1,6 +1,7 @@
 //! What is done to the machine: its interfaces, its addresses, its disk, its limits.
 
 use std::fs;
+use std::os::unix::net::UnixStream;
 use std::process::Command;
 
 use bringup_tests::lab::network::{DEVICE_INTERFACE, SERVER_INTERFACE};
@@ -22,6 +23,30 @@ fn an_interface_that_is_deleted_takes_its_address_along_and_nothing_spins() {
         let spent = up.watched().cost().processor - before.processor;
         assert!(spent * 10 < std::time::Duration::from_secs(1), "{spent:?} in a second");
         assert_eq!(up.terminate(), 0);
+    });
+}
+
+/// As when an adapter is pulled out and another one, of the same name, put in.
+#[test]
+fn an_interface_that_is_deleted_and_made_anew_comes_up_again() {
+    lab::within(&["dnsmasq", "chronyd"], |lab| {
+        let mut world = World::new(lab);
+        let up = Up::start(world.device(), &[]);
+        let seen = up.enters(0, "OPERATIONAL");
+        world.device().ip(&format!("link delete {DEVICE_INTERFACE}"));
+        let seen =
+            up.says(seen, "the loss", |event| event["event"] == "address" && event["lost"] == true);
+        (world.dnsmasq, world.chronyd) = (None, None);
+        let (server, device) = (&world.network.server, &world.network.device);
+        lab.cable((server, SERVER_INTERFACE), (device, DEVICE_INTERFACE));
+        server.ip(&format!("addr add 10.99.0.1/24 dev {SERVER_INTERFACE}"));
+        world.serve_names();
+        world.serve_time();
+        up.enters(seen, "OPERATIONAL");
+        assert_eq!(world.addresses(DEVICE_INTERFACE).len(), 1);
+        assert!(up.watched().cost().processor < LITTLE);
+        assert_eq!(up.terminate(), 0);
+        world.assert_bare();
     });
 }
 
@@ -122,6 +147,46 @@ fn too_few_descriptors_are_a_clear_error_or_enough() {
             );
             world.assert_bare();
         }
+    });
+}
+
+/// The limit is reached while it runs: who cannot be accepted waits, nothing spins, and what is already there goes
+/// on.
+#[test]
+fn descriptors_that_run_out_later_spin_nothing_and_end_nothing() {
+    lab::within(&["dnsmasq", "chronyd", "prlimit"], |lab| {
+        let world = World::new(lab);
+        let socket = world.device().folder().join("status.sock");
+        let up = Up::start(world.device(), &["--socket", socket.to_str().expect("UTF-8")]);
+        let seen = up.enters(0, "OPERATIONAL");
+        let limit = |limit: u64| {
+            let mut command = world.device().command("prlimit");
+            command.arg(format!("--pid={}", up.server.id())).arg(format!("--nofile={limit}:"));
+            run(&mut command, PATIENCE).expect_code(0);
+        };
+        let status = || {
+            let mut command = world.device().command(bringup());
+            run(command.args(["status", "--json", "--socket", "status.sock"]), PATIENCE)
+        };
+        status().expect_code(0);
+        // The next one would be the first that is free.
+        limit(up.watched().first_free_descriptor());
+        let waiting = UnixStream::connect(&socket).expect("it listens");
+        let before = up.watched().cost();
+        // Whether it spins can only be seen over a span.
+        std::thread::sleep(std::time::Duration::from_secs(3));
+        let spent = up.watched().cost().processor - before.processor;
+        assert!(spent <= std::time::Duration::from_millis(50), "{spent:?} in three seconds");
+        // The lease goes on: it is confirmed when the link comes back, with the sockets that it has or later.
+        limit(1_024);
+        for state in ["down", "up"] {
+            world.network.server.ip(&format!("link set {SERVER_INTERFACE} {state}"));
+        }
+        up.says(seen, "the lease, confirmed", |e| e["event"] == "address" && e["lost"] == false);
+        drop(waiting);
+        status().expect_code(0);
+        assert_eq!(up.terminate(), 0);
+        world.assert_bare();
     });
 }
 

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use bringup_tests::lab::network::Network;
+use bringup_tests::lab::dhcp::{Pool, kea};
+use bringup_tests::lab::network::{DEVICE_INTERFACE, Network};
+use bringup_tests::lab::servers::Server;
 use bringup_tests::lab::{self, eventually};
 
 use super::{LITTLE, Up, World};
@@ -41,30 +43,101 @@ fn servers_that_are_killed_and_come_back_are_no_event() {
     });
 }
 
-/// Wherever it is: with no server at all, with a lease and no time, operational, and on the way.
+/// Every state that a bring-up passes, one after the other: the signal comes when the state is told.
 #[test]
 fn sigterm_in_every_state_leaves_nothing() {
     lab::within(&["dnsmasq", "chronyd"], |lab| {
         let mut world = World::new(lab);
-        let stories: [(&str, bool, bool); 4] = [
-            ("IFACE_COLDPLUG", false, false),
-            ("DHCP", true, false),
-            ("TIME_VALID", true, true),
-            ("OPERATIONAL", true, true),
-        ];
-        for (state, names, time) in stories {
-            (world.dnsmasq, world.chronyd) = (None, None);
-            if names {
-                world.serve_names();
-            }
-            if time {
-                world.serve_time();
-            }
+        let up = Up::start(world.device(), &[]);
+        up.enters(0, "OPERATIONAL");
+        let states: Vec<String> = up
+            .events()
+            .iter()
+            .filter(|event| event["event"] == "state")
+            .map(|event| event["to"].as_str().expect("a name").to_owned())
+            .collect();
+        assert_eq!(up.terminate(), 0);
+        assert!(states.len() > 8, "{states:?}");
+        world.assert_bare();
+        for state in &states {
             let up = Up::start(world.device(), &[]);
             up.enters(0, state);
             assert_eq!(up.terminate(), 0, "{state}");
             world.assert_bare();
         }
+        // And in those that it stays in for want of a server.
+        for (state, names) in [("IFACE_COLDPLUG", false), ("DHCP", true)] {
+            (world.dnsmasq, world.chronyd) = (None, None);
+            if names {
+                world.serve_names();
+            }
+            let up = Up::start(world.device(), &[]);
+            up.enters(0, state);
+            let waits = |event: &serde_json::Value| event["event"] == "hold";
+            up.says(0, "the wait", waits);
+            assert_eq!(up.terminate(), 0, "{state}");
+            world.assert_bare();
+        }
+    });
+}
+
+/// The shortest leases that a client takes; T1 is after 3 s, T2 after 6.
+fn short_leases(world: &World) -> Server {
+    let pool = Pool { lease_s: 10, t1_s: 3, t2_s: 6, ..Pool::default() };
+    kea(&world.network.server, &pool)
+}
+
+/// While a lease is renewed, while it is rebound, and when it has just been lost.
+#[test]
+fn sigterm_while_a_lease_runs_out_leaves_nothing() {
+    lab::within(&["kea-dhcp4", "chronyd"], |lab| {
+        let mut world = World { network: Network::plain(lab), dnsmasq: None, chronyd: None };
+        world.serve_time();
+        for after_s in [4, 7, 11] {
+            let kea = short_leases(&world);
+            let up = Up::start(world.device(), &[]);
+            let seen = up.enters(0, "OPERATIONAL");
+            drop(kea);
+            // The lease's own time, not a wait for an effect.
+            std::thread::sleep(Duration::from_secs(after_s.min(7)));
+            if after_s > 7 {
+                up.says(seen, "the loss", |event| event["lost"] == true);
+            }
+            assert!(up.watched().cost().processor < LITTLE);
+            assert_eq!(up.terminate(), 0, "after {after_s} s");
+            world.assert_bare();
+        }
+    });
+}
+
+/// The kernel takes the address off at the end of its lease, whatever becomes of the program; the program finds
+/// out when it goes on, and asks anew.
+#[test]
+fn who_is_stopped_for_longer_than_its_lease_has_no_address_and_gets_one() {
+    lab::within(&["kea-dhcp4", "chronyd"], |lab| {
+        let mut world = World { network: Network::plain(lab), dnsmasq: None, chronyd: None };
+        world.serve_time();
+        let _kea = short_leases(&world);
+        let up = Up::start(world.device(), &[]);
+        let seen = up.enters(0, "OPERATIONAL");
+        up.server.signal(libc::SIGSTOP);
+        eventually("the stop", || up.watched().is_stopped().then_some(()));
+        // The lease's own time; the rest is waited for.
+        std::thread::sleep(Duration::from_secs(5));
+        eventually("the end of the lease", || {
+            world.addresses(DEVICE_INTERFACE).is_empty().then_some(())
+        });
+        let before = up.watched().cost();
+        up.server.signal(libc::SIGCONT);
+        let seen = up.says(seen, "the loss", |e| e["event"] == "address" && e["lost"] == true);
+        let seen = up.says(seen - 1, "a lease", |e| e["event"] == "address" && e["lost"] == false);
+        up.enters(seen.saturating_sub(6), "OPERATIONAL");
+        assert_eq!(world.addresses(DEVICE_INTERFACE).len(), 1);
+        let after = up.watched().cost();
+        assert!(after.processor < LITTLE, "{after:?}");
+        assert!(after.descriptors <= before.descriptors + 4, "{before:?} → {after:?}");
+        assert_eq!(up.terminate(), 0);
+        world.assert_bare();
     });
 }
 
