@@ -14,7 +14,7 @@ pub mod wire;
 use std::thread;
 use std::time::{Duration, Instant};
 
-pub use namespace::{Host, Lab, measured, within, within_time};
+pub use namespace::{Host, Lab, again_with, measured, within, within_time};
 pub use program::{Outcome, bringup, example, find, run, tiny};
 pub use wire::{Faults, Wire};
 

@@ -12,6 +12,7 @@ use std::ffi::CString;
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::os::fd::AsRawFd;
+use std::os::unix::fs::MetadataExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -23,7 +24,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::eventually;
-use super::program::{die_with_the_caller, find, libraries, run};
+use super::program::{Outcome, die_with_the_caller, find, libraries, run};
 
 /// Set in the environment of the test's second process.
 const INSIDE: &str = "BRINGUP_LAB_INSIDE";
@@ -94,6 +95,19 @@ pub fn measured(what: &str) {
     eprintln!("{MEASURED}{what}");
 }
 
+/// Starts this very program again with these arguments in a laboratory of its own, and waits for its end. For
+/// programs that are not tests; they ask [`Lab::here`] where they are.
+///
+/// Fails with the reason where namespaces are forbidden.
+#[track_caller]
+pub fn again_with(arguments: &[&str], deadline: Duration) -> Result<Outcome, String> {
+    let prefix = prefix().clone()?;
+    let own = env::current_exe().expect("a program knows its own path");
+    let mut command = Command::new(prefix[0]);
+    command.args(&prefix[1..]).arg(own).args(arguments);
+    Ok(run(command.env(INSIDE, "1"), deadline))
+}
+
 /// The command that puts another into fresh namespaces without the right to set the clock, or why
 /// there is none.
 fn prefix() -> &'static Result<Vec<&'static str>, String> {
@@ -144,6 +158,12 @@ pub struct Lab {
 }
 
 impl Lab {
+    /// The laboratory that [`again_with`] has started this program in, if it has.
+    #[must_use]
+    pub fn here() -> Option<Self> {
+        env::var_os(INSIDE).map(|_| Self::enter())
+    }
+
     fn enter() -> Self {
         let resolv_conf = fs::canonicalize("/etc/resolv.conf")
             .expect("/etc/resolv.conf, to be covered by another");
@@ -239,6 +259,12 @@ impl Host {
     #[must_use]
     pub fn folder(&self) -> &Path {
         &self.folder
+    }
+
+    /// The number of its network namespace.
+    #[must_use]
+    pub fn number(&self) -> u64 {
+        self.namespace.metadata().expect("it is open").ino()
     }
 
     /// Runs ip(8) on this host, with arguments separated by spaces, and fails the test when that

@@ -172,21 +172,24 @@ pub(crate) fn readable<const N: usize>(
 pub fn find(program: &str) -> Option<PathBuf> {
     let path = env::var_os("PATH").unwrap_or_default();
     let mut folders: Vec<PathBuf> = env::split_paths(&path).collect();
-    folders.extend(["/usr/sbin", "/sbin"].map(PathBuf::from));
+    folders.extend(["/usr/sbin", "/sbin", "/lib/systemd"].map(PathBuf::from));
     for package in entries(&unpacked_folder()) {
-        folders.extend(["usr/sbin", "sbin", "usr/bin", "bin"].map(|folder| package.join(folder)));
+        let within = ["usr/sbin", "sbin", "usr/bin", "bin", "lib/systemd"];
+        folders.extend(within.map(|folder| package.join(folder)));
     }
     folders.into_iter().map(|folder| folder.join(program)).find(|file| file.is_file())
 }
 
 /// What `LD_LIBRARY_PATH` must be for a program that was unpacked: its libraries were unpacked with
 /// it. `None` for a program that is installed.
-pub(crate) fn libraries(program: &Path) -> Option<OsString> {
+#[must_use]
+pub fn libraries(program: &Path) -> Option<OsString> {
     let below = program.strip_prefix(unpacked_folder()).ok()?;
     let package = unpacked_folder().join(below.components().next()?);
-    // "usr/lib/x86_64-linux-gnu" and its like on other machines.
+    // "usr/lib/x86_64-linux-gnu" and its like on other machines; systemd's own are one folder below.
     let folders = ["usr/lib", "lib"].map(|lib| entries(&package.join(lib))).concat();
-    env::join_paths(folders).ok()
+    let below = folders.iter().map(|folder| folder.join("systemd")).filter(|f| f.is_dir());
+    env::join_paths(below.chain(folders.iter().cloned())).ok()
 }
 
 /// Where `tests/run` unpacks what it doesn't install, a folder for each package: `target/lab`.

@@ -6,6 +6,7 @@ use std::process::Command;
 use std::sync::OnceLock;
 use std::time::Duration;
 
+use super::Host;
 use super::namespace::FILES;
 use super::program::run;
 
@@ -24,6 +25,35 @@ pub struct Cost {
     pub descriptors: usize,
     /// Resident memory in KiB.
     pub resident_kib: u64,
+}
+
+/// What memory a program has, KiB.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Memory {
+    /// Resident, shared with others or not.
+    pub resident_kib: u64,
+    /// Resident, and nobody else's.
+    pub private_kib: u64,
+    /// Of what is private, what was written to: the rest can be read again from its file.
+    pub dirty_kib: u64,
+    /// Resident, what is shared divided by the number of those who share it.
+    pub proportional_kib: u64,
+}
+
+/// The programs that run on a host: their process ids, in order.
+#[must_use]
+pub fn processes(host: &Host) -> Vec<u32> {
+    let there = format!("net:[{}]", host.number());
+    let all = fs::read_dir(proc()).expect("the laboratory's own").flatten();
+    let numbers = all.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+    // One that has ended meanwhile is nowhere.
+    let is_there = |pid: &u32| {
+        let link = fs::read_link(proc().join(pid.to_string()).join("ns/net"));
+        link.is_ok_and(|link| link.as_os_str() == there.as_str())
+    };
+    let mut pids: Vec<u32> = numbers.filter(is_there).collect();
+    pids.sort_unstable();
+    pids
 }
 
 impl Watched {
@@ -55,6 +85,67 @@ impl Watched {
     pub fn first_free_descriptor(&self) -> u64 {
         let open = |number: &u64| !self.folder.join(format!("fd/{number}")).is_symlink();
         (0..).find(open).expect("there are more numbers than descriptors")
+    }
+
+    /// Its name, at most 15 octets of it.
+    #[must_use]
+    pub fn name(&self) -> String {
+        self.status("Name:")
+    }
+
+    /// Its memory.
+    #[must_use]
+    pub fn memory(&self) -> Memory {
+        let text = fs::read_to_string(self.folder.join("smaps_rollup")).expect("it runs");
+        let sum = |names: &[&str]| {
+            let lines = text.lines().filter_map(|line| {
+                let rest = names.iter().find_map(|name| line.strip_prefix(name))?;
+                rest.trim().strip_suffix(" kB")?.parse::<u64>().ok()
+            });
+            lines.sum()
+        };
+        Memory {
+            resident_kib: sum(&["Rss:"]),
+            private_kib: sum(&["Private_Clean:", "Private_Dirty:"]),
+            dirty_kib: sum(&["Private_Dirty:"]),
+            proportional_kib: sum(&["Pss:"]),
+        }
+    }
+
+    /// How many threads it has.
+    #[must_use]
+    pub fn threads(&self) -> usize {
+        self.tasks().len()
+    }
+
+    /// The processor time of its threads, which the scheduler counts in nanoseconds.
+    #[must_use]
+    pub fn processor_exactly(&self) -> Duration {
+        let of = |task: &PathBuf| -> Option<u64> {
+            let text = fs::read_to_string(task.join("schedstat")).ok()?;
+            text.split(' ').next()?.parse().ok()
+        };
+        Duration::from_nanos(self.tasks().iter().filter_map(of).sum())
+    }
+
+    /// How often its threads went to sleep and were woken again.
+    #[must_use]
+    pub fn wakeups(&self) -> u64 {
+        let of = |task: &PathBuf| -> Option<u64> {
+            let text = fs::read_to_string(task.join("status")).ok()?;
+            let mut lines = text.lines();
+            lines
+                .find_map(|line| line.strip_prefix("voluntary_ctxt_switches:"))?
+                .trim()
+                .parse()
+                .ok()
+        };
+        self.tasks().iter().filter_map(of).sum()
+    }
+
+    fn tasks(&self) -> Vec<PathBuf> {
+        let tasks = fs::read_dir(self.folder.join("task")).into_iter().flatten().flatten();
+        tasks.map(|task| task.path()).collect()
     }
 
     /// Whether it is stopped by a signal.

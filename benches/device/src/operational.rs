@@ -1,0 +1,171 @@
+//! Time to OPERATIONAL: from the start of a program to address, one name and one valid offset of the clock.
+
+use std::thread;
+use std::time::Duration;
+
+use bringup_tests::lab::{Lab, again_with};
+
+use crate::contender::{CONTENDERS, named};
+use crate::floor;
+use crate::scenario::{GIVE_UP, SCENARIOS, Scenario, World};
+use crate::statistics::{cell, figure, spread};
+
+/// The word of the floor, which is a contender of its own kind.
+const FLOOR: &str = "floor";
+/// A laboratory that hangs is given up.
+const DEADLINE: Duration = Duration::from_secs(3 * GIVE_UP.as_secs());
+
+/// One bring-up, in a laboratory: prints its microseconds, or `no: ` and why not.
+pub(crate) fn inside(lab: &Lab, contender: &str, scenario: &str, seed: &str) {
+    let scenario = Scenario::named(scenario);
+    let world = World::new(lab, &scenario, contender, seed.parse().expect("a number"));
+    let took = if contender == FLOOR {
+        floor(&world, &scenario)
+    } else if scenario.remembered {
+        world.bring_up_again(named(contender))
+    } else {
+        world.bring_up(named(contender))
+    };
+    if std::env::var_os("BRINGUP_BENCH_SHOW").is_some() {
+        eprintln!("{}", world.said());
+    }
+    match took {
+        Ok(took) => println!("{}", took.as_micros()),
+        Err(why) => println!("no: {why}"),
+    }
+}
+
+fn floor(world: &World, scenario: &Scenario) -> Result<Duration, String> {
+    let failed = || "an exchange failed".to_owned();
+    let (took, address) = floor::bring_up(world.device(), None).ok_or_else(failed)?;
+    if !scenario.remembered {
+        return Ok(took);
+    }
+    world.set_back();
+    Ok(floor::bring_up(world.device(), Some(address)).ok_or_else(failed)?.0)
+}
+
+/// Milliseconds of one bring-up in a laboratory of its own, or why there are none.
+fn measure(contender: &str, scenario: &Scenario, seed: usize) -> Result<f64, String> {
+    let seed = seed.to_string();
+    let outcome = again_with(&["operational", contender, scenario.word, &seed], DEADLINE)?;
+    if outcome.code != 0 {
+        return Err(outcome.to_string());
+    }
+    let said = outcome.stdout.trim();
+    match said.parse::<f64>() {
+        Ok(us) => Ok(us / 1e3),
+        Err(_) => Err(said.trim_start_matches("no: ").to_owned()),
+    }
+}
+
+/// The times of one contender, a round each; those that did not come to an end are infinite.
+struct Row {
+    name: &'static str,
+    word: &'static str,
+    times: Vec<f64>,
+    why: Option<String>,
+}
+
+/// The rows of a scenario, in the order of [`CONTENDERS`], then the floor where frames are not lost.
+fn rounds(scenario: &Scenario, rounds: usize) -> Vec<Row> {
+    let mut rows: Vec<Row> = CONTENDERS
+        .iter()
+        .filter(|contender| contender.missing().is_none())
+        .map(|contender| (contender.name, contender.word))
+        // It does not send again.
+        .chain((scenario.loss_percent == 0).then_some(("floor: the same exchanges by hand", FLOOR)))
+        .map(|(name, word)| Row { name, word, times: Vec::new(), why: None })
+        .collect();
+    for round in 0..rounds {
+        let words: Vec<(usize, &str)> = rows.iter().map(|row| row.word).enumerate().collect();
+        let results: Vec<(usize, Result<f64, String>)> = if scenario.loss_percent > 0 {
+            // They wait, most of the time: all of a round run beside each other.
+            thread::scope(|scope| {
+                let run =
+                    |(index, word)| scope.spawn(move || (index, measure(word, scenario, round)));
+                let running: Vec<_> = words.into_iter().map(run).collect();
+                running.into_iter().map(|r| r.join().expect("it does not panic")).collect()
+            })
+        } else {
+            // Each round begins with another.
+            let order = (0..words.len()).map(|step| words[(round + step) % words.len()]);
+            order.map(|(index, word)| (index, measure(word, scenario, round))).collect()
+        };
+        for (index, result) in results {
+            rows[index].times.push(*result.as_ref().unwrap_or(&f64::INFINITY));
+            if let Err(why) = result {
+                eprintln!("{}, {}: {why}", rows[index].name, scenario.name);
+                rows[index].why = Some(why);
+            }
+        }
+    }
+    rows
+}
+
+/// Prints the tables.
+pub(crate) fn run(quick: bool) {
+    println!("\n## Time to OPERATIONAL\n\n{INTRODUCTION}");
+    for contender in &CONTENDERS {
+        if let Some(program) = contender.missing() {
+            println!("\nAbsent: {}, since there is no {program} here.", contender.name);
+        }
+    }
+    for scenario in &SCENARIOS {
+        let count = match (quick, scenario.loss_percent) {
+            (true, _) => 1,
+            (false, 0) => 11,
+            (false, _) => 21,
+        };
+        if quick && !matches!(scenario.word, "cold" | "remembered") {
+            continue;
+        }
+        table(scenario, &rounds(scenario, count));
+    }
+}
+
+fn table(scenario: &Scenario, rows: &[Row]) {
+    let trips = scenario.one_way * 2 * scenario.round_trips;
+    println!("\n**{}**\n", title(scenario, rows[0].times.len()));
+    println!(
+        "| | time ÷ bringup's | ms | above the round trips, ms | done |\n|---|---|---|---|---|"
+    );
+    for row in rows {
+        let ratios = row.times.iter().zip(&rows[0].times).map(|(theirs, ours)| theirs / ours);
+        let (median, ..) = spread(row.times.clone());
+        let done = row.times.iter().filter(|time| time.is_finite()).count();
+        println!(
+            "| {} | {} | {} | {} | {done} of {} |",
+            row.name,
+            cell(ratios.filter(|ratio| !ratio.is_nan()).collect()),
+            cell(row.times.clone()),
+            figure(median - trips.as_secs_f64() * 1e3),
+            row.times.len(),
+        );
+    }
+    for row in rows {
+        if let Some(why) = row.why.as_deref().filter(|_| row.times.iter().all(|t| t.is_infinite()))
+        {
+            println!("\n{}: {}.", row.name, why.lines().next().unwrap_or_default());
+        }
+    }
+}
+
+fn title(scenario: &Scenario, rounds: usize) -> String {
+    let Scenario { name, round_trips, one_way, .. } = scenario;
+    let sum = match one_way.as_millis() {
+        0 => String::new(),
+        ms => format!(" of {} ms", 2 * ms),
+    };
+    format!("Time to OPERATIONAL, {name}: {round_trips} round trips{sum}, {rounds} rounds")
+}
+
+const INTRODUCTION: &str = "\
+A device in a network namespace, its interface down; behind the wire dnsmasq (leases of 12 h, no option 42) and \
+chronyd. The clock runs from the start of the contender's shell or program to the line in which it says that it \
+has a valid offset of the clock, read through a pipe; by then it must have put an address on the interface and \
+must have resolved the name of the NTP server, which is looked up afterwards in the interface and in dnsmasq's \
+log. Each run has namespaces, servers and caches of its own. Nobody can set the clock here. The DHCP clients of \
+others call scripts of three lines. *Remembered lease*: the device was up, was killed as by a power cut, and \
+comes back with what it had written; udhcpc writes nothing and is told its old address. With loss all contenders \
+of a round meet equal dice, and run beside each other; what was not done after 60 s counts as infinite.";
