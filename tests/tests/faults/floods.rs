@@ -272,7 +272,7 @@ fn at_the_sockets_of_the_resolver_during_a_bring_up() {
         flooded(&world.network, address.octets(), &|| ports_to(device, 53), |sent| {
             // Three queries for each family, a lookup after 1, 2, 4 … s; eight for the time, and ARP.
             endure(&up, device, sent, "DNS", 48);
-            (drop(silent), drop(time));
+            drop((silent, time));
             let knot = bringup_tests::lab::dns::knot(&world.network.server, "10.99.0.1", 0);
             arrived = Some((knot, servers::chronyd(&world.network.server, servers::LOCAL)));
             let seen = up.enters(0, "OPERATIONAL");
