@@ -90,6 +90,7 @@ pub(crate) fn inside(lab: &Lab, count: &str) {
         let Ok(line) = told.recv_timeout(left) else {
             // Whatever it was, it ends now and says so.
             let _ = child.kill();
+            let _ = child.wait();
             let errors = std::io::read_to_string(err.expect("it was asked for"));
             return println!("no: {addresses} addresses, then {}", errors.unwrap_or_default());
         };

@@ -1,5 +1,6 @@
 //! Whole systems beside each other, in laboratories of their own; and the page of everything that is measured.
 //! `benches/run` builds and starts it.
+#![allow(clippy::incompatible_msrv, reason = "1.85 is promised to those who use the libraries")]
 
 mod contender;
 mod flood;
