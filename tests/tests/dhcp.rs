@@ -260,9 +260,9 @@ fn thirty_percent_loss_each_way_costs_less_than_two_seconds_in_the_median() {
         let network = Network::with_faults(lab, Faults::default());
         let _dnsmasq = servers::dnsmasq(&network.server, "");
         let wire = network.wire.as_ref().expect("it has one");
-        // Four messages without rapid commit. Over the first 36 seeds the median is 1.5 s; of these twelve
-        // it is 1.4 s, of the first twelve, which lose more than their share, 2.3 s.
-        let mut times: Vec<Duration> = (13..=24)
+        // Four messages without rapid commit. The median of these is 1.5 s; of twelve alone it is anything from
+        // 1.4 to 2.3 s, by what the dice lose.
+        let mut times: Vec<Duration> = (1..=36)
             .map(|seed| {
                 wire.set(Faults { seed, loss_percent: 30, ..Faults::default() });
                 let mut command = network.device.command(bringup());
@@ -274,7 +274,7 @@ fn thirty_percent_loss_each_way_costs_less_than_two_seconds_in_the_median() {
             })
             .collect();
         times.sort();
-        assert!(times[5] < seconds(2) && times[6] < seconds(2), "{times:?}");
+        assert!(times[17] < seconds(2) && times[18] < seconds(2), "{times:?}");
         assert!(wire.counts().lost > 0);
     });
 }
