@@ -23,6 +23,7 @@ pub struct DhcpOption<'a> {
 }
 
 /// The next option of one area; moves to the end at END and at an option that is cut off.
+#[inline]
 fn next_in<'a>(area: &mut Reader<'a>) -> Option<DhcpOption<'a>> {
     loop {
         match area.u8().ok()? {
@@ -67,6 +68,7 @@ impl<'a> Options<'a> {
     }
 
     /// The area after the present one.
+    #[cold]
     fn next_area(&mut self) -> Option<&'a [u8]> {
         self.in_options_field = false;
         let overload = self.overload.unwrap_or(0);
@@ -78,6 +80,7 @@ impl<'a> Options<'a> {
 impl<'a> Iterator for Options<'a> {
     type Item = DhcpOption<'a>;
 
+    #[inline]
     fn next(&mut self) -> Option<DhcpOption<'a>> {
         loop {
             let Some(option) = next_in(&mut self.area) else {
@@ -110,32 +113,38 @@ impl<'a> Value<'a> {
     }
 
     /// Exactly `N` octets.
+    #[inline]
     fn exactly<const N: usize>(self) -> Option<[u8; N]> {
         self.0.try_into().ok()
     }
 
     /// An octet; `None` if the length is not 1.
+    #[inline]
     pub fn u8(self) -> Option<u8> {
         self.exactly().map(|[octet]| octet)
     }
 
     /// 16 bits; `None` if the length is not 2.
+    #[inline]
     pub fn u16(self) -> Option<u16> {
         self.exactly().map(u16::from_be_bytes)
     }
 
     /// 32 bits; `None` if the length is not 4.
+    #[inline]
     pub fn u32(self) -> Option<u32> {
         self.exactly().map(u32::from_be_bytes)
     }
 
     /// An address; `None` if the length is not 4.
+    #[inline]
     pub fn address(self) -> Option<Ipv4Addr> {
         self.u32().map(Ipv4Addr::from)
     }
 
     /// A list of addresses without those that are 0.0.0.0, which some servers pad with. Empty if
     /// the length is not a multiple of 4.
+    #[inline]
     pub fn addresses(self) -> Addresses<'a> {
         let whole = self.0.len() % 4 == 0;
         Addresses { rest: Reader::new(if whole { self.0 } else { &[] }) }
@@ -209,6 +218,7 @@ pub struct Addresses<'a> {
 impl Iterator for Addresses<'_> {
     type Item = Ipv4Addr;
 
+    #[inline]
     fn next(&mut self) -> Option<Ipv4Addr> {
         loop {
             let address = Ipv4Addr::from(self.rest.u32().ok()?);
