@@ -310,3 +310,21 @@ fn duplicates_and_flipped_bits_do_no_harm() {
         assert!(wire.counts().duplicated > 0, "{:?}", wire.counts());
     });
 }
+
+#[test]
+fn sixty_four_interfaces_have_room_beside_each_other() {
+    lab::within(&[], |lab| {
+        let (far, device) = (lab.host("far"), lab.host("device"));
+        let names: Vec<String> = (0..64).map(|number| format!("veth{number}")).collect();
+        for name in &names {
+            lab.cable((&far, name), (&device, name));
+        }
+        // Nobody answers: that is all that there is to complain of.
+        let mut command = device.command(bringup());
+        command.args(["up", "--once", "--json", "--deadline", "2s"]).args(&names);
+        let outcome = run(&mut command, PATIENCE);
+        outcome.expect_code(2);
+        let error = outcome.last("error");
+        assert_eq!(error["what"], "the state DHCP", "{outcome}");
+    });
+}

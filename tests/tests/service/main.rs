@@ -4,6 +4,7 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use bringup_tests::lab::network::{DEVICE_INTERFACE, Network};
 use bringup_tests::lab::servers::{self, Server};
@@ -30,10 +31,14 @@ fn served(lab: &Lab) -> Served {
 
 /// A running `up`, OPERATIONAL already.
 fn up(device: &Host, options: &[&str]) -> Server {
-    let log = device.folder().join("up.log");
     let mut command = device.command(bringup());
-    command.args(["up", DEVICE_INTERFACE, "--json"]).args(options);
-    Server::start(device, "up", &mut command, || {
+    operational(device, command.args(["up", DEVICE_INTERFACE, "--json"]).args(options))
+}
+
+/// What this command starts, OPERATIONAL already.
+fn operational(device: &Host, command: &mut Command) -> Server {
+    let log = device.folder().join("up.log");
+    Server::start(device, "up", command, || {
         fs::read_to_string(&log).is_ok_and(|log| log.contains(r#""to":"OPERATIONAL""#))
     })
 }

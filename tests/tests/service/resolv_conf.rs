@@ -2,10 +2,13 @@
 //! by resolvconf and by systemd-resolved.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
 
-use bringup_tests::lab::{self, eventually, run};
+use bringup_tests::lab::network::DEVICE_INTERFACE;
+use bringup_tests::lab::{self, bringup, eventually, run};
 
-use super::{end, script, served, up};
+use super::{end, operational, script, served, up};
 
 const WRITTEN: &str = "search lab.test corp.test\nnameserver 10.99.0.1\n";
 
@@ -27,6 +30,21 @@ fn the_file_comes_and_goes_with_the_service() {
             3,
             "nothing beside it"
         );
+    });
+}
+
+#[test]
+fn everybody_may_read_the_file_of_a_service_with_a_narrow_umask() {
+    lab::within(&["dnsmasq", "chronyd"], |lab| {
+        let served = served(lab);
+        let device = &served.network.device;
+        let file = device.folder().join("names");
+        let mut command = device.command(Path::new("/bin/sh"));
+        command.args(["-c", r#"umask 077; exec "$0" "$@""#]).arg(bringup());
+        command.args(["up", DEVICE_INTERFACE, "--json", "--resolv-conf", "file"]);
+        let up = operational(device, command.arg("--resolv-conf-file").arg(&file));
+        assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o644);
+        end(up);
     });
 }
 

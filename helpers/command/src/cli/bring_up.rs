@@ -52,6 +52,13 @@ pub struct Ops<O: SystemOps> {
     pub wake: O::Wake,
 }
 
+/// Timers and descriptors of the loop: room for 64 interfaces, each with a timer and up to four sockets, beside
+/// the resolver's sockets and connections, the NTP client's, and those of a service.
+const TIMERS: usize = 96;
+const SOURCES: usize = 384;
+/// What a poller is to have room for: the loop's descriptors and its own.
+pub const WATCHED: usize = SOURCES + 8;
+
 /// Runs a bring-up to its end.
 pub fn run<P, O>(
     platform: P,
@@ -76,7 +83,7 @@ where
     let mut slots: Vec<_> = setup.interfaces.iter().map(|_| None).collect();
     let mut cache = SmallStorage::new();
     let names = NamePool::default();
-    let mut memory = LoopStorage::<P::Handle, 64, 128>::new();
+    let mut memory = LoopStorage::<P::Handle, TIMERS, SOURCES>::new();
     let queue = AttachQueue::<Session<'_, Tap<P>>, Tap<P>, O>::new(ops.lock, ops.wake);
 
     let mut resolver = Resolver::new(setup.system.resolver, &mut cache);

@@ -163,17 +163,18 @@ impl File {
         let line = line.chain((!self.names_interfaces()).then(|| OsString::from("lo")));
         let Problem { what, why, hint } = match Args::try_parse_from(line) {
             Err(error) => usage::problem(&error, "up"),
-            Ok(Args { command: args::Command::Up(up), .. }) => up::too_many(&up)?,
+            Ok(Args { command: args::Command::Up(up), .. }) => up::mistake(&up)?,
             Ok(_) => return None,
         };
         let what = what.trim_start_matches("--").to_owned();
         let key = what.split(' ').next().unwrap_or(&what);
-        let place = text.lines().scan(0, |start, line| {
+        let place = text.split_inclusive('\n').scan(0, |start, line| {
             let here = *start;
-            *start += line.len() + 1;
+            *start += line.len();
             Some((here, line))
         });
-        let place = place.filter(|(_, line)| line.trim_start().starts_with(key)).last();
+        let is_of_key = |line: &str| line.split('=').next().is_some_and(|word| word.trim() == key);
+        let place = place.filter(|(_, line)| is_of_key(line)).last();
         let place = place.map_or(0, |(start, _)| start);
         Some(Mistake::at(text, place, format!("{what} {}", why.replace("--", "")), hint))
     }

@@ -97,7 +97,7 @@ fn with_real_wires(output: &mut Output) -> Result<Exit, OsError> {
             ));
             // Refused only if the far side has failed; the client will see nobody.
             let _ = cable_laid.send(());
-            let mut watched = PollStorage::<160>::new();
+            let mut watched = PollStorage::<{ bring_up::WATCHED }>::new();
             let platform = Linux::new(UnixPoll::new(&mut watched))?;
             let ops = Ops::<LinuxOps> { lock: StdLock::new(), wake: EventWake::new() };
             let interfaces = [NEAR.to_owned()];

@@ -61,14 +61,13 @@ impl Live {
         self.arm(registrar, TICK);
     }
 
-    /// Takes the line away until the next [`show`](Self::show), which is so far off.
-    pub fn rest<P: Platform>(
-        &self,
-        registrar: &mut Registrar<'_, P>,
-        output: &mut Output,
-        pause: Duration,
-    ) {
+    /// Takes the line away until [`begin`](Self::begin).
+    pub fn rest(output: &mut Output) {
         output.clear_live();
-        self.arm(registrar, pause);
+    }
+
+    /// Something may be waited for from now on.
+    pub fn begin<P: Platform>(&mut self, registrar: &mut Registrar<'_, P>) {
+        self.arm(registrar, FIRST);
     }
 }

@@ -162,7 +162,11 @@ impl Output {
 
     /// Says on standard error what went wrong.
     fn complain(&mut self, problem: &Problem) {
-        let mut sentence = Human::sentence(problem).to_string();
+        // A file may say anything, and a terminal must not do it.
+        let plain =
+            |c: char| if c.is_control() { c.escape_unicode().to_string() } else { c.into() };
+        let mut sentence: String =
+            Human::sentence(problem).to_string().chars().map(plain).collect();
         if self.look.error_colour {
             sentence = look::painted(&sentence, (RED, look::Extent::Word));
         }

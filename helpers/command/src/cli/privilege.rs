@@ -17,6 +17,8 @@ pub enum Capability {
     /// Files of other users. Only the superuser has it and never asked for it: it is kept for files
     /// that the command line names.
     DacOverride,
+    /// Ending processes of other users: a hook that became one of them, when its time is over.
+    Kill,
     /// Configuring interfaces.
     NetAdmin,
     /// UDP port 68, from which a lease is renewed. Without it that is done through a raw socket.
@@ -32,6 +34,7 @@ impl Capability {
     const fn set(self) -> CapabilitySet {
         match self {
             Self::DacOverride => CapabilitySet::DAC_OVERRIDE,
+            Self::Kill => CapabilitySet::KILL,
             Self::NetAdmin => CapabilitySet::NET_ADMIN,
             Self::NetBindService => CapabilitySet::NET_BIND_SERVICE,
             Self::NetRaw => CapabilitySet::NET_RAW,
@@ -43,6 +46,7 @@ impl Capability {
     pub const fn short_name(self) -> &'static str {
         match self {
             Self::DacOverride => "dac_override",
+            Self::Kill => "kill",
             Self::NetAdmin => "net_admin",
             Self::NetBindService => "net_bind_service",
             Self::NetRaw => "net_raw",
@@ -121,6 +125,7 @@ mod tests {
         assert_eq!(Capability::NetRaw.to_string(), "CAP_NET_RAW");
         for (capability, number) in [
             (Capability::DacOverride, 1),
+            (Capability::Kill, 5),
             (Capability::NetBindService, 10),
             (Capability::NetAdmin, 12),
             (Capability::NetRaw, 13),

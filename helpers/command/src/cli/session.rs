@@ -377,7 +377,7 @@ impl<'m, P: Platform<Error: std::fmt::Display>> Session<'m, P> {
     fn show_live(&mut self, registrar: &mut Registrar<'_, P>) {
         match self.waiting(registrar) {
             Some(waiting) => self.live.show(registrar, self.output, &waiting),
-            None => self.live.rest(registrar, self.output, RETRY),
+            None => Live::rest(self.output),
         }
     }
 
@@ -393,6 +393,9 @@ impl<'m, P: Platform<Error: std::fmt::Display>> Session<'m, P> {
                 self.emit(now, &Event::State { from: from.name(), to: to.name() });
             }
             From::Hold { gate, released } => {
+                if !released {
+                    self.live.begin(registrar);
+                }
                 let (state, holder) = (gate.state().name(), gate.holder().into());
                 self.emit(now, &Event::Hold { state, holder, released });
             }

@@ -38,9 +38,8 @@ pub fn run(args: &Up, line: &[OsString], output: &mut Output) -> Exit {
     if let Some(exit) = privilege::refuse("`up`", &needed(args), output) {
         return exit;
     }
-    let repeated = |(at, name): (usize, &String)| args.interfaces[..at].contains(name);
-    if args.interfaces.iter().enumerate().any(repeated) {
-        output.problem("an interface", "is named twice", "name each once");
+    if let Some(problem) = named_twice(args) {
+        output.emit(&Event::Error(problem));
         return Exit::Usage;
     }
     // Whose sockets are whose, only the powerful may know.
@@ -89,11 +88,11 @@ pub fn run(args: &Up, line: &[OsString], output: &mut Output) -> Exit {
         show_options: args.dhcp.request_option.clone(),
         resolve: args.resolve.clone(),
         deadline: args.deadline(),
-        from_file: args.config.is_some(),
+        from_file: args.config.is_some() && !names_servers(line),
         epoch: None,
     };
     let clock = if args.set_clock { ClockPolicy::Set } else { ClockPolicy::Refuse };
-    let mut watched = PollStorage::<160>::new();
+    let mut watched = PollStorage::<{ bring_up::WATCHED }>::new();
     let options = Options { clock, ..Options::default() };
     let mut platform = match Linux::with_options(UnixPoll::new(&mut watched), options) {
         Ok(platform) => platform,
@@ -260,6 +259,9 @@ fn kept(args: &Up) -> Vec<Capability> {
     {
         kept.push(Capability::DacOverride);
     }
+    if args.service.runs_programs() {
+        kept.push(Capability::Kill);
+    }
     kept
 }
 
@@ -291,8 +293,32 @@ pub fn servers_of(args: &Up) -> Result<OperatorServers, Problem> {
     }
 }
 
+/// Whether a command line names servers, which then do not come from a file alone.
+fn names_servers(line: &[OsString]) -> bool {
+    let names = |word: &OsString| {
+        word.to_str().is_some_and(|w| w.starts_with("--dns") || w.starts_with("--ntp"))
+    };
+    line.iter().any(names)
+}
+
+/// What is wrong with the options although each of them is right.
+pub fn mistake(args: &Up) -> Option<Problem> {
+    named_twice(args).or_else(|| too_many(args))
+}
+
+/// An interface that is named twice.
+fn named_twice(args: &Up) -> Option<Problem> {
+    let repeated = |(at, name): &(usize, &String)| args.interfaces[..*at].contains(name);
+    let (_, name) = args.interfaces.iter().enumerate().find(repeated)?;
+    Some(Problem {
+        what: "interfaces".into(),
+        why: format!("names `{}` twice", name.escape_debug()),
+        hint: "name each once".into(),
+    })
+}
+
 /// More servers than are used: the rest would be passed over in silence.
-pub fn too_many(args: &Up) -> Option<Problem> {
+fn too_many(args: &Up) -> Option<Problem> {
     let by_name = args.ntp.iter().filter(|host| matches!(host, Host::Name { .. })).count();
     let many = [
         ("--dns", args.dns.len(), MAX_SERVERS),

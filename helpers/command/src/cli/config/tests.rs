@@ -71,6 +71,8 @@ fn mistakes_have_a_place_and_say_what_to_do() {
             1,
             "ntp with a name is given 5 times, and 4 are used at most; name the best of them",
         ),
+        ("keep = true\r\nntp = [\"a\", \"b\", \"c\", \"d\", \"e\"]\r\n", 2, 1, "at most"),
+        ("hook-timeout = \"1s\"\ninterfaces = [\"eth0\", \"eth0\"]\n", 2, 1, "`eth0` twice"),
         ("dry-run = true\nset-clock = true\n", 1, 1, "dry-run cannot be used with set-clock"),
     ] {
         let found = mistakes(text);

@@ -62,6 +62,8 @@ type News = (&'static str, Option<String>);
 /// What a running `up` does besides.
 pub struct Service<'a> {
     options: Up,
+    /// Whether the rights that programs need were kept at the start.
+    may_run_programs: bool,
     /// The command line, to be read again.
     line: &'a [OsString],
     files: &'a ResolverFiles,
@@ -98,6 +100,7 @@ impl<'a> Service<'a> {
         let way = if options.dry_run { Way::None } else { service.resolv_conf };
         Ok(Self {
             options: options.clone(),
+            may_run_programs: service.runs_programs(),
             line,
             files,
             hangup,
@@ -244,7 +247,7 @@ impl<'a> Service<'a> {
         match read {
             Err(problems) => tell(scene, problems),
             Ok((new, servers)) => {
-                let told = reload::compare(&self.options, &new);
+                let told = reload::compare(&self.options, &new, self.may_run_programs);
                 self.apply(scene, new, servers);
                 scene.output.emit(&event::Event::Reloaded(told));
             }
@@ -266,7 +269,7 @@ impl<'a> Service<'a> {
         if (&dns, &ntp) != (&old.dns, &old.ntp) {
             self.servers_to_be = Some(servers);
         }
-        if !old.service.runs_programs() {
+        if !self.may_run_programs {
             self.options = Up { dns, ntp, ..old.clone() };
             return;
         }

@@ -100,15 +100,20 @@ impl Notifier {
         }
     }
 
-    /// The configuration is being read again ...
+    /// The configuration is being read again ... Said only after READY, which the other end of it repeats.
     pub fn reloading(&mut self) {
+        if !self.is_ready {
+            return;
+        }
         let now = time::Duration::try_from(clock_gettime(ClockId::Monotonic)).unwrap_or_default();
         self.send(format!("RELOADING=1\nMONOTONIC_USEC={}\n", now.as_micros()));
     }
 
     /// ... and that is done.
     pub fn reloaded(&mut self) {
-        self.send("READY=1\n".to_owned());
+        if self.is_ready {
+            self.send("READY=1\n".to_owned());
+        }
     }
 
     /// The end begins.

@@ -5,7 +5,7 @@ use crate::cli::event::Reloaded;
 use crate::cli::service::options::ServiceOptions;
 
 /// Which keys have changed, and which of these hold from now on: the others are built into what runs.
-pub fn compare(old: &Up, new: &Up) -> Reloaded {
+pub fn compare(old: &Up, new: &Up, may_run_programs: bool) -> Reloaded {
     // All fields by name: a new one has to be thought of here.
     let Up {
         interfaces,
@@ -60,7 +60,7 @@ pub fn compare(old: &Up, new: &Up) -> Reloaded {
     };
     let mut told = Reloaded { applied: changed(&now), at_next_start: changed(&later) };
     // Who began without them has given up the rights that they would need.
-    let list = if service.runs_programs() { &mut told.applied } else { &mut told.at_next_start };
+    let list = if may_run_programs { &mut told.applied } else { &mut told.at_next_start };
     list.extend(changed(&programs));
     told
 }
@@ -83,12 +83,12 @@ mod tests {
     #[test]
     fn what_holds_now_and_what_later() {
         let old = up("bringup up eth0 --ntp a.example");
-        assert_eq!(compare(&old, &old), Reloaded::default());
+        assert_eq!(compare(&old, &old, false), Reloaded::default());
         let new = up("bringup up eth0 wlan0 --ntp b.example --hook /bin/true --keep");
-        let told = compare(&old, &new);
+        let told = compare(&old, &new, false);
         assert_eq!(told.applied, ["ntp"]);
         assert_eq!(told.at_next_start, ["interfaces", "keep", "hook"]);
-        let told = compare(&new, &up("bringup up eth0 wlan0 --ntp b.example --keep"));
+        let told = compare(&new, &up("bringup up eth0 wlan0 --ntp b.example --keep"), true);
         assert_eq!((told.applied, told.at_next_start), (vec!["hook".to_owned()], Vec::new()));
     }
 }

@@ -9,10 +9,10 @@
 
 use std::ffi::OsString;
 use std::fmt::Write as _;
-use std::fs::{self, File};
+use std::fs::{self, File, Permissions};
 use std::io::{self, ErrorKind, Write as _};
 use std::net::SocketAddr;
-use std::os::unix::fs::{OpenOptionsExt as _, symlink};
+use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
 
 /// The first line of every file that is written here.
@@ -181,6 +181,8 @@ fn write_new(path: &Path, bytes: &[u8]) -> io::Result<()> {
     // One that a run which was killed has left.
     let _ = fs::remove_file(path);
     let mut file = File::options().write(true).create_new(true).mode(0o644).open(path)?;
+    // Everybody resolves names, whatever the umask of a service is.
+    file.set_permissions(Permissions::from_mode(0o644))?;
     file.write_all(bytes)?;
     file.sync_all()
 }
