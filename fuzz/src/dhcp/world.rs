@@ -116,7 +116,7 @@ impl<'m> World<'m> {
                     assert!(self.neighbours && socket == ARP && self.open.contains(&ARP));
                     self.arp = Some(check_arp(payload));
                     self.sends.push(self.now);
-                    self.check_bucket();
+                    self.check_bucket(false);
                     None
                 }
                 Transmit::Frame { payload, to, ethertype, .. } => {
@@ -132,11 +132,10 @@ impl<'m> World<'m> {
             };
             if let Some(bytes) = message {
                 assert!(self.open.contains(&socket), "sent on a socket that is not open");
-                self.sent = Some(check_sent(bytes));
+                let sent = check_sent(bytes);
+                self.sent = Some(sent);
                 self.sends.push(self.now);
-            }
-            if message.is_some() {
-                self.check_bucket();
+                self.check_bucket(sent.kind == MessageType::Release);
             }
             if data.u8() >= 0xF4 {
                 if opened {
@@ -185,13 +184,14 @@ impl<'m> World<'m> {
         }
     }
 
-    /// At most four at once and two a second, in every window that ends now.
-    fn check_bucket(&self) {
+    /// At most four at once and two a second, in every window that ends now; one more if it ends with a
+    /// RELEASE, which what follows pays for.
+    fn check_bucket(&self, owes: bool) {
         for (n, at) in self.sends.iter().rev().enumerate() {
             let earned = self.now.since(*at).as_micros() / 500_000;
             let sent = u64::try_from(n).expect("few") + 1;
             assert!(
-                sent <= 4 + earned,
+                sent <= 4 + earned + u64::from(owes),
                 "{sent} sends within {} us",
                 self.now.since(*at).as_micros()
             );

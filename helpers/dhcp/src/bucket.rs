@@ -20,7 +20,17 @@ impl Bucket {
 
     /// Takes a token, or says when there will be one; that is later than `now`.
     pub(crate) fn take(&mut self, now: Instant) -> Result<(), Instant> {
-        let slack = REFILL * (BURST - 1);
+        self.take_within(REFILL * (BURST - 1), now)
+    }
+
+    /// Like [`take`](Self::take), but an empty bucket gives one more, which is owed: the next token pays
+    /// for it.
+    pub(crate) fn take_or_owe(&mut self, now: Instant) -> Result<(), Instant> {
+        self.take_within(REFILL * BURST, now)
+    }
+
+    /// Takes a token if it would be full again within `slack`.
+    fn take_within(&mut self, slack: Duration, now: Instant) -> Result<(), Instant> {
         if self.full_at > now + slack {
             return Err(self.full_at - slack);
         }
@@ -47,5 +57,21 @@ mod tests {
         }
         let late = ms(3_600_000);
         assert_eq!((0..9).filter(|_| bucket.take(late).is_ok()).count(), 4, "it holds no more");
+    }
+
+    #[test]
+    fn one_more_is_owed() {
+        let mut bucket = Bucket::new();
+        let ms = |n| Instant::ZERO + Duration::from_millis(n);
+        assert_eq!((0..9).filter(|_| bucket.take_or_owe(ms(0)).is_ok()).count(), 5);
+        assert_eq!(bucket.take_or_owe(ms(0)), Err(ms(500)), "when the debt is paid");
+        assert_eq!(bucket.take(ms(0)), Err(ms(1_000)), "when there is one beyond that");
+        assert_eq!((bucket.take(ms(999)), bucket.take(ms(1_000))), (Err(ms(1_000)), Ok(())));
+        let late = ms(3_600_000);
+        assert_eq!(
+            (0..9).filter(|_| bucket.take_or_owe(late).is_ok()).count(),
+            5,
+            "it holds no more"
+        );
     }
 }

@@ -21,8 +21,8 @@ type Question = (Ipv4Addr, Vec<u8>);
 
 #[derive(Default)]
 pub(crate) struct Limits {
-    /// Millionths of a frame that may be sent, and when that was so.
-    buckets: BTreeMap<u32, (u64, Instant)>,
+    /// Millionths of a frame that may be sent, or that are owed, and when that was so.
+    buckets: BTreeMap<u32, (i64, Instant)>,
     ntp: VecDeque<Instant>,
     dns: BTreeMap<Question, VecDeque<Instant>>,
     /// When something began a question, or began all of them anew.
@@ -53,19 +53,23 @@ impl Limits {
 
     pub(crate) fn sent(&mut self, at: Instant, interface: u32, datagram: &Datagram<'_>) {
         match datagram.dst.port() {
-            67 => self.dhcp(at, interface),
+            67 => self.dhcp(at, interface, datagram.payload),
             123 => self.ntp(at),
             53 => self.dns(at, *datagram.dst.ip(), datagram.payload),
             _ => {}
         }
     }
 
-    fn dhcp(&mut self, at: Instant, interface: u32) {
-        const FRAME: u64 = 1_000_000;
+    fn dhcp(&mut self, at: Instant, interface: u32, payload: &[u8]) {
+        const FRAME: i64 = 1_000_000;
+        // Option 53, the first behind the cookie.
+        let is_release = payload.get(240..243) == Some(&[53, 1, 7]);
         let bucket = self.buckets.entry(interface).or_insert((4 * FRAME, at));
-        let refilled = bucket.0 + 2 * at.since(bucket.1).as_micros();
-        let left = refilled.min(4 * FRAME).checked_sub(FRAME);
-        *bucket = (left.expect("DHCP sends more than 4 + 2/s"), at);
+        let elapsed = i64::try_from(at.since(bucket.1).as_micros()).expect("a few centuries");
+        let left = (bucket.0 + 2 * elapsed).min(4 * FRAME) - FRAME;
+        let owed = if is_release { FRAME } else { 0 };
+        assert!(left >= -owed, "DHCP sends more than 4 + 2/s");
+        *bucket = (left, at);
     }
 
     fn ntp(&mut self, at: Instant) {

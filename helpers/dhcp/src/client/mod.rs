@@ -225,7 +225,7 @@ impl<'m> DhcpClient<'m> {
         self.informed.map(|grant| self.lend(grant))
     }
 
-    /// Gives the lease back: one RELEASE, then [`Event::Lost`], and the client is stopped. The
+    /// Gives the lease back: one RELEASE at once, then [`Event::Lost`], and the client is stopped. The
     /// address must stay on the interface until that event. Without a lease, this is `stop`.
     pub fn release(&mut self, cx: &mut Cx<'_>) {
         self.expire(cx.now);

@@ -163,12 +163,24 @@ impl DhcpClient<'_> {
             self.sent(cx, draft, false);
             return false;
         }
+        if matches!(self.state, State::Releasing(_)) {
+            // The program's own will, and the end of the sending: nobody may come back for it later. The
+            // lease that it gives back was paid for, so the debt is never more than one.
+            let taken = self.bucket.take_or_owe(cx.now);
+            return self.passes(taken);
+        }
         self.has_token(cx)
     }
 
     /// Takes a token for one frame or datagram of whatever kind.
     pub(super) fn has_token(&mut self, cx: &Cx<'_>) -> bool {
-        if let Err(until) = self.bucket.take(cx.now) {
+        let taken = self.bucket.take(cx.now);
+        self.passes(taken)
+    }
+
+    /// Whether the bucket lets it pass; if not, it waits.
+    fn passes(&mut self, taken: Result<(), Instant>) -> bool {
+        if let Err(until) = taken {
             // Counted once, however often it is asked for while it waits.
             if self.blocked_until.replace(until).is_none() {
                 self.counters.add(Tally::Throttled, 1);

@@ -191,6 +191,52 @@ fn rule_14_release() {
 }
 
 #[test]
+fn rule_14_release_goes_out_at_once_from_an_empty_bucket() {
+    let conflict_detection = ConflictDetection::Short;
+    let mut rig = Rig::bound_with(Config { conflict_detection, ..standard() }, 600, &[]);
+    // DISCOVER, REQUEST and two probes were four; the program ends, and nobody comes back later.
+    rig.run_until(at(300));
+    assert!(rig.client.counters().get(Tally::Throttled) > 0, "the third probe waits");
+    rig.call(DhcpClient::release);
+    assert_eq!((rig.last().kind(), rig.last().at), (Release, at(300)));
+    assert_eq!(rig.events(), [Event::Lost { why: LostReason::Released }]);
+    assert_eq!((rig.client.state(), rig.world.open), (StateName::Stopped, [false; 3]));
+    assert_eq!(rig.timeout, None);
+    // It was owed: what is earned by 500 ms pays for it, and the next token comes at 1 s.
+    rig.call(DhcpClient::start);
+    assert_eq!(rig.world.sent.len(), 1);
+    rig.run_until(at(999));
+    assert_eq!(rig.world.sent.len(), 1);
+    rig.run_until(at(1_000));
+    assert_eq!((rig.last().kind(), rig.last().at), (Discover, at(1_000)));
+}
+
+#[test]
+fn leases_taken_and_released_in_a_row_owe_no_more_than_one() {
+    let mut rig = Rig::new(1, standard());
+    let options: [(u8, &[u8]); 2] = [(51, &600u32.to_be_bytes()), (80, &[])];
+    for round in 0..50 {
+        rig.call(DhcpClient::start);
+        while rig.world.sent.len() == 2 * round {
+            rig.run_until(rig.timeout.unwrap());
+        }
+        let ack = rig.last().reply(Ack, SERVER, OURS, &options);
+        rig.hear(&ack).unwrap();
+        rig.call(DhcpClient::release);
+        assert_eq!((rig.last().kind(), rig.client.state()), (Release, StateName::Stopped));
+        assert_eq!(rig.last().at, rig.world.now, "none of them waits");
+    }
+    let sent = &rig.world.sent;
+    for (i, first) in sent.iter().enumerate() {
+        for (n, last) in sent.iter().enumerate().skip(i) {
+            let owed = usize::from(last.kind() == Release);
+            let earned = usize::try_from(last.at.since(first.at).as_millis() / 500).unwrap();
+            assert!(n - i < 4 + earned + owed, "{i} to {n}");
+        }
+    }
+}
+
+#[test]
 fn release_goes_on_where_the_platform_refuses() {
     for (opens, sends) in [(true, false), (false, true)] {
         let mut rig = Rig::bound(600, &[]);
