@@ -133,6 +133,17 @@ impl Sim {
         }
     }
 
+    /// Gives an interface another link address while it is up, as some drivers can.
+    pub fn set_mac(&mut self, interface: u32, mac: Mac) {
+        if let Ok(nic) = self.host.nic(interface) {
+            nic.mac = mac;
+            if let Some(wire) = self.network.wires.get_mut(&interface) {
+                wire.mac = mac;
+            }
+            self.changed(interface);
+        }
+    }
+
     /// Sets an interface up or down, as an administrator would.
     pub fn set_up(&mut self, interface: u32, up: bool) {
         if let Ok(nic) = self.host.nic(interface) {

@@ -222,7 +222,8 @@ impl<'m, P: Platform> Interface<'m, P> {
         }
         let up = self.is_up();
         if up == self.running {
-            if up && flapped {
+            // Whoever only informs is stopped by another link address, and knows nothing under it.
+            if up && (flapped || is_another && self.own_address.is_some()) {
                 self.link_is_new(registrar, buffers);
             }
             return false;

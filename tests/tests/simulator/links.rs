@@ -2,10 +2,12 @@
 
 use std::net::Ipv4Addr;
 
+use bringup::core::client::Mac;
 use bringup::core::platform::{AddressConfig, Platform};
 use bringup::core::state::{States, SystemState};
 use bringup::core::time::Duration;
 use bringup::dhcp::SnapshotError;
+use bringup::dhcp::counters::Tally;
 use bringup::dhcp::snapshot::{SNAPSHOT_LEN, Snapshot};
 use bringup::system::{Event, InterfaceId};
 
@@ -237,6 +239,32 @@ fn rule_36_a_link_local_address_stands_in_and_goes() {
         w.until(s(60), "an address", |w| w.addresses() == 1);
         w.stop();
     });
+}
+
+#[test]
+fn rule_43_another_link_address_is_informed_about_anew() {
+    let address = Ipv4Addr::new(10, 89, 0, 200);
+    for is_answered in [false, true] {
+        within(&Plan { own_address: Some(address), ..Plan::default() }, |w| {
+            let index = w.index(0);
+            let config = AddressConfig { address, prefix: 24, broadcast: None, valid_s: None };
+            w.sim(|sim| sim.address_add(index, &config).expect("added"));
+            w.far[0].borrow_mut().dhcp_on = is_answered;
+            w.pass(s(1));
+            let informed = |w: &World<'_, '_, '_>| w.count(|e| matches!(e, Event::Informed { .. }));
+            assert_eq!(informed(w), usize::from(is_answered));
+            w.far[0].borrow_mut().dhcp_on = true;
+            w.sim(|sim| sim.set_mac(index, Mac([2, 0, 0, 0, 9, 9])));
+            w.until(s(5), "an answer", |w| informed(w) == 1 + usize::from(is_answered));
+            w.until_operational(s(5));
+            w.pass(s(60));
+            assert_eq!(informed(w), 1 + usize::from(is_answered), "once is enough");
+            let dhcp = w.app.system.interface(first(w)).expect("there").dhcp();
+            assert_eq!(dhcp.counters().get(Tally::SentDiscover), 0, "it wants no lease");
+            w.sim(|sim| sim.address_remove(index, &config).expect("still there"));
+            w.stop();
+        });
+    }
 }
 
 #[test]

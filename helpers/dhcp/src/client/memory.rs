@@ -84,19 +84,21 @@ impl DhcpClient<'_> {
     }
 
     /// The interface has this link address from now on. To servers it is another client then, whose lease
-    /// the old one's is not: that is lost, and a client that runs begins anew. Nothing that the old one
-    /// had is told (RFC 7844 §3.2). Does nothing if it is the same.
+    /// the old one's is not: that is lost, and a client that wants one begins anew; one that only informs
+    /// itself, or gives its lease back, is stopped. Nothing that the old one had is told (RFC 7844 §3.2).
+    /// Does nothing if it is the same.
     pub fn set_link_address(&mut self, cx: &mut Cx<'_>, mac: Mac) {
         if self.config.mac == mac {
             return;
         }
-        let runs = !matches!(self.state, State::Stopped);
+        let wants_lease =
+            !matches!(self.state, State::Stopped | State::Informing(_) | State::Releasing(_));
         self.stop(cx);
         self.config.mac = mac;
         self.lose(LostReason::LinkAddress);
         (self.hint, self.informed, self.router) = (None, None, None);
         self.offers.clear();
-        if runs {
+        if wants_lease {
             self.start(cx);
         }
     }

@@ -59,6 +59,33 @@ fn rule_43_only_the_server_that_was_asked_and_only_an_ack() {
 }
 
 #[test]
+fn rules_34_43_another_link_address_does_not_make_it_want_a_lease() {
+    let change = |client: &mut DhcpClient<'static>, cx: &mut Cx<'_>| {
+        client.set_link_address(cx, Mac([2, 0, 0, 0, 0, 8]));
+    };
+    for is_answered in [false, true] {
+        let mut rig = informing(None);
+        if is_answered {
+            rig.hear(&{ rig.last().reply(Ack, SERVER, Ipv4Addr::UNSPECIFIED, &[]) }).unwrap();
+        }
+        rig.call(change);
+        assert_eq!((rig.client.state(), rig.timeout), (StateName::Stopped, None));
+        assert!(rig.client.informed().is_none(), "that was said to another client");
+        rig.run_until(at(90_000));
+        assert_eq!(rig.log(), [(Inform, 0)], "no DISCOVER");
+        rig.client.inform(&mut rig.world.cx(), OURS, None);
+        rig.drive();
+        assert_eq!((rig.last().kind(), rig.last().header().chaddr[5]), (Inform, 8));
+    }
+    // Nor does one that is about to give its lease back take another.
+    let mut rig = Rig::bound(600, &[]);
+    rig.client.release(&mut rig.world.cx());
+    rig.call(change);
+    assert_eq!((rig.client.state(), rig.world.sent.len()), (StateName::Stopped, 0));
+    assert_eq!(rig.events(), [Event::Lost { why: LostReason::Released }]);
+}
+
+#[test]
 fn inform_is_for_a_stopped_client_without_a_lease() {
     let mut rig = Rig::bound(600, &[]);
     rig.client.inform(&mut rig.world.cx(), OURS, None);
