@@ -81,6 +81,8 @@ fn dpkg(root: &Path) -> Command {
 fn the_package_is_installed_works_and_leaves_nothing() {
     let scratch = Scratch::new("root");
     let root = &scratch.0;
+    let listed = said(Command::new("dpkg-deb").arg("-c").arg(package()));
+    assert!(listed.starts_with("drwxr-xr-x"), "the root is for everybody: {listed}");
     said(dpkg(root).arg("--install").arg(package()));
     let program = root.join("usr/bin/bringup");
     let version = said(Command::new(&program).arg("--version"));
