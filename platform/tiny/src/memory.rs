@@ -13,7 +13,7 @@ use bringup_system::{Interface, System};
 
 /// Descriptors: NTP's, DHCP's and four of the resolver's for each of its servers; netlink, wake, clock.
 const DESCRIPTORS: usize = 48;
-/// Timers: the system has six, and one for each interface; the program has one.
+/// Timers: the system has five, and one for each interface; the program has one.
 const TIMERS: usize = 8;
 
 pub(crate) static PLATFORM: Zeros<TinyStorage<DESCRIPTORS>> = Zeros::new(TinyStorage::new());
@@ -38,8 +38,8 @@ pub(crate) struct Zeros<T> {
     place: UnsafeCell<T>,
 }
 
-// SAFETY: `place` is reached once, by whoever set `taken`.
-unsafe impl<T> Sync for Room<T> {}
+// SAFETY: `place` is reached once, by whoever set `taken`; that may be another thread, so T is `Send`.
+unsafe impl<T: Send> Sync for Room<T> {}
 
 impl<T> Room<T> {
     const fn new() -> Self {
@@ -59,8 +59,8 @@ impl<T> Room<T> {
     }
 }
 
-// SAFETY: `place` is reached once, by whoever set `taken`.
-unsafe impl<T> Sync for Zeros<T> {}
+// SAFETY: `place` is reached once, by whoever set `taken`; that may be another thread, so T is `Send`.
+unsafe impl<T: Send> Sync for Zeros<T> {}
 
 impl<T> Zeros<T> {
     const fn new(value: T) -> Self {
