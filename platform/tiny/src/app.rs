@@ -6,7 +6,7 @@ use bringup_core::platform::PlatformError;
 use bringup_core::state::{Announcement, SystemState, Verdict};
 use bringup_core::time::{Duration, Instant};
 use bringup_core::timer::{Owner, TimerKey};
-use bringup_dns::{Outcome, QueryKey, QueryKind, QueryOptions, RData, RecordType};
+use bringup_dns::{Outcome, QueryError, QueryKey, QueryKind, QueryOptions, RData, RecordType};
 use bringup_platform::tiny::Tiny;
 use bringup_system::{Event, InterfaceId, System};
 
@@ -43,6 +43,16 @@ pub(crate) struct App {
     /// Whether all is there that was to be waited for.
     done: bool,
     exit: Exit,
+}
+
+/// Why NAME cannot be asked for, and the exit code that the command has for it.
+const fn refusal(error: QueryError) -> (&'static str, Exit) {
+    match error {
+        QueryError::Name(_) => ("is not a name", Exit::Usage),
+        QueryError::ScopeName => ("has the name of an interface, not its number", Exit::Usage),
+        QueryError::Full => ("must wait: too many queries", Exit::Unknown),
+        QueryError::Stopped => ("is not asked for: the resolver was stopped", Exit::Unknown),
+    }
 }
 
 impl App {
@@ -82,11 +92,13 @@ impl App {
         self.line(registrar.now(), "attached").text("waited_for", waited_for).say();
         let Some(name) = self.name else { return self.finished(&mut registrar, Exit::Done) };
         let kind = QueryKind::Type(RecordType::A);
-        let query = self.system.query(&mut registrar, name, kind, QueryOptions::default());
-        self.query = query.ok();
-        if self.query.is_none() {
-            Line::failed(name, "is not a name", 0);
-            self.finished(&mut registrar, Exit::No);
+        match self.system.query(&mut registrar, name, kind, QueryOptions::default()) {
+            Ok(query) => self.query = Some(query),
+            Err(error) => {
+                let (why, exit) = refusal(error);
+                Line::failed(name, why, 0);
+                self.finished(&mut registrar, exit);
+            }
         }
         self.tell(&mut registrar);
     }
