@@ -6,7 +6,11 @@
 //! or SIGTERM; with `--once` until everything is there, but not longer than a minute. What it put on the
 //! interface it takes off again. The machine's clock is only looked at.
 //!
-//! It says what `bringup up --json` says, one JSON object a line, and ends with the same exit codes.
+//! It says one JSON object a line, and ends with the exit codes of `bringup`. The objects are among those of
+//! `bringup --json`: `state`, `hold`, `address`, `time`, `attached`, `answer`, `result` and `error`; there are
+//! no others. Their fields have the same names and meaning, but what is `null` there is left out here.
+//! `result` has no `from`, `server` and `elapsed_us`; an `address` that is lost has no `lease_s` and
+//! `server`; `error` has an `errno` (0: none) instead of a `hint`, terser words, and 0 as its `t_us`.
 //!
 //! All memory is in statics, and named in [`memory`]. Read on in [`app`].
 #![no_std]
