@@ -243,6 +243,10 @@ impl<'m> Platform for Tiny<'m> {
         self.requests.interface_up(interface)
     }
 
+    fn interface_down(&mut self, interface: u32) -> Result<(), TinyError> {
+        self.requests.interface_down(interface)
+    }
+
     fn mtu_set(&mut self, interface: u32, mtu: u32) -> Result<(), TinyError> {
         self.requests.mtu_set(interface, mtu)
     }

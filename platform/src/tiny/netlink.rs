@@ -338,11 +338,15 @@ impl<'m> Requests<'m> {
     }
 
     pub(super) fn interface_up(&mut self, index: u32) -> Result<(), TinyError> {
-        self.request(Draft::new(SET_LINK, &link_body(index, IFF_UP)), 0)
+        self.request(Draft::new(SET_LINK, &link_body(index, IFF_UP, IFF_UP)), 0)
+    }
+
+    pub(super) fn interface_down(&mut self, index: u32) -> Result<(), TinyError> {
+        self.request(Draft::new(SET_LINK, &link_body(index, 0, IFF_UP)), 0)
     }
 
     pub(super) fn mtu_set(&mut self, index: u32, mtu: u32) -> Result<(), TinyError> {
-        let draft = Draft::new(SET_LINK, &link_body(index, 0));
+        let draft = Draft::new(SET_LINK, &link_body(index, 0, 0));
         self.request(draft.with(IFLA_MTU, &mtu.to_ne_bytes()), 0)
     }
 
@@ -420,10 +424,11 @@ impl<'m> Requests<'m> {
     }
 }
 
-/// `struct ifinfomsg`: these flags are to be set.
-fn link_body(index: u32, flags: u32) -> [u8; LINK_BODY] {
+/// `struct ifinfomsg`: of the flags, these are to be changed.
+fn link_body(index: u32, flags: u32, change: u32) -> [u8; LINK_BODY] {
     let ([a, b, c, d], [e, f, g, h]) = (index.to_ne_bytes(), flags.to_ne_bytes());
-    [0, 0, 0, 0, a, b, c, d, e, f, g, h, e, f, g, h]
+    let [i, j, k, l] = change.to_ne_bytes();
+    [0, 0, 0, 0, a, b, c, d, e, f, g, h, i, j, k, l]
 }
 
 /// `struct ifaddrmsg` and the address.
@@ -546,7 +551,8 @@ mod tests {
 
     #[test]
     fn unreadable_datagrams_end() {
-        let mut draft = Draft::new(GET_LINK, &link_body(3, IFF_UP)).with(IFLA_MTU, &[1, 2, 3, 4]);
+        let mut draft =
+            Draft::new(GET_LINK, &link_body(3, IFF_UP, IFF_UP)).with(IFLA_MTU, &[1, 2, 3, 4]);
         let good = draft.finish(DUMP, 9).to_vec();
         let read: std::vec::Vec<_> =
             Datagram(&good).map(|m| (m.kind, m.flags, m.sequence)).collect();
