@@ -125,13 +125,16 @@ fn run(arguments: &Arguments) -> Result<Exit, TinyError> {
     let probe = registrar.platform().link_open(index, LinkFilter::Arp)?;
     registrar.platform().close(probe);
 
+    // From here on there is something to take off: before it, a signal may end the program by itself.
+    libc::on_end(ask_to_end);
     if !app.start(&mut registrar) {
         Line::failed("the loop", "has too little memory", 0);
+        app.finish(&mut registrar);
         return Ok(Exit::Unknown);
     }
-    libc::on_end(ask_to_end);
     if !libc::run_beside(attach) {
         Line::failed("the second thread", "cannot be had", 0);
+        app.finish(&mut registrar);
         return Ok(Exit::Unknown);
     }
     let ended = event_loop.run(&mut app);
