@@ -75,10 +75,15 @@ pub fn run(args: &Decode, output: &mut Output) -> Exit {
         if let Err(error) = read(path, &mut bytes) {
             unread = true;
             output.problem(
-                file,
+                file.clone(),
                 error.to_string(),
                 "give a file that can be read, or - for standard input",
             );
+            if output.settings().json {
+                // One object for each input, whatever became of it.
+                let reason = Some("unread");
+                output.emit(&Event::Decoded(Decoded { file, ok: false, reason, fields: None }));
+            }
             continue;
         }
         let decoded = match decode(args.protocol, &bytes) {

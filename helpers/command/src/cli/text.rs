@@ -5,6 +5,7 @@ use std::net::{IpAddr, Ipv6Addr, SocketAddr, SocketAddrV6};
 use std::str::FromStr;
 
 use bringup_core::time::Duration;
+use bringup_dhcp::name::DomainName;
 use bringup_dns::RecordType;
 
 /// Reads a duration: a whole number and a unit, `500ms`, `4s`, `2m` or `1h`. Zero is refused.
@@ -108,7 +109,7 @@ pub enum Host {
     Address(ServerAddress),
     /// A name, still to be resolved.
     Name {
-        /// As it was written; whether it is a name, the resolver says.
+        /// As it was written.
         name: String,
         /// The port, if it was given.
         port: Option<u16>,
@@ -128,7 +129,9 @@ impl FromStr for Host {
             return text.parse().map(Self::Address);
         }
         let wrong = || format!("`{text}` is not a host; write a name or an address, and :PORT");
-        let (name, port) = split_port(text).filter(|(h, _)| !h.is_empty()).ok_or_else(wrong)?;
+        // What no host is called (RFC 952, and the `_` of the field) need not be asked for.
+        let is_name = |host: &str| DomainName::parse(host.as_bytes()).is_some();
+        let (name, port) = split_port(text).filter(|(h, _)| is_name(h)).ok_or_else(wrong)?;
         Ok(Self::Name { name: name.to_owned(), port })
     }
 }
@@ -279,6 +282,7 @@ mod tests {
             ("time.example:1123", Some(("time.example", Some(1123)))),
             ("time.example.", Some(("time.example.", None))),
             ("4me", Some(("4me", None))),
+            ("a b", None),
             ("time.example:", None),
             ("time.example:x", None),
             (":123", None),
