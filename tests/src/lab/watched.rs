@@ -176,15 +176,19 @@ impl Watched {
         fs::read_to_string(self.folder.join("smaps")).expect("it runs")
     }
 
-    /// Memory that it shares with nobody, in KiB, as `smaps_rollup` sums it up: pages of its files that
-    /// could be read again, and what it has written.
+    /// Memory that it shares with nobody, in KiB, as `smaps_rollup` sums it up: pages of its files, and pages
+    /// that it has written. A file that was written just now has pages that are dirty although the program
+    /// never touched them; what it wrote itself is anonymous.
     #[must_use]
     pub fn private_kib(&self) -> [u64; 2] {
         let sums = fs::read_to_string(self.folder.join("smaps_rollup")).expect("Linux 4.14");
-        ["Private_Clean:", "Private_Dirty:"].map(|name| {
-            let line = sums.lines().find_map(|line| line.strip_prefix(name)).expect("a sum");
-            line.trim().split(' ').next().expect("a number").parse().expect("KiB")
-        })
+        let [clean, dirty, written] =
+            ["Private_Clean:", "Private_Dirty:", "Anonymous:"].map(|name| {
+                let line =
+                    sums.lines().find_map(|line| line.strip_prefix(name)).expect("it is there");
+                line.trim().trim_end_matches(" kB").parse::<u64>().expect("a number")
+            });
+        [(clean + dirty).saturating_sub(written), written]
     }
 
     fn processor(&self) -> Duration {
