@@ -172,7 +172,9 @@ fn write_again(message: &Message<'_>) {
         let read: Vec<_> = again.records(section).collect();
         assert_eq!(read.len(), written.len());
         for (a, b) in read.iter().zip(&written) {
-            assert_eq!((a.owner, a.rtype, a.class, a.ttl), (b.owner, b.rtype, b.class, b.ttl));
+            // What SPF (99) holds is written as what it is: TXT.
+            let rtype = b.data().rtype();
+            assert_eq!((a.owner, a.rtype, a.class, a.ttl), (b.owner, rtype, b.class, b.ttl));
             assert_eq!(a.data(), b.data(), "{}", RecordType(b.rtype.0));
         }
     }
