@@ -70,6 +70,22 @@ pub(crate) struct Cache<'m> {
 }
 
 impl<'m> Cache<'m> {
+    /// A cache without memory, which keeps nothing.
+    pub(crate) const fn vacant() -> Self {
+        Self {
+            entries: &mut [],
+            buckets: &mut [],
+            arena: Arena::new(&mut []),
+            free: NONE,
+            newest: NONE,
+            oldest: NONE,
+            seed: 0,
+            swept_at: None,
+            keep: Duration::ZERO,
+            evictions: 0,
+        }
+    }
+
     /// An empty cache; `entries` beyond 65,534 are not used.
     pub(crate) fn new(
         entries: &'m mut [Entry],
@@ -85,20 +101,7 @@ impl<'m> Cache<'m> {
             entry.next = free;
             free = index;
         }
-        let arena = Arena::new(bytes);
-        let (newest, oldest) = (NONE, NONE);
-        Self {
-            entries,
-            buckets,
-            arena,
-            free,
-            newest,
-            oldest,
-            seed: 0,
-            swept_at: None,
-            keep: Duration::ZERO,
-            evictions: 0,
-        }
+        Self { entries, buckets, arena: Arena::new(bytes), free, ..Self::vacant() }
     }
 
     /// Sets the secret that names are hashed with; to be called while the cache is empty.

@@ -208,30 +208,31 @@ impl<'m> Resolver<'m> {
         config: Config,
         storage: &'m mut ResolverStorage<Q, E, B, S>,
     ) -> Self {
-        let ResolverStorage { queries, lookups, tags, entries, buckets, bytes, streams } = storage;
-        queries.fill(Query::FREE);
-        let usable = Q.min(32_767);
-        let mut cache = Cache::new(entries, buckets, bytes);
+        let mut resolver = Self::vacant(config);
+        resolver.lend(storage);
+        resolver
+    }
+
+    /// A resolver without memory, fit for a static: until it is [lent](Self::lend) some it refuses every
+    /// query as [`Full`](QueryError::Full).
+    pub const fn vacant(config: Config) -> Self {
+        let mut cache = Cache::vacant();
         cache.keep = config.serve_stale;
-        let lookups = lookups.as_flattened_mut();
-        lookups.fill(Lookup::FREE);
-        let tags = tags.as_flattened_mut();
-        tags.fill(Tag::FREE);
         Self {
             servers: Servers::new(config.sockets_per_server),
-            streams: Streams::new(streams),
+            streams: Streams::new(&mut []),
             search: Search::EMPTY,
             hosts: None,
             rotation: 0,
             walks: Due::NONE,
             free_hint: 0,
             config,
-            queries: queries.get_mut(..usable).unwrap_or_default(),
-            lookups: lookups.get_mut(..2 * usable).unwrap_or_default(),
-            tags: tags.get_mut(..2 * usable).unwrap_or_default(),
+            queries: &mut [],
+            lookups: &mut [],
+            tags: &mut [],
             spread: 0,
             cache,
-            counters: Counters::default(),
+            counters: Counters::NONE,
             seeded: false,
             stopped: false,
             time_valid: true,
@@ -240,6 +241,27 @@ impl<'m> Resolver<'m> {
             notices: Due::NONE,
             last_transmit: None,
         }
+    }
+
+    /// Gives a [vacant](Self::vacant) resolver its memory, where it stands. To be called before anything
+    /// else. At most 32,767 queries of `storage` are used.
+    pub fn lend<const Q: usize, const E: usize, const B: usize, const S: usize>(
+        &mut self,
+        storage: &'m mut ResolverStorage<Q, E, B, S>,
+    ) {
+        let ResolverStorage { queries, lookups, tags, entries, buckets, bytes, streams } = storage;
+        queries.fill(Query::FREE);
+        let lookups = lookups.as_flattened_mut();
+        lookups.fill(Lookup::FREE);
+        let tags = tags.as_flattened_mut();
+        tags.fill(Tag::FREE);
+        let usable = Q.min(32_767);
+        self.queries = queries.get_mut(..usable).unwrap_or_default();
+        self.lookups = lookups.get_mut(..2 * usable).unwrap_or_default();
+        self.tags = tags.get_mut(..2 * usable).unwrap_or_default();
+        self.cache = Cache::new(entries, buckets, bytes);
+        self.cache.keep = self.config.serve_stale;
+        self.streams.lend(streams);
     }
 
     /// Takes a new list of servers, first choice first; eight are used. Queries in flight go on, at

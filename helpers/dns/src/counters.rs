@@ -163,6 +163,26 @@ pub struct Counters {
 }
 
 impl Counters {
+    pub(crate) const NONE: Self = Self {
+        queries: 0,
+        cache_hits: 0,
+        cache_misses: 0,
+        joined: 0,
+        stale: 0,
+        refreshes: 0,
+        probes: 0,
+        sent: 0,
+        sent_tcp: 0,
+        connects: 0,
+        accepted: 0,
+        timeouts: 0,
+        refused_sends: 0,
+        evictions: 0,
+        cache_entries: 0,
+        cache_octets: 0,
+        discards: [0; Discard::COUNT],
+    };
+
     pub(crate) fn discard(&mut self, why: Discard) {
         if let Some(count) = self.discards.get_mut(why.index()) {
             *count += 1;

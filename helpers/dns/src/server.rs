@@ -256,13 +256,18 @@ pub(crate) struct Servers {
 }
 
 impl Servers {
-    pub(crate) fn new(sockets_per_server: u8) -> Self {
+    pub(crate) const fn new(sockets_per_server: u8) -> Self {
+        let sockets_per_server = match sockets_per_server {
+            0 => 1,
+            1..=16 => sockets_per_server,
+            17.. => 16,
+        };
         Self {
             slots: [const { None }; MAX_SERVERS],
             order: [None; MAX_SERVERS],
             closing: [0; MAX_SERVERS],
             close_due: false,
-            sockets_per_server: sockets_per_server.clamp(1, 16),
+            sockets_per_server,
         }
     }
 

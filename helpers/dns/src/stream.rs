@@ -106,16 +106,25 @@ pub(crate) struct Streams<'m> {
 }
 
 impl<'m> Streams<'m> {
-    pub(crate) fn new(bytes: &'m mut [u8]) -> Self {
-        let half = bytes.len() / 2;
-        let (first, second) = bytes.split_at_mut(half);
+    pub(crate) const fn new(bytes: &'m mut [u8]) -> Self {
         Self {
             connections: [const { Connection::CLOSED }; MAX_SERVERS],
-            rooms: [Some(first), Some(second)],
+            rooms: Self::rooms(bytes),
             taken: [false; ROOMS],
             send_due: false,
             close_due: false,
         }
+    }
+
+    const fn rooms(bytes: &'m mut [u8]) -> [Option<&'m mut [u8]>; ROOMS] {
+        let half = bytes.len() / 2;
+        let (first, second) = bytes.split_at_mut(half);
+        [Some(first), Some(second)]
+    }
+
+    /// Takes other memory; to be called while there is no connection.
+    pub(crate) fn lend(&mut self, bytes: &'m mut [u8]) {
+        self.rooms = Self::rooms(bytes);
     }
 
     fn get(&self, server: ServerId) -> Option<&Connection> {

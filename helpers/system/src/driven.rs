@@ -98,6 +98,11 @@ where
         &self.client
     }
 
+    /// The client before it is driven for the first time, to be set up.
+    pub(crate) const fn client_mut(&mut self) -> &mut C {
+        &mut self.client
+    }
+
     /// Calls the client, then drives it.
     pub fn call<R>(
         &mut self,

@@ -16,7 +16,7 @@ use bringup_core::time::Instant;
 use bringup_core::timer::{Owner, TimerKey};
 use bringup_core::wire::Full;
 use bringup_dhcp::SnapshotError;
-use bringup_dns::{QueryError, QueryKey, QueryKind, QueryOptions, Resolver};
+use bringup_dns::{QueryError, QueryKey, QueryKind, QueryOptions, Resolver, ResolverStorage};
 use bringup_ntp::plausible::Reference;
 use bringup_ntp::{NtpClient, UtcEstimate};
 
@@ -146,19 +146,49 @@ impl<'m, P: Platform> System<'m, P> {
     pub fn new(
         config: Config<'m>,
         interfaces: &'m mut [Option<Interface<'m, P>>],
-        mut resolver: Resolver<'m>,
+        resolver: Resolver<'m>,
     ) -> Self {
+        let mut system = Self::with(config, resolver);
+        system.furnish(interfaces);
+        system
+    }
+
+    /// A system without memory, fit for a static; [`lend`](Self::lend) makes it whole, where it stands.
+    /// For devices whose stack has no room for some 20 KiB that are handed on by value.
+    pub const fn vacant(config: Config<'m>) -> Self {
+        Self::with(config, Resolver::vacant(config.resolver))
+    }
+
+    /// Gives a [vacant](Self::vacant) system its memory. To be called before anything else.
+    pub fn lend<const Q: usize, const E: usize, const B: usize, const S: usize>(
+        &mut self,
+        interfaces: &'m mut [Option<Interface<'m, P>>],
+        storage: &'m mut ResolverStorage<Q, E, B, S>,
+    ) {
+        self.resolver.client_mut().lend(storage);
+        self.furnish(interfaces);
+    }
+
+    fn furnish(&mut self, interfaces: &'m mut [Option<Interface<'m, P>>]) {
+        let Config { dns, ntp, ntp_names, wait_for_time, .. } = self.config;
+        self.interfaces = interfaces;
         // A system that does not wait for the time takes it as it is.
-        resolver.set_time_valid(!config.wait_for_time);
+        self.resolver.client_mut().set_time_valid(!wait_for_time);
+        self.names = TimeNames::new(ntp_names);
+        self.dns_servers = ServerList::configured(dns);
+        self.ntp_list = ServerList::configured(ntp);
+    }
+
+    const fn with(config: Config<'m>, resolver: Resolver<'m>) -> Self {
         Self {
-            names: TimeNames::new(config.ntp_names),
+            names: TimeNames::NONE,
             ntp: Driven::new(NtpClient::new(config.ntp_client), Owner::System),
             resolver: Driven::new(resolver, Owner::System),
             config,
-            interfaces,
+            interfaces: &mut [],
             watch: None,
-            dns_servers: ServerList::configured(config.dns),
-            ntp_list: ServerList::configured(config.ntp),
+            dns_servers: ServerList::EMPTY,
+            ntp_list: ServerList::EMPTY,
             ntp_running: false,
             hold: None,
             again: None,

@@ -85,15 +85,18 @@ pub(crate) struct TimeNames<'m> {
 }
 
 impl<'m> TimeNames<'m> {
+    /// No names.
+    pub(crate) const NONE: Self = Self {
+        names: [None; MAX_NAMES],
+        stages: [Stage::Waiting(Instant::ZERO); MAX_NAMES],
+        retries: [RETRY_MIN; MAX_NAMES],
+        turns: [0; MAX_NAMES],
+        silent: false,
+        timer: None,
+    };
+
     pub(crate) fn new(names: &[NtpName<'m>]) -> Self {
-        Self {
-            names: first(names),
-            stages: [Stage::Waiting(Instant::ZERO); MAX_NAMES],
-            retries: [RETRY_MIN; MAX_NAMES],
-            turns: [0; MAX_NAMES],
-            silent: false,
-            timer: None,
-        }
+        Self { names: first(names), ..Self::NONE }
     }
 
     pub(crate) fn register<P: Platform>(

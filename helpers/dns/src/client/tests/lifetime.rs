@@ -2,11 +2,17 @@
 
 extern crate std;
 
-use crate::client::{Event, QueryError, QueryOptions, ResolverStorage};
+use crate::client::{Client as _, Event, QueryError, QueryOptions, Resolver, ResolverStorage};
+use crate::config::Config;
 use crate::query::{Failure, Outcome, QueryKind};
 use crate::record::RecordType;
-use crate::testing::{Bench, Storage, a, ms};
+use crate::testing::{Bench, Seeded, Storage, a, ms};
+use bringup_core::client::Cx;
+use bringup_core::time::{Instant, Utc};
+use core::net::SocketAddr;
+use std::boxed::Box;
 use std::format;
+use std::sync::Mutex;
 use std::vec::Vec;
 
 #[test]
@@ -122,4 +128,22 @@ fn a_result_outlives_flush_replacement_and_pressure() {
     bench.release(held);
     bench.resolver.flush_cache();
     assert_eq!(bench.resolver.counters().cache_octets, 0, "nothing stays pinned");
+}
+
+#[test]
+fn a_vacant_resolver_fits_a_static_and_refuses_until_it_has_memory() {
+    static VACANT: Mutex<Resolver<'static>> = Mutex::new(Resolver::vacant(Config::DEFAULT));
+    let mut resolver = VACANT.lock().unwrap();
+    let mut rng = Seeded(1);
+    let mut cx = Cx { now: Instant::from_micros(1), utc: Utc::UNIX_EPOCH, rng: &mut rng };
+    let ask = |resolver: &mut Resolver<'static>, cx: &mut Cx<'_>| {
+        let kind = QueryKind::Type(RecordType::A);
+        resolver.query(cx, "www.example", kind, QueryOptions::default()).map(|_| ())
+    };
+    resolver.set_servers(&mut cx, &[SocketAddr::from(([192, 0, 2, 53], 53)).into()]);
+    assert_eq!(ask(&mut resolver, &mut cx), Err(QueryError::Full));
+    resolver.handle_timeout(&mut cx);
+    assert_eq!((resolver.poll_event(), resolver.poll_timeout()), (None, None));
+    resolver.lend(Box::leak(Box::new(Storage::new())));
+    assert_eq!(ask(&mut resolver, &mut cx), Ok(()));
 }
