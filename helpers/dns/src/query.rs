@@ -360,8 +360,8 @@ pub(crate) struct Attempt {
     pub(crate) sent_at: Instant,
     /// Whether the last send had an OPT record.
     pub(crate) edns: bool,
-    /// Whether a reply without OPT has made it leave OPT out.
-    pub(crate) plain: bool,
+    /// Whether, and why, it leaves OPT out.
+    pub(crate) plain: Plain,
     /// Whether it goes over TCP from here on.
     pub(crate) over_tcp: bool,
     /// Whether the answer does not fit into a datagram: UDP is of no use.
@@ -383,6 +383,19 @@ pub(crate) struct Attempt {
     /// The id on the connection.
     pub(crate) stream_id: u16,
     pub(crate) on_stream: OnStream,
+}
+
+/// Why an attempt leaves OPT out (RFC 6891 §6.2.2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Plain {
+    /// It does not.
+    No,
+    /// The server has said that it cannot read it.
+    Refused,
+    /// The server, of which nobody knows that it hears EDNS, was silent.
+    Unheard,
+    /// The same, and it had answered before without EDNS what it had not answered with it.
+    UnheardAgain,
 }
 
 /// Whether an attempt is on the connection to its server.
@@ -416,7 +429,7 @@ impl Attempt {
         state: AttemptState::Idle,
         sent_at: Instant::ZERO,
         edns: false,
-        plain: false,
+        plain: Plain::No,
         over_tcp: false,
         truncated: false,
         requeued: false,

@@ -10,6 +10,7 @@ use bringup_core::client::Rng;
 use bringup_core::time::{Duration, Instant};
 
 use crate::cookie::Cookies;
+use crate::query::Plain;
 
 /// How many servers are used; further ones are ignored.
 pub const MAX_SERVERS: usize = 8;
@@ -146,6 +147,10 @@ pub(crate) struct Server {
     shunned_until: Option<Instant>,
     /// Until when it is asked without EDNS.
     plain_until: Option<Instant>,
+    /// It has answered a query with OPT over UDP: silence is not about EDNS.
+    hears_edns: bool,
+    /// When it first answered without EDNS what it had not answered with it.
+    plain_answer_at: Option<Instant>,
     /// Until when no connection is tried unless there is no other way: one could not be made.
     no_stream_until: Option<Instant>,
     pub(crate) cookies: Cookies,
@@ -160,6 +165,8 @@ impl Server {
             failures: 0,
             shunned_until: None,
             plain_until: None,
+            hears_edns: false,
+            plain_answer_at: None,
             no_stream_until: None,
             cookies: Cookies::NONE,
             sockets: [Socket::CLOSED; MAX_SOCKETS_PER_SERVER],
@@ -194,6 +201,30 @@ impl Server {
     /// It does not read EDNS.
     pub(crate) fn note_plain(&mut self, now: Instant) {
         self.plain_until = Some(now + PLAIN_FOR);
+    }
+
+    /// It has answered a query with OPT.
+    pub(crate) fn note_edns(&mut self) {
+        (self.hears_edns, self.plain_answer_at) = (true, None);
+    }
+
+    /// How to ask again what was asked with OPT at `sent_at`, and was not answered.
+    pub(crate) fn after_silence(&self, sent_at: Instant) -> Plain {
+        match self.plain_answer_at {
+            _ if self.hears_edns => Plain::No,
+            Some(at) if at <= sent_at => Plain::UnheardAgain,
+            _ => Plain::Unheard,
+        }
+    }
+
+    /// It has answered a query without OPT over UDP, which left it out for this reason. That a query
+    /// with OPT was lost once is no reason to do without EDNS: the next one has it again.
+    pub(crate) fn note_plain_answer(&mut self, why: Plain, now: Instant) {
+        match why {
+            Plain::Unheard => _ = self.plain_answer_at.get_or_insert(now),
+            Plain::UnheardAgain => self.note_plain(now),
+            Plain::No | Plain::Refused => {}
+        }
     }
 
     /// This host may have another address now: nothing that was measured or agreed on holds (RFC 8305

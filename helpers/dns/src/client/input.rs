@@ -14,7 +14,7 @@ use crate::cookie::Mismatch;
 use crate::counters::Discard;
 use crate::malformed::Malformed;
 use crate::message::{HEADER_LEN, Header, Message, Rcode, read_question};
-use crate::query::{Attempt, AttemptState, Failure, Lookup, LookupState, OnStream};
+use crate::query::{Attempt, AttemptState, Failure, Lookup, LookupState, OnStream, Plain};
 use crate::record::Class;
 use crate::response;
 use crate::server::ServerId;
@@ -100,7 +100,7 @@ impl Resolver<'_> {
         // What is truncated is not looked at, even where it seems whole (RFC 2181 §9). What is longer
         // than was asked for has met a buffer of that size somewhere.
         if via.socket.is_some() && (header.tc || bytes.len() > self.udp_size(index, server)) {
-            self.note_accepted(index, via);
+            self.note_accepted(index, via, false);
             self.take_truncated(cx, index, server);
             return Ok(());
         }
@@ -112,7 +112,7 @@ impl Resolver<'_> {
                 if response::is_about_others(&message, question.qname) {
                     return Err(Discard::WrongOwner);
                 }
-                self.note_accepted(index, via);
+                self.note_accepted(index, via, message.edns().is_some());
                 self.take_response(cx, index, server, &message);
                 Ok(())
             }
@@ -205,8 +205,15 @@ impl Resolver<'_> {
 
     /// The most octets that a datagram in reply may have.
     fn udp_size(&self, index: usize, server: ServerId) -> usize {
-        let edns = self.lookups.get(index).is_some_and(|l| l.attempt(server).edns);
-        if edns { usize::from(self.config.edns_udp_size).max(MIN_UDP) } else { MIN_UDP }
+        let Some(attempt) = self.lookups.get(index).map(|l| l.attempt(server)) else {
+            return MIN_UDP;
+        };
+        // The reply to the first send may be late, and that had OPT.
+        if attempt.edns || matches!(attempt.plain, Plain::Unheard | Plain::UnheardAgain) {
+            usize::from(self.config.edns_udp_size).max(MIN_UDP)
+        } else {
+            MIN_UDP
+        }
     }
 
     /// The answer does not fit into a datagram: the same server is asked over TCP (RFC 2181 §9).
@@ -244,7 +251,7 @@ impl Resolver<'_> {
     }
 
     /// A server has answered: it works, and its round trip is known if only one send can be meant.
-    fn note_accepted(&mut self, index: usize, via: Via) {
+    fn note_accepted(&mut self, index: usize, via: Via, has_opt: bool) {
         self.counters.accepted += 1;
         let Some(attempt) = self.lookups.get(index).map(|l| *l.attempt(via.server)) else { return };
         let certain = attempt.sends == 1 && via.socket.is_some();
@@ -253,6 +260,11 @@ impl Resolver<'_> {
             if via.socket.is_none() && attempt.missing_cookies >= MAX_MISSING_COOKIES {
                 // It answers, and has stopped to know cookies: not every query is to find that out.
                 server.cookies.pause(via.received_at);
+            }
+            if certain && attempt.edns || via.socket.is_some() && has_opt {
+                server.note_edns();
+            } else if via.socket.is_some() {
+                server.note_plain_answer(attempt.plain, via.received_at);
             }
             server.note_answer(round_trip);
         }
@@ -324,7 +336,7 @@ impl Resolver<'_> {
                 known.cookies.pause(now);
             }
         } else if may && (no_edns || rcode == Rcode::BADVERS) {
-            attempt.plain = true;
+            attempt.plain = Plain::Refused;
         } else {
             return false;
         }
@@ -335,7 +347,7 @@ impl Resolver<'_> {
 
     /// A good reply came to a query without EDNS that had failed with it: remember that.
     fn note_plain(&mut self, now: Instant, index: usize, server: ServerId) {
-        if self.lookups.get(index).is_some_and(|l| l.attempt(server).plain) {
+        if self.lookups.get(index).is_some_and(|l| l.attempt(server).plain == Plain::Refused) {
             if let Some(server) = self.servers.get_mut(server) {
                 server.note_plain(now);
             }

@@ -8,7 +8,7 @@ use super::Resolver;
 use super::input::Via;
 use crate::counters::Discard;
 use crate::encode::{self, QueryFlags};
-use crate::query::{AttemptState, Failure, LookupState, OnStream};
+use crate::query::{AttemptState, Failure, LookupState, OnStream, Plain};
 use crate::server::{MAX_SERVERS, ServerId};
 use crate::stream::{Broken, Piece, Rest, STREAM_IDLE, Sending};
 
@@ -54,7 +54,7 @@ impl Resolver<'_> {
         };
         (attempt.stream_id, attempt.on_stream, attempt.over_tcp) = (id, OnStream::Queued, true);
         (attempt.sends, attempt.sent_at) = (attempt.sends + 1, cx.now);
-        (attempt.edns, attempt.graced) = (!attempt.plain && !server_is_plain, false);
+        (attempt.edns, attempt.graced) = (attempt.plain == Plain::No && !server_is_plain, false);
         let sends = attempt.sends;
         let span = (self.patience(server, sends) * STREAM_FACTOR).min(STREAM_TIMEOUT_MAX);
         self.enter(index, LookupState::Wait(server, cx.now + span));

@@ -4,7 +4,7 @@ use bringup_core::client::Cx;
 use bringup_core::time::{Duration, Instant};
 
 use super::Resolver;
-use crate::query::{Lookup, LookupState, Query};
+use crate::query::{Attempt, Lookup, LookupState, Plain, Query};
 use crate::server::ServerId;
 
 /// A timer that is later than this was not held up by the kernel's scheduling alone.
@@ -60,6 +60,7 @@ impl Resolver<'_> {
     /// A server has not answered in time.
     fn timed_out(&mut self, cx: &mut Cx<'_>, index: usize, server: ServerId) {
         self.counters.timeouts += 1;
+        self.doubt_edns(index, server);
         self.stream_timed_out(cx, index, server);
         let known = self.servers.get_mut(server);
         let address = known.map(|known| {
@@ -70,6 +71,17 @@ impl Resolver<'_> {
             lookup.failed_at = address;
         }
         self.fail_over(cx, index);
+    }
+
+    /// A server that has never answered a query with OPT may be silent because of it, or what stands
+    /// before it: it is asked once more without.
+    fn doubt_edns(&mut self, index: usize, server: ServerId) {
+        let Some(known) = self.servers.get(server) else { return };
+        let attempt = self.lookups.get_mut(index).and_then(|l| l.attempt_mut(server));
+        let had_opt = |a: &&mut Attempt| a.edns && !a.over_tcp && a.plain == Plain::No;
+        if let Some(attempt) = attempt.filter(had_opt) {
+            attempt.plain = known.after_silence(attempt.sent_at);
+        }
     }
 
     fn next_wake(&self, idle: impl Iterator<Item = Instant>) -> Option<Instant> {

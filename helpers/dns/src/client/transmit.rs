@@ -11,7 +11,7 @@ use super::streams::Loss;
 use crate::config::Config;
 use crate::cookie;
 use crate::encode::{self, QueryFlags};
-use crate::query::{AttemptState, Failure, Lookup, LookupState};
+use crate::query::{AttemptState, Failure, Lookup, LookupState, Plain};
 use crate::server::{MAX_SERVERS, ServerAddress, ServerId};
 
 /// The most octets of a query: length, header, name, type and class, OPT.
@@ -190,7 +190,7 @@ impl Resolver<'_> {
         let lookup = self.lookups.get_mut(index)?;
         let name = &lookup.name;
         let attempt = lookup.attempts.get_mut(server.index())?;
-        attempt.edns = !attempt.plain && !server_is_plain;
+        attempt.edns = attempt.plain == Plain::No && !server_is_plain;
         attempt.sends += 1;
         (attempt.sent_at, attempt.graced) = (cx.now, false);
         let mut cookie_buffer = [0; cookie::MAX_OPTION];

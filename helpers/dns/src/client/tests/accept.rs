@@ -5,7 +5,7 @@ extern crate std;
 use crate::counters::Discard;
 use crate::malformed::Malformed;
 use crate::message::Rcode;
-use crate::query::{Failure, Outcome};
+use crate::query::{Failure, Outcome, QueryKind};
 use crate::record::{Class, RecordType};
 use crate::testing::{Bench, Reply, SERVERS, Sent, Storage, a, ms, name};
 use bringup_core::client::Client as _;
@@ -14,7 +14,7 @@ use std::vec::Vec;
 
 /// A good reply, which the rows below spoil.
 fn good(sent: &Sent) -> Reply {
-    sent.reply().answer("x.example", 60, &a(1))
+    sent.reply().answer(&std::format!("{}", sent.qname()), 60, &a(1))
 }
 
 /// The same reply with its answer in another class.
@@ -192,7 +192,6 @@ fn rule_18_what_is_truncated_is_not_used() {
 fn rule_26_a_server_that_cannot_read_edns_is_asked_without() {
     let mut storage = Storage::new();
     let mut bench = Bench::new(&mut storage, 1);
-    let has_opt = |sent: &Sent| crate::Message::parse(&sent.bytes).unwrap().edns().is_some();
     let key = bench.query_a("x.example");
     let sent = bench.one_sent();
     assert!(has_opt(&sent));
@@ -218,6 +217,123 @@ fn rule_26_a_server_that_cannot_read_edns_is_asked_without() {
     let sent = bench.one_sent();
     bench.reply(&sent, &sent.reply().rcode(Rcode::FORMERR));
     assert_eq!(bench.outcome(key), Outcome::Failed(Failure::FormErr));
+}
+
+fn has_opt(sent: &Sent) -> bool {
+    crate::Message::parse(&sent.bytes).unwrap().edns().is_some()
+}
+
+/// What a server says to a query without EDNS.
+fn plain(sent: &Sent) -> Reply {
+    let mut reply = good(sent);
+    reply.edns = None;
+    reply
+}
+
+#[test]
+fn rule_26_a_server_that_drops_queries_with_edns_is_asked_without() {
+    let mut storage = Storage::new();
+    let mut bench = Bench::new(&mut storage, 1);
+    // Twice, since one silence may be a loss.
+    for n in 0..2 {
+        let key = bench.query_a(&std::format!("n{n}.example"));
+        let first = bench.one_sent();
+        assert!(has_opt(&first), "{n}");
+        bench.wait(ms(500));
+        let second = bench.one_sent();
+        assert!(!has_opt(&second) && second.to == first.to, "{n}");
+        bench.reply(&second, &plain(&second));
+        assert_eq!(bench.outcome(key), Outcome::Answer);
+    }
+    // Remembered, but not for ever.
+    let key = bench.query_a("y.example");
+    let sent = bench.one_sent();
+    assert!(!has_opt(&sent));
+    bench.reply(&sent, &plain(&sent));
+    assert_eq!(bench.outcome(key), Outcome::Answer);
+    bench.wait(ms(15 * 60_000));
+    bench.take_sent();
+    bench.query_a("z.example");
+    assert!(has_opt(&bench.one_sent()));
+    // Another network is another way to it.
+    bench.with(|r, cx| r.link_up(cx));
+    assert!(has_opt(&bench.one_sent()));
+}
+
+#[test]
+fn rule_26_both_families_that_were_lost_at_once_are_one_silence() {
+    let mut storage = Storage::new();
+    let mut bench = Bench::new(&mut storage, 1);
+    bench.query("x.example", QueryKind::Addresses);
+    assert_eq!(bench.take_sent().len(), 2);
+    bench.wait(ms(500));
+    for sent in bench.take_sent() {
+        assert!(!has_opt(&sent));
+        let mut reply = sent.reply().soa("example", 60, 60);
+        reply.edns = None;
+        bench.reply(&sent, &reply);
+    }
+    let key = bench.query_a("y.example");
+    let sent = bench.one_sent();
+    assert!(has_opt(&sent), "it is tried again");
+    bench.take_events();
+    bench.reply(&sent, &good(&sent));
+    assert_eq!(bench.outcome(key), Outcome::Answer);
+    // It hears EDNS: no silence is about that from now on.
+    bench.query_a("z.example");
+    bench.wait(ms(5_000));
+    let sent = bench.take_sent();
+    assert!(sent.len() == 3 && sent.iter().all(has_opt), "{sent:?}");
+}
+
+#[test]
+fn rule_26_and_bug_18_silence_of_a_server_that_hears_edns_does_not_take_it_away() {
+    for late in [false, true] {
+        let mut storage = Storage::new();
+        let mut bench = Bench::new(&mut storage, 1);
+        let key = bench.query_a("x.example");
+        let mut sent = bench.one_sent();
+        if late {
+            // A reply that took longer than was waited for, and longer than 512 octets, is a good one.
+            bench.wait(ms(500));
+            assert!(!has_opt(&bench.one_sent()));
+        }
+        let mut reply = good(&sent);
+        for n in 0..40 {
+            reply = reply.answer("x.example", 60, &a(n));
+        }
+        assert!(reply.bytes().len() > 512);
+        bench.reply(&sent, &reply);
+        assert_eq!(bench.outcome(key), Outcome::Answer, "{late}");
+        for n in 0..4 {
+            let key = bench.query_a(&std::format!("n{n}.example"));
+            bench.take_sent();
+            bench.wait(ms(500));
+            sent = bench.one_sent();
+            assert!(has_opt(&sent), "{late} {n}");
+            // Not even where somebody answers without OPT.
+            bench.reply(&sent, &plain(&sent));
+            assert_eq!(bench.outcome(key), Outcome::Answer);
+        }
+    }
+}
+
+#[test]
+fn rule_26_a_server_that_was_down_is_asked_with_edns_when_it_is_back() {
+    let mut storage = Storage::new();
+    let mut bench = Bench::new(&mut storage, 1);
+    for n in 0..20 {
+        let key = bench.query_a(&std::format!("n{n}.example"));
+        bench.wait(ms(5_000));
+        bench.release(key);
+    }
+    bench.take_sent();
+    bench.take_events();
+    let key = bench.query_a("x.example");
+    let sent = bench.one_sent();
+    assert!(has_opt(&sent), "nothing was answered without EDNS either");
+    bench.reply(&sent, &good(&sent));
+    assert_eq!(bench.outcome(key), Outcome::Answer);
 }
 
 #[test]
