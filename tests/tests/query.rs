@@ -118,11 +118,24 @@ fn servers_that_do_not_answer_leave_it_open() {
             );
             outcome.expect_code(2);
             assert_eq!(rcodes(&outcome).len(), 1, "one question, one result: {server}\n{outcome}");
+            assert_eq!(outcome.first("result")["from"], "network", "{outcome}");
             assert!(
                 outcome.elapsed < Duration::from_secs(4),
                 "the deadline is 2 s: {server}\n{outcome}"
             );
         }
+    });
+}
+
+#[test]
+fn a_server_without_tcp_is_named_as_one() {
+    lab::within(&[], |lab| {
+        let network = Network::plain(lab);
+        network.give_the_device_an_address();
+        let _silent = servers::silent(&network.server, "10.99.0.1:53");
+        let outcome = query(&network.device, &["a.test", "A", "--server", "10.99.0.1", "--tcp"]);
+        outcome.expect_code(2);
+        assert!(outcome.stderr.contains("10.99.0.1 takes no connection over TCP"), "{outcome}");
     });
 }
 

@@ -169,6 +169,18 @@ fn a_dry_run_changes_nothing() {
 }
 
 #[test]
+fn a_dry_run_does_not_wait_for_an_interface_that_it_may_not_set_up() {
+    lab::within(&[], |lab| {
+        let network = Network::plain(lab);
+        network.device.ip(&format!("link set {DEVICE_INTERFACE} down"));
+        let outcome = up(&network.device, &["--dry-run"]);
+        outcome.expect_code(2);
+        assert!(outcome.stderr.contains("is down"), "{outcome}");
+        assert_eq!(outcome.all("hold"), Vec::<Value>::new(), "it waited\n{outcome}");
+    });
+}
+
+#[test]
 fn servers_of_the_command_line_need_none_in_the_lease() {
     lab::within(&["dnsmasq", "chronyd"], |lab| {
         let network = Network::plain(lab);

@@ -81,6 +81,21 @@ fn sigterm_in_every_state_leaves_nothing() {
     });
 }
 
+/// Whoever waits for the end of a bring-up must not take this for it, and hears why it came.
+#[test]
+fn sigterm_before_the_end_that_once_asks_for_is_told() {
+    lab::within(&[], |lab| {
+        let world = World { network: Network::plain(lab), dnsmasq: None, chronyd: None };
+        let up = Up::start(world.device(), &["--once"]);
+        up.says(0, "the wait", |event| event["event"] == "hold" && event["holder"] == "dhcp");
+        let log = up.log.clone();
+        assert_eq!(up.terminate(), 2);
+        let said = std::fs::read_to_string(log).expect("the host's own folder");
+        assert!(said.contains("a signal came first"), "{said}");
+        world.assert_bare();
+    });
+}
+
 /// The shortest leases that a client takes; T1 is after 3 s, T2 after 6.
 fn short_leases(world: &World) -> Server {
     let pool = Pool { lease_s: 10, t1_s: 3, t2_s: 6, ..Pool::default() };

@@ -101,6 +101,7 @@ where
         Ok(event_loop) => event_loop,
         Err(error) => return cannot_start(session.output(), &error.to_string()),
     };
+    let mut hopeless = setup.plan.until_lease;
     for ((name, storage), snapshot) in setup.interfaces.iter().zip(&mut leases).zip(&snapshots) {
         let added = session.system.add_interface(
             &mut event_loop.registrar(),
@@ -116,11 +117,21 @@ where
             Ok(id) => id,
             Err(error) => return cannot_add(session.output(), name, error, &interfaces_there()),
         };
+        if setup.plan.until_lease && session.system.interface(id).is_some_and(|i| !i.link().up) {
+            let why = "is down, and a dry run changes nothing";
+            let hint = format!("set it up first: ip link set {name} up");
+            session.output().problem(format!("the interface {name}"), why, hint);
+        } else {
+            hopeless = false;
+        }
         if let Some(Err(refused)) = snapshot.as_ref().map(|s| session.system.restore(id, s)) {
             let what = format!("the saved lease of {name}");
             let hint = "nothing; it is written anew with the next lease";
             session.output().problem(what, refused_because(refused), hint);
         }
+    }
+    if hopeless {
+        return Exit::Unknown;
     }
     if let Some(signals) = setup.signals {
         let mut registrar = event_loop.registrar();

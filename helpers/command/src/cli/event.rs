@@ -159,7 +159,7 @@ pub struct Lookup {
     pub rtype: String,
     /// `NOERROR`, `NODATA`, `NXDOMAIN`, `SERVFAIL`, …, or `TIMEOUT`.
     pub rcode: String,
-    /// `network`, `cache`, `hosts`, `literal` or `special`; `null` if there is no answer.
+    /// `network`, `cache`, `hosts`, `literal` or `special`, of a failure, too; `null` if nobody could be asked.
     pub from: Option<&'static str>,
     /// The server that answered last, or the one whose failure this is.
     pub server: Option<SocketAddr>,

@@ -20,12 +20,11 @@ pub fn events(
     let Some(answer) = resolver.result(key) else { return Vec::new() };
     let mut events: Vec<Event> =
         answer.records().map(|r| Event::Answer(self::answer(&r))).collect();
-    let found = !matches!(answer.outcome(), Outcome::Failed(_));
     events.push(Event::Result(Lookup {
         name: name.to_owned(),
         rtype: rtype.map_or_else(|| "A+AAAA".to_owned(), |rtype| rtype.to_string()),
         rcode: rcode(answer.outcome()),
-        from: found.then(|| source(answer.source())),
+        from: asked(answer.outcome()).then(|| source(answer.source())),
         server: answer.server(),
         elapsed_us: answer.elapsed().as_micros(),
     }));
@@ -63,6 +62,12 @@ pub fn answer(record: &Record<'_>) -> Answer {
         ttl: record.ttl,
         data: record.data().to_string(),
     }
+}
+
+/// Whether anything was there to be asked: a failure has a source, too, if somebody failed.
+const fn asked(outcome: Outcome) -> bool {
+    use Failure::{NoServers, SingleLabel, Stopped};
+    !matches!(outcome, Outcome::Failed(NoServers | SingleLabel | Stopped))
 }
 
 /// How a query ended, in a word.

@@ -162,7 +162,10 @@ impl<P: Platform> App<'_, '_, P> {
             let answer = resolver.result(key);
             let server = answer.and_then(|answer| answer.server());
             let elapsed = answer.map_or(self.args.deadline, |answer| answer.elapsed());
-            let (why, hint) = explain(failure, server, elapsed);
+            let (why, hint) = match failure {
+                Failure::Unreachable if self.args.tcp => over_tcp(server),
+                failure => explain(failure, server, elapsed),
+            };
             self.output.problem(format!("{} {rtype}", self.args.name), why, hint);
         }
     }
@@ -276,6 +279,12 @@ pub(super) fn explain(
             (format!("{who} gave no usable answer ({word})"), other)
         }
     }
+}
+
+/// [`explain`] of a server to which no connection stands: a closed port is no more than that.
+fn over_tcp(server: Option<SocketAddr>) -> (String, &'static str) {
+    let who = server.map_or_else(|| "the server".to_owned(), lookup::server_text);
+    (format!("{who} takes no connection over TCP"), "try without --tcp, or another server")
 }
 
 #[cfg(test)]

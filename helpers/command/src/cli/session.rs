@@ -189,13 +189,27 @@ impl<'m, P: Platform<Error: std::fmt::Display>> Session<'m, P> {
         self.finished = true;
         let _ = self.beside(registrar, |companion, scene| companion.finish(scene));
         match self.exit.unwrap_or(Exit::Done) {
-            // Told to end before what it was to wait for: whoever waits for it must not believe it.
-            Exit::Done if !self.reached && (self.plan.once || self.plan.until_lease) => {
-                Exit::Unknown
-            }
+            // Whoever waits for it must not believe it.
+            Exit::Done if self.is_awaited() => Exit::Unknown,
             Exit::Done => self.answer,
             exit => exit,
         }
+    }
+
+    /// Whether what the session is to end with has not come yet.
+    const fn is_awaited(&self) -> bool {
+        !self.reached && (self.plan.once || self.plan.until_lease)
+    }
+
+    /// A signal tells the session to end.
+    fn interrupt(&mut self, registrar: &mut Registrar<'_, P>) {
+        if self.is_awaited() {
+            let state = registrar.held().map_or(registrar.state(), |(state, _)| state);
+            let why = "was not reached: a signal came first".to_owned();
+            let hint = "run it again to go on";
+            self.problem(registrar.now(), format!("the state {state}"), why, hint);
+        }
+        self.end(registrar, Exit::Done);
     }
 
     /// The session's own word on a step.
@@ -626,9 +640,7 @@ impl<P: Platform<Error: std::fmt::Display>> Application<P> for Session<'_, P> {
             Ready::Timer { key, .. } if Some(key) == self.deadline => self.give_up(registrar),
             Ready::Timer { key, .. } if Some(key) == self.retry => self.ask(registrar),
             ready if self.live.is(ready) => self.show_live(registrar),
-            Ready::Source { key, .. } if Some(key) == self.signals => {
-                self.end(registrar, Exit::Done);
-            }
+            Ready::Source { key, .. } if Some(key) == self.signals => self.interrupt(registrar),
             ready => {
                 let _ = self.beside(registrar, |companion, scene| companion.take(scene, ready));
                 self.tell(registrar);
