@@ -69,8 +69,10 @@ fn may_be_taken(why: Malformed) -> bool {
         // They do not look into the data of all the types of RFC 3597 §4, or only to its first name; and
         // hickory takes an empty RDATA for any type (as in a dynamic update).
         Malformed::LabelType | Malformed::NameTooLong | Malformed::RdataLength => true,
-        // domain takes OPT anywhere.
-        Malformed::OptSection => true,
+        // domain, read as it is here, takes OPT anywhere and of any owner.
+        Malformed::OptSection | Malformed::OptOwner => true,
+        // hickory leaves out all options of an OPT in which one does not fit (RFC 6891 §6.1.2).
+        Malformed::OptOption => true,
         _ => false,
     }
 }

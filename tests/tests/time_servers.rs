@@ -117,18 +117,6 @@ fn a_lost_first_packet_costs_a_second() {
     });
 }
 
-/// `ntpd` of ntpsec, which serves the machine's own clock at stratum 5 and leaves that alone.
-fn ntpsec(host: &Host, more: &str) -> Server {
-    let file = host.folder().join("ntpsec.conf");
-    let own = "disable ntp\ntos orphan 5 orphanwait 1\n";
-    fs::write(&file, [own, more].concat()).expect("the host's own folder");
-    let mut command = host.command("ntpd");
-    command.arg("-n").arg("-c").arg(file);
-    Server::start(host, "ntpd", &mut command, || {
-        servers::ask(host, "10.99.0.1:123", &servers::ntp_request()).is_some()
-    })
-}
-
 /// Waits until a server answers with this stratum.
 fn until_stratum(host: &Host, stratum: u8) {
     lab::eventually("its stratum", || {
@@ -143,7 +131,7 @@ fn until_stratum(host: &Host, stratum: u8) {
 fn k5_ntpsec_that_is_not_ready_says_init_and_then_gives_the_time() {
     lab::within(&["ntpd"], |lab| {
         let network = network(lab, &[]);
-        let _ntpsec = ntpsec(&network.server, "");
+        let _ntpsec = servers::ntpsec(&network.server, "");
         let early = time(&network.device, &["10.99.0.1", "--deadline", "1s"]);
         early.expect_code(1);
         assert_eq!(early.first("server")["verdict"], "kiss-other", "{early}");
@@ -160,7 +148,7 @@ fn k2_ntpsec_that_kisses_rate_is_not_asked_again() {
         let network = network(lab, &[]);
         let limit =
             "restrict default limited kod\nrestrict 10.99.0.1\nlimit average 1 burst 1 kod 1\n";
-        let _ntpsec = ntpsec(&network.server, limit);
+        let _ntpsec = servers::ntpsec(&network.server, limit);
         until_stratum(&network.server, 5);
         // A first request by hand, from the device's own address; the second is one too many.
         let asked = servers::ask(&network.device, "10.99.0.1:123", &servers::ntp_request());

@@ -192,6 +192,20 @@ pub fn chronyd_ahead(host: &Host, address: &str, seconds: f64) -> Server {
     server
 }
 
+/// `ntpd` of ntpsec on [`SERVER`], which serves the machine's own clock at stratum 5 and leaves that alone.
+/// `more` is appended to its configuration.
+#[must_use]
+pub fn ntpsec(host: &Host, more: &str) -> Server {
+    let file = host.folder().join("ntpsec.conf");
+    let own = "disable ntp\ntos orphan 5 orphanwait 1\n";
+    fs::write(&file, [own, more].concat()).expect("the host's own folder");
+    let mut command = host.command("ntpd");
+    command.arg("-n").arg("-c").arg(file);
+    Server::start(host, "ntpd", &mut command, || {
+        ask(host, &format!("{SERVER}:123"), &ntp_request()).is_some()
+    })
+}
+
 /// A bound port that never answers. Dropping the socket closes it.
 #[must_use]
 pub fn silent(host: &Host, address: &str) -> UdpSocket {
