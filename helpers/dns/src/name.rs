@@ -197,8 +197,12 @@ impl<'a> NameView<'a> {
     #[inline]
     fn spells(&self, other: &NameView<'_>) -> bool {
         // Nothing but such a name begins where a message has its header.
+        if self.at != 0 {
+            return false;
+        }
         let there = other.message.get(other.at..).and_then(|rest| rest.get(..self.message.len()));
-        self.at == 0 && there.is_some_and(|there| there.eq_ignore_ascii_case(self.message))
+        // Mostly the case is the same.
+        there.is_some_and(|there| there == self.message || there.eq_ignore_ascii_case(self.message))
     }
 
     /// An owned copy.
@@ -215,24 +219,24 @@ impl<'a> NameView<'a> {
 impl PartialEq<NameView<'_>> for NameView<'_> {
     /// ASCII case is ignored (RFC 4343 §3); a dot within a label is not a separator.
     fn eq(&self, other: &NameView<'_>) -> bool {
-        if self.spells(other) || other.spells(self) {
-            return true;
-        }
         let (mut a, mut b) = (self.labels(), other.labels());
         let one_message = core::ptr::eq(a.message.as_ptr(), b.message.as_ptr());
+        if !one_message && (self.spells(other) || other.spells(self)) {
+            return true;
+        }
         loop {
-            // Names of one message mostly come together at a label that both point at.
-            if one_message && a.at == b.at {
-                return true;
+            if one_message {
+                a.follow();
+                b.follow();
+                // Names of one message mostly come together at a label that both point at.
+                if a.at == b.at {
+                    return true;
+                }
             }
             match (a.next(), b.next()) {
                 (None, None) => return true,
                 (Some(x), Some(y)) if x.eq_ignore_ascii_case(y) => {}
                 _ => return false,
-            }
-            if one_message {
-                a.follow();
-                b.follow();
             }
         }
     }

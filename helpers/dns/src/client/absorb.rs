@@ -9,7 +9,7 @@ use crate::message::{Message, Rcode};
 use crate::name::{Name, NameView};
 use crate::query::{Failure, MAX_ALIASES, Outcome, Path};
 use crate::record::{RData, RecordType};
-use crate::response::{self, Step};
+use crate::response::{self, Step, Target};
 
 impl Resolver<'_> {
     /// Puts what a response says into the cache: the path from the question's name, every entry
@@ -19,11 +19,12 @@ impl Resolver<'_> {
         now: Instant,
         index: usize,
         message: &Message<'_>,
+        qname: NameView<'_>,
     ) -> Result<(Path, End), Failure> {
         let Some(lookup) = self.lookups.get(index) else { return Err(Failure::Timeout) };
         let (name, asked) = (lookup.name.clone(), (lookup.rtype, lookup.derived));
         let mut path = Path::EMPTY;
-        let end = self.walk_answer(now, message, name, asked, &mut path);
+        let end = self.walk_answer(now, message, (name, qname), asked, &mut path);
         if end.is_err() {
             self.drop_pins(&path);
         } else if self.config.trust_ad && message.header().ad {
@@ -32,29 +33,34 @@ impl Resolver<'_> {
         end.map(|end| (path, end))
     }
 
-    fn walk_answer(
+    /// `name` is the question's in lower case, `qname` the same where it stands in the message, so that it
+    /// is compared with owners that point at it at a glance.
+    fn walk_answer<'a>(
         &mut self,
         now: Instant,
-        message: &Message<'_>,
-        mut name: Name,
+        message: &Message<'a>,
+        (mut name, qname): (Name, NameView<'a>),
         (rtype, derived): (RecordType, bool),
         path: &mut Path,
     ) -> Result<End, Failure> {
         let nxdomain = message.rcode() == Rcode::NXDOMAIN;
+        // `None` where the name is made from a DNAME and stands nowhere.
+        let mut there = Some(qname);
         for _ in 0..=MAX_ALIASES {
-            match response::step(message, name.view(), rtype) {
+            let view = there.unwrap_or(name.view());
+            match response::step(message, view, rtype) {
                 // The response code belongs to the last name of the chain (RFC 6604 §3): records
                 // and NXDOMAIN contradict each other.
                 Step::Data if nxdomain => return Err(Failure::Malformed),
                 Step::Data => {
-                    let end = self.store_rrset(now, message, name.view(), rtype, path);
+                    let end = self.store_rrset(now, message, (name.as_wire(), view), rtype, path);
                     return end.map(End::Known);
                 }
                 Step::Alias { target, ttl_s } => {
-                    let Some(target) = target.name(name.view()) else {
+                    let Some(target_name) = target.name(view) else {
                         return Ok(End::Known(Outcome::Failed(Failure::AliasChain)));
                     };
-                    let alias = RData::Cname(target.view());
+                    let alias = RData::Cname(target_name.view());
                     let stored = self.cache.insert_made(name.as_wire(), &alias, ttl_s, now);
                     let Ok(entry) = stored else {
                         return Ok(End::Known(Outcome::Failed(Failure::TooLarge)));
@@ -62,14 +68,23 @@ impl Resolver<'_> {
                     if !push(&mut self.cache, path, entry) {
                         break;
                     }
-                    let target = target.to_lowercase();
-                    if self.passed(path, target.view()) {
+                    if self.passed(path, target_name.view()) {
                         return Ok(End::Known(Outcome::Failed(Failure::AliasLoop)));
                     }
-                    name = target;
+                    there = match target {
+                        Target::Cname(target) => Some(target),
+                        Target::Dname(..) => None,
+                    };
+                    name = target_name.to_lowercase();
                 }
                 Step::End => {
-                    return self.store_negative(now, message, name, (rtype, derived), path);
+                    return self.store_negative(
+                        now,
+                        message,
+                        (&name, view),
+                        (rtype, derived),
+                        path,
+                    );
                 }
             }
         }
@@ -84,20 +99,20 @@ impl Resolver<'_> {
         &mut self,
         now: Instant,
         message: &Message<'_>,
-        name: NameView<'_>,
+        (owner, view): (&[u8], NameView<'_>),
         rtype: RecordType,
         path: &mut Path,
     ) -> Result<Outcome, Failure> {
-        let owner = name.to_name();
-        let records = response::rrset(message, owner.view(), rtype);
+        let records = response::rrset(message, view, rtype);
         // One malformed SVCB record makes its RRset unusable (RFC 9460 §2.2).
         let malformed =
             |data| matches!(data, RData::Svcb(s) | RData::Https(s) if !s.is_well_formed());
-        if records.clone().any(|record| malformed(record.data())) {
+        let is_svcb = matches!(rtype, RecordType::SVCB | RecordType::HTTPS | RecordType::ANY);
+        if is_svcb && records.clone().any(|record| malformed(record.data())) {
             return Err(Failure::Malformed);
         }
         let ttl_s = response::least_ttl_s(records.clone());
-        match self.cache.insert_records(owner.as_wire(), rtype, ttl_s, now, records) {
+        match self.cache.insert_records(owner, rtype, ttl_s, now, records) {
             Ok(entry) if push(&mut self.cache, path, entry) => Ok(Outcome::Answer),
             Ok(_) => Ok(Outcome::Failed(Failure::AliasChain)),
             Err(_) => Ok(Outcome::Failed(Failure::TooLarge)),
@@ -109,11 +124,11 @@ impl Resolver<'_> {
         &mut self,
         now: Instant,
         message: &Message<'_>,
-        name: Name,
+        (name, view): (&Name, NameView<'_>),
         (rtype, derived): (RecordType, bool),
         path: &mut Path,
     ) -> Result<End, Failure> {
-        let negative = response::negative(message, name.view());
+        let negative = response::negative(message, view);
         let (kind, outcome) = if message.rcode() == Rcode::NXDOMAIN {
             (Kind::NxDomain { cut: negative.has_soa && !derived }, Outcome::NxDomain)
         } else if !path.entries().is_empty() && !negative.has_soa {

@@ -14,6 +14,7 @@ use crate::cookie::Mismatch;
 use crate::counters::Discard;
 use crate::malformed::Malformed;
 use crate::message::{HEADER_LEN, Header, Message, Rcode, read_question};
+use crate::name::NameView;
 use crate::query::{Attempt, AttemptState, Failure, Lookup, LookupState, OnStream, Plain};
 use crate::record::Class;
 use crate::response;
@@ -113,7 +114,7 @@ impl Resolver<'_> {
                     return Err(Discard::WrongOwner);
                 }
                 self.note_accepted(index, via, message.edns().is_some());
-                self.take_response(cx, index, server, &message);
+                self.take_response(cx, index, server, &message, question.qname);
                 Ok(())
             }
             Err(why) => {
@@ -288,6 +289,7 @@ impl Resolver<'_> {
         index: usize,
         server: ServerId,
         message: &Message<'_>,
+        qname: NameView<'_>,
     ) {
         let rcode = message.rcode();
         if rcode != Rcode::NOERROR && rcode != Rcode::NXDOMAIN {
@@ -301,7 +303,7 @@ impl Resolver<'_> {
             return;
         }
         self.note_plain(cx.now, index, server);
-        match self.absorb(cx.now, index, message) {
+        match self.absorb(cx.now, index, message, qname) {
             Ok((path, end)) => {
                 let address = self.servers.get(server).map(|s| s.at.address);
                 let index = self.answered_by(cx.now, index);
