@@ -105,7 +105,7 @@ fn worth(
     let number =
         |at: usize, n: usize| wire[at..at + n].iter().fold(0_i128, |v, b| v * 256 + i128::from(*b));
     let (receive, transmit) = (number(32, 8), number(40, 8));
-    if wire[1] == 0 {
+    if wire[1] == 0 && super::is_text(&wire[12..16]) {
         return Err(match &wire[12..16] {
             b"DENY" => Discard::KissDeny,
             b"RSTR" => Discard::KissRestrict,
@@ -131,7 +131,7 @@ fn worth(
     let rules = [
         (receive == 0, Discard::ZeroReceive),
         (transmit == 0, Discard::ZeroTransmit),
-        (wire[0] >= 0xC0, Discard::Unsynchronised),
+        (wire[0] >= 0xC0 || wire[1] == 0, Discard::Unsynchronised),
         (wire[1] > 15, Discard::BadStratum),
         (root >= 16 * NANOS, Discard::RootDistance),
         (processing < 0, Discard::NegativeProcessing),

@@ -48,7 +48,7 @@ pub fn ntp_packet(bytes: &[u8]) {
     assert_eq!(packet.origin.to_bits().to_be_bytes(), header[24..32]);
     assert_eq!(packet.receive.to_bits().to_be_bytes(), header[32..40]);
     assert_eq!(packet.transmit.to_bits().to_be_bytes(), header[40..]);
-    let kiss = (header[1] == 0).then(|| match &header[12..16] {
+    let kiss = (header[1] == 0 && super::is_text(&header[12..16])).then(|| match &header[12..16] {
         b"DENY" => KissCode::Deny,
         b"RSTR" => KissCode::Restrict,
         b"RATE" => KissCode::Rate,

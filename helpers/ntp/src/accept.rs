@@ -166,7 +166,8 @@ pub fn judge(
         return Err(Discard::ZeroTransmit);
     }
     // A8, TEST6. Leap indicators 1 and 2 announce a second and are no ground to reject (C7).
-    if packet.leap == Leap::Unsynchronised {
+    // A stratum of 0 that is no kiss is "unspecified" (RFC 5905 Figure 11).
+    if packet.leap == Leap::Unsynchronised || packet.stratum == 0 {
         return Err(Discard::Unsynchronised);
     }
     if packet.stratum > 15 {

@@ -60,7 +60,8 @@ discards! {
     ZeroReceive = "zero-receive",
     /// A6, TEST3: the transmit timestamp is zero, "unknown".
     ZeroTransmit = "zero-transmit",
-    /// A8, TEST6: leap indicator 3, the server's clock is not synchronised.
+    /// A8, TEST6: leap indicator 3, or stratum 0 without a kiss code: the server's clock is not
+    /// synchronised.
     Unsynchronised = "unsynchronised",
     /// A8, TEST6: stratum 16 or more.
     BadStratum = "bad-stratum",

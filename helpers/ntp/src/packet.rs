@@ -167,9 +167,11 @@ impl Packet {
         w.bytes(words.map(u64::to_be_bytes).as_flattened())
     }
 
-    /// What a kiss-o'-death says; `None` for an ordinary packet.
-    pub const fn kiss_code(&self) -> Option<KissCode> {
-        if self.stratum != 0 {
+    /// What a kiss-o'-death says; `None` for an ordinary packet, and for a stratum of 0 that comes without
+    /// a code: the server's stratum is then unspecified (RFC 5905 Figure 11), as chronyd sends it while it
+    /// is not synchronised.
+    pub fn kiss_code(&self) -> Option<KissCode> {
+        if self.stratum != 0 || !is_kiss_code(self.reference_id) {
             return None;
         }
         Some(match &self.reference_id {
@@ -180,6 +182,12 @@ impl Packet {
             _ => KissCode::Other,
         })
     }
+}
+
+/// Whether these are up to four characters of ASCII, left-justified and filled up with zeros. RFC 5905 §7.4.
+fn is_kiss_code(id: [u8; 4]) -> bool {
+    let mut code = id.into_iter().rev().skip_while(|&c| c == 0);
+    id != [0; 4] && code.all(|c| c.is_ascii_graphic())
 }
 
 impl Leap {
@@ -272,15 +280,24 @@ mod tests {
     #[test]
     fn kiss_codes() {
         for (id, code) in [
-            (b"DENY", KissCode::Deny),
-            (b"RSTR", KissCode::Restrict),
-            (b"RATE", KissCode::Rate),
-            (b"XFOO", KissCode::Experimental),
-            (b"INIT", KissCode::Other),
-            (b"\0\0\0\0", KissCode::Other),
+            (b"DENY", Some(KissCode::Deny)),
+            (b"RSTR", Some(KissCode::Restrict)),
+            (b"RATE", Some(KissCode::Rate)),
+            (b"XFOO", Some(KissCode::Experimental)),
+            (b"X\0\0\0", Some(KissCode::Experimental)),
+            (b"INIT", Some(KissCode::Other)),
+            (b"ABC\0", Some(KissCode::Other)),
+            (b"AB\0\0", Some(KissCode::Other)),
+            (b"\0\0\0\0", None),
+            (b"\0ENY", None),
+            (b"A\0BC", None),
+            (b"X\x01\0\0", None),
+            (&[127, 127, 1, 1], None),
+            (&[192, 0, 2, 7], None),
         ] {
             let kod = Packet { reference_id: *id, ..Packet::default() };
-            assert_eq!(kod.kiss_code(), Some(code), "{id:?}");
+            assert_eq!(kod.kiss_code(), code, "{id:?}");
+            assert_eq!(Packet { stratum: 1, ..kod }.kiss_code(), None, "{id:?}");
         }
     }
 }
