@@ -187,7 +187,9 @@ pub fn chronyd_ahead(host: &Host, address: &str, seconds: f64) -> Server {
     // Stratum 0 and leap indicator 3 until it has its own time.
     eventually("chronyd knows its time", || {
         let reply = ask(host, &format!("{address}:123"), &ntp_request())?;
-        (reply[0] < 0xC0 && reply[1] > 0).then_some(())
+        // And too far off to be listened to until it knows that well: half a second of root dispersion.
+        let is_near = reply[8..10] == [0, 0] && reply[10] < 0x80;
+        (reply[0] < 0xC0 && reply[1] > 0 && is_near).then_some(())
     });
     server
 }
