@@ -83,6 +83,50 @@ fn c2_a_bad_first_server_of_four_is_outvoted() {
 }
 
 #[test]
+fn c2_two_that_contradict_each_other_leave_no_time_and_a_third_decides() {
+    lab::within(&["chronyd"], |lab| {
+        let network = network(lab, &[2, 3]);
+        let _true = [
+            servers::chronyd(&network.server, servers::LOCAL),
+            servers::chronyd_at(&network.server, "10.99.0.3", servers::LOCAL),
+        ];
+        let _bad = servers::chronyd_ahead(&network.server, "10.99.0.2", 3_600.0);
+        let _silent = servers::silent(&network.server, "10.99.0.1:1234");
+        // With a third that is silent it is the deadline that ends it.
+        for more in [&[][..], &["10.99.0.1:1234", "--deadline", "3s"]] {
+            let outcome = time(&network.device, &[&["10.99.0.2", "10.99.0.1"], more].concat());
+            outcome.expect_code(1);
+            let time = outcome.last("time");
+            assert_eq!((&time["state"], &time["offset_us"]), (&"invalid".into(), &Value::Null));
+            let why = outcome.first("error")["why"].to_string();
+            assert!(why.contains("contradict each other"), "{outcome}");
+        }
+        let outcome = time(&network.device, &["10.99.0.2", "10.99.0.1", "10.99.0.3"]);
+        outcome.expect_code(0);
+        assert!(is_near(&outcome.last("time"), 0), "{outcome}");
+        let alone = time(&network.device, &["10.99.0.2"]);
+        alone.expect_code(0);
+        assert_eq!(alone.last("time")["state"], "provisional", "{alone}");
+    });
+}
+
+#[test]
+fn nobody_is_waited_for_where_nobody_is() {
+    lab::within(&[], |lab| {
+        let network = network(lab, &[]);
+        // A port that is closed, and an address to which there is no route.
+        for servers in [&["10.99.0.1:1230"][..], &["198.51.100.1"], &["10.99.0.1", "198.51.100.1"]]
+        {
+            let outcome = time(&network.device, &[servers, &["--deadline", "20s"]].concat());
+            outcome.expect_code(2);
+            assert!(outcome.elapsed < Duration::from_secs(10), "the deadline is 20 s\n{outcome}");
+            assert_eq!(outcome.all("server").len(), servers.len(), "{outcome}");
+            assert!(outcome.all("server").iter().all(|s| s["verdict"] == "no-reply"), "{outcome}");
+        }
+    });
+}
+
+#[test]
 fn a_way_that_is_longer_out_than_home_shifts_by_half_the_difference_and_says_so() {
     lab::within(&["chronyd"], |lab| {
         let network = network(lab, &[9]);

@@ -84,7 +84,7 @@ pub(crate) struct Association {
 }
 
 /// How far a probe of one server has come.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Probe {
     /// Good samples still wanted; 0 when the server is done.
     pub(crate) wanted: u8,
@@ -92,6 +92,13 @@ pub(crate) struct Probe {
     pub(crate) tries: u8,
     /// Requests since the last good sample.
     pub(crate) silent: u8,
+    /// The network says that there is nobody, or no way to there.
+    pub(crate) refused: bool,
+}
+
+impl Probe {
+    /// Nothing is wanted.
+    pub(crate) const NONE: Self = Self { wanted: 0, tries: 0, silent: 0, refused: false };
 }
 
 impl Association {
@@ -121,7 +128,7 @@ impl Association {
             last_good: None,
             not_before: Instant::ZERO,
             next_at: Instant::ZERO,
-            probe: Probe { wanted: 0, tries: 0, silent: 0 },
+            probe: Probe::NONE,
         }
     }
 

@@ -227,10 +227,13 @@ impl<'o, P: Platform> App<'_, 'o, P> {
         registrar.stop();
         let Self { ntp, buffers, output, verdicts, .. } = self;
         let (reports, offset_ns, estimate) = ntp.call(registrar, buffers, |ntp, cx| {
+            ntp.end_probe(cx);
             let numbers = (0..).take(ntp.servers().count());
             let reports: Vec<_> = numbers.filter_map(|n| ntp.report(cx, n)).collect();
             (reports, ntp.offset_ns(cx), ntp.utc(cx.now))
         });
+        // That the probe has ended is no news; the rest of this turn is not to tell everything again.
+        while ntp.next_event().is_some() {}
         for report in reports {
             verdicts.push(report.verdict);
             let sample = report.sample;
@@ -253,6 +256,11 @@ impl<'o, P: Platform> App<'_, 'o, P> {
         if self.exit == Exit::Unknown {
             let hint = "check the network, or name another server";
             self.output.problem("the time", "no server answered", hint);
+        }
+        let good = self.verdicts.iter().filter(|verdict| **verdict == Verdict::Ok);
+        if self.exit == Exit::No && good.count() > 1 {
+            let why = "the servers contradict each other, and no majority of them agrees";
+            self.output.problem("the time", why, "name more servers, or one alone that is right");
         }
     }
 }

@@ -264,7 +264,7 @@ impl NtpClient {
         self.emit(Event::Sample { server, delay_ns: m.delay_ns, root_distance_ns });
         // Before the offset of this sample is slewed away.
         self.steer(cx, server, m);
-        self.weigh(cx, server);
+        self.weigh(cx, Some(server));
         self.watch_leap(cx.now, self.leap());
         self.answered(cx, server);
     }
@@ -286,6 +286,7 @@ impl NtpClient {
         if why == ErrorKind::Refused {
             // ICMP is easily forged: the reply may still come, but the next server need not wait.
             self.hasten(cx.now);
+            self.probe_refused(cx, server);
             return;
         }
         *flight = match *flight {
@@ -294,6 +295,9 @@ impl NtpClient {
             _ => Flight::Closing,
         };
         self.unanswered(cx, server, cx.now);
+        if !matches!(why, ErrorKind::Busy | ErrorKind::Exhausted) {
+            self.probe_refused(cx, server);
+        }
     }
 }
 

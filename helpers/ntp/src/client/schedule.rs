@@ -42,8 +42,8 @@ pub(super) enum Phase {
     Polling,
     /// No server answers: asking one after the other, at intervals that double.
     Searching { exponent: u8, turn: u8, next_at: Instant },
-    /// Asking each server for some samples, then stopping.
-    Probing,
+    /// Asking each server for some samples, then stopping; `afresh` if nothing was known before.
+    Probing { afresh: bool },
 }
 
 /// `2^exponent` seconds and up to a tenth more: the least interval holds, and nobody asks in step
@@ -62,7 +62,10 @@ impl NtpClient {
     pub fn start(&mut self, cx: &mut Cx<'_>) {
         let is_soon = self.started_at.is_some_and(|at| cx.now < at + START_PAUSE);
         if is_soon || self.count == 0 {
-            if matches!(self.phase, Phase::Stopped | Phase::Searching { .. } | Phase::Probing) {
+            if matches!(
+                self.phase,
+                Phase::Stopped | Phase::Searching { .. } | Phase::Probing { .. }
+            ) {
                 self.phase = Phase::Searching { exponent: FIRST_POLL, turn: 0, next_at: cx.now };
             }
         } else {
@@ -118,7 +121,7 @@ impl NtpClient {
             | Phase::Bursting { next_at, .. }
             | Phase::Searching { next_at, .. } => Some(next_at),
             Phase::Polling => self.active().filter_map(|n| self.server(n)).map(|a| a.next_at).min(),
-            Phase::Probing => {
+            Phase::Probing { .. } => {
                 servers.filter(|a| a.probe.wanted > 0 && a.probe.tries > 0).map(|a| a.next_at).min()
             }
         }
@@ -147,7 +150,7 @@ impl NtpClient {
             Phase::Searching { exponent, turn, next_at } => {
                 self.step_search(cx, exponent, turn, next_at);
             }
-            Phase::Probing => self.step_probe(cx),
+            Phase::Probing { .. } => self.step_probe(cx),
         }
     }
 
@@ -342,7 +345,7 @@ impl NtpClient {
                 }
             }
             Phase::Searching { .. } => self.burst(cx),
-            Phase::Probing => self.probe_answered(server, cx.now),
+            Phase::Probing { .. } => self.probe_answered(cx, server),
         }
     }
 
@@ -374,8 +377,8 @@ impl NtpClient {
             }
             Phase::Polling => self.search_if_none_is_active(cx),
             Phase::Searching { .. } => {}
-            Phase::Probing if why.blames_server() => self.probed(server),
-            Phase::Probing => self.probed_if_spent(server),
+            Phase::Probing { .. } if why.blames_server() => self.probed(cx, server),
+            Phase::Probing { .. } => self.probed_if_spent(cx, server),
         }
     }
 
@@ -434,7 +437,7 @@ impl NtpClient {
                     self.enter_searching(cx, self.steady_poll(Source::Configured).0);
                 }
             }
-            Phase::Probing => self.probed_if_spent(server),
+            Phase::Probing { .. } => self.probed_if_spent(cx, server),
             Phase::Stopped
             | Phase::Starting { .. }
             | Phase::Bursting { .. }

@@ -52,7 +52,7 @@ impl NtpClient {
         match self.phase {
             Phase::Stopped => {}
             Phase::Polling => self.search_if_none_is_active(cx),
-            Phase::Probing => self.end_probe_if_done(),
+            Phase::Probing { .. } => self.end_probe_if_done(cx),
             Phase::Starting { began, asked, .. } if has_new => {
                 self.phase = Phase::Starting { began, asked, next_at: cx.now.max(began) };
             }

@@ -3,7 +3,6 @@
 use bringup_core::client::Cx;
 use bringup_core::time::{Duration, Instant, Utc};
 
-use super::schedule::Phase;
 use super::{Event, MAX_SERVERS, NtpClient};
 use crate::accept::{Measurement, drift_ns, instant_ns, signed};
 use crate::clock::{ClockState, Outcome, Proposal};
@@ -48,8 +47,8 @@ impl NtpClient {
         if allowed { Ok(m) } else { Err(Discard::Implausible) }
     }
 
-    /// Selects, and lets the clock follow; `speaker` has just given a sample.
-    pub(super) fn weigh(&mut self, cx: &mut Cx<'_>, speaker: u8) {
+    /// Selects, and lets the clock follow; `speaker`, if any, has just given a sample.
+    pub(super) fn weigh(&mut self, cx: &mut Cx<'_>, speaker: Option<u8>) {
         let mut numbers = [0_u8; MAX_SERVERS];
         let mut candidates = [Candidate::default(); MAX_SERVERS];
         let slots = numbers.iter_mut().zip(&mut candidates);
@@ -90,7 +89,7 @@ impl NtpClient {
         // C2: two servers, or two samples of one that somebody has vouched for. The first of them may
         // be gone, since the clock was slewed: then the clock stands for it.
         let again =
-            self.chosen == Some(speaker) && number == speaker && self.clock.agrees(cx.now, &claim);
+            self.chosen == speaker && speaker == Some(number) && self.clock.agrees(cx.now, &claim);
         let alone = self.server(number).is_some_and(|a| a.is_trusted() && (a.held() >= 2 || again));
         let confirms = majority.count() >= 2 || (held == 1 && alone);
         self.propose(cx, number, &Proposal { claim, voices: majority.count(), confirms });
@@ -136,7 +135,7 @@ impl NtpClient {
 
     /// Says what is to be done about the wall clock. A probe sets nothing.
     fn adjust(&mut self, cx: &Cx<'_>) {
-        let Some(estimate) = self.utc(cx.now).filter(|_| self.phase != Phase::Probing) else {
+        let Some(estimate) = self.utc(cx.now).filter(|_| !self.is_probing()) else {
             return;
         };
         let offset_ns = estimate.utc.nanos_since(cx.utc);
@@ -159,7 +158,7 @@ impl NtpClient {
     /// by, if that took no longer on its way than others before it.
     pub(super) fn steer(&mut self, cx: &Cx<'_>, server: u8, m: &Measurement) {
         let is_on = self.config.frequency
-            && self.phase != Phase::Probing
+            && !self.is_probing()
             && self.state() == ClockState::Confirmed
             && self.chosen == Some(server);
         let nearest_ns = self.server(server).and_then(|a| a.delay_ns(cx.now)).unwrap_or(u32::MAX);
@@ -183,7 +182,7 @@ impl NtpClient {
             match self.leap_watch.step(now, estimate.utc, word) {
                 None => return,
                 Some(Due::Announce(leap, at)) => self.emit(Event::Leap { leap, at }),
-                Some(Due::Arm(leap)) if self.phase != Phase::Probing => {
+                Some(Due::Arm(leap)) if !self.is_probing() => {
                     self.emit(Event::Adjust(Adjust::Leap(leap)));
                 }
                 Some(Due::Arm(_)) => {}
@@ -209,9 +208,12 @@ impl NtpClient {
     }
 
     /// Whether the time is good enough to become the floor, from which there is no way back:
-    /// confirmed, and by more than one server where there is more than one.
+    /// confirmed, and by more than one server where there is more than one. A probe has not heard
+    /// everybody: two that lie would keep out the three that come after them.
     pub(super) fn is_worth_saving(&self) -> bool {
-        self.state() == ClockState::Confirmed && (self.clock.voices() >= 2 || self.count == 1)
+        !self.is_probing()
+            && self.state() == ClockState::Confirmed
+            && (self.clock.voices() >= 2 || self.count == 1)
     }
 
     /// Has a confirmed time saved, at once and then hourly, and lets the floor follow (D2).

@@ -12,6 +12,7 @@ use crate::discard::Discard;
 use crate::discipline::{Adjust, Wall};
 use crate::plausible::Plausible;
 use bringup_core::client::{Client, Host, Input};
+use bringup_core::error::ErrorKind;
 use bringup_core::time::{Duration, Instant, Utc};
 
 #[test]
@@ -45,6 +46,112 @@ fn c2_an_outvoted_server_is_reported() {
     assert_eq!(world.count(|e| matches!(e, Event::Report { .. })), 3);
     assert_eq!(world.count(|e| matches!(e, Event::Adjust(_))), 0, "a probe sets nothing");
     assert_eq!(world.client.poll_timeout().map(|t| t > Instant::from_micros(SECOND)), Some(true));
+}
+
+#[test]
+fn c2_a_probe_believes_what_all_say_together_and_nothing_that_came_first() {
+    use ClockState::{Confirmed, Invalid, Provisional};
+    for (row, ahead, expected, state) in [
+        ("one alone", &[3600][..], Some(3600), Provisional),
+        ("one against one", &[0, 3600], None, Invalid),
+        ("two against two", &[0, 0, 3600, 3600], None, Invalid),
+        ("a bad first", &[3600, 0, 0], Some(0), Confirmed),
+        ("two first are outvoted by three", &[3600, 3600, 0, 0, 0], Some(0), Confirmed),
+        ("three that all differ", &[0, 1800, 3600], None, Invalid),
+    ] {
+        let fakes: Vec<_> = ahead.iter().map(|&s| Fake::ahead_s(s)).collect();
+        let mut world = World::new(&fakes);
+        world.client.probe(&mut world.outside.cx(), 1);
+        world.run_s(10);
+        assert_eq!(world.count(|e| *e == Event::ProbeDone), 1, "{row}");
+        assert_eq!(world.ahead_ns(), expected.map(|s: i64| s * 1_000_000_000), "{row}");
+        assert_eq!(world.client.state(), state, "{row}");
+        assert_eq!(world.count(|e| matches!(e, Event::Adjust(_))), 0, "{row}");
+    }
+}
+
+#[test]
+fn a_probe_that_is_ended_early_says_what_is_in_hand() {
+    let mut world = World::new(&[
+        Fake::good(),
+        Fake::ahead_s(3600),
+        Fake::that(Answer::Nothing),
+        Fake::that(Answer::Nothing),
+    ]);
+    world.client.probe(&mut world.outside.cx(), 1);
+    world.run_s(1);
+    assert_eq!(world.client.state(), ClockState::Provisional, "more may come");
+    world.client.end_probe(&mut world.outside.cx());
+    world.client.end_probe(&mut world.outside.cx());
+    world.drain();
+    assert_eq!(world.client.state(), ClockState::Invalid);
+    assert_eq!(world.count(|e| *e == Event::ProbeDone), 1);
+    assert_eq!(world.count(|e| matches!(e, Event::Report { .. })), 4);
+    assert_eq!(world.outside.open, [0_u8; 0], "nothing is waited for any more");
+}
+
+#[test]
+fn a_probe_of_a_client_that_knows_the_time_does_not_make_it_forget() {
+    for ahead in [&[0, 0][..], &[0, 3600]] {
+        let fakes: Vec<_> = ahead.iter().map(|&s| Fake::ahead_s(s)).collect();
+        let mut world = World::started(&[Fake::good(), Fake::good()]);
+        world.run_s(100);
+        assert_eq!(world.client.state(), ClockState::Confirmed);
+        world.outside.fakes = fakes;
+        world.client.probe(&mut world.outside.cx(), 1);
+        world.run_s(60);
+        assert_eq!(world.ahead_ns(), Some(0), "{ahead:?}");
+        assert_ne!(world.client.state(), ClockState::Invalid, "{ahead:?}");
+    }
+}
+
+#[test]
+fn a_probe_ends_when_there_is_nobody_left_to_wait_for() {
+    for (why, ends) in [
+        (ErrorKind::Refused, true),
+        (ErrorKind::Unreachable, true),
+        (ErrorKind::PermissionDenied, true),
+        // Which passes.
+        (ErrorKind::Busy, false),
+    ] {
+        let mut world = World::new(&[Fake::good(), Fake::good()]);
+        world.outside.refuses = Some(why);
+        world.client.probe(&mut world.outside.cx(), 1);
+        world.drain();
+        assert_eq!(world.count(|e| *e == Event::ProbeDone), usize::from(ends), "{why}");
+        world.outside.refuses = None;
+        world.run_s(10);
+        let verdict = if ends { Verdict::NoReply } else { Verdict::Ok };
+        assert_eq!([0, 1].map(|n| world.verdict(n)), [verdict; 2], "{why}");
+    }
+}
+
+#[test]
+fn a_refusal_that_is_forged_keeps_no_reply_out_while_another_server_is_waited_for() {
+    let mut world = World::new(&[Fake::good(), Fake::that(Answer::Nothing)]);
+    world.client.probe(&mut world.outside.cx(), 1);
+    world.drain();
+    for server in [0, 1] {
+        let socket = world.outside.sent[server].socket;
+        let refused = Input::SendFailed { socket, why: ErrorKind::Refused };
+        world.client.handle_input(&mut world.outside.cx(), refused).unwrap();
+        world.run_us(100_000);
+        assert_eq!(world.verdict(0), Verdict::Ok, "its reply came after it");
+        assert_eq!(world.count(|e| *e == Event::ProbeDone), server, "the other one is silent");
+    }
+}
+
+#[test]
+fn a_probe_does_not_wait_for_the_next_try_at_a_server_that_is_refused() {
+    let mut world = World::new(&[Fake::good(), Fake::that(Answer::Nothing)]);
+    world.client.probe(&mut world.outside.cx(), 1);
+    world.drain();
+    let refused =
+        Input::SendFailed { socket: world.outside.sent[1].socket, why: ErrorKind::Refused };
+    world.client.handle_input(&mut world.outside.cx(), refused).unwrap();
+    assert_eq!(world.count(|e| *e == Event::ProbeDone), 0);
+    world.run_us(20_000);
+    assert_eq!(world.count(|e| *e == Event::ProbeDone), 1, "with the other one's reply");
 }
 
 #[test]
