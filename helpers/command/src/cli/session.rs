@@ -4,33 +4,29 @@
 use bringup_core::event_loop::{Application, Ready, Registrar, SourceKey};
 use bringup_core::platform::Platform;
 use bringup_core::state::{Announcement, HoldKey, Phase, SystemState, Verdict};
-use bringup_core::time::{Duration, Instant, Utc};
+use bringup_core::time::{Duration, Instant};
 use bringup_core::timer::{NoSlot, Owner, TimerKey};
-use bringup_dhcp::snapshot::SNAPSHOT_LEN;
-use bringup_dns::{Outcome, QueryError, QueryKey, QueryKind, QueryOptions, RecordType};
-use bringup_ntp::packet::Leap;
-use bringup_system::{InterfaceId, NtpName, Origin, System};
+use bringup_system::{InterfaceId, NtpName, System};
 
+mod names;
+mod story;
 mod trouble;
 
+use names::{Progress, Wanted};
+
 use super::companion::{Companion, OperatorServers, Scene};
-use super::decode::dhcp::OptionFields;
-use super::event::{Address, Event, Problem, Servers, Time};
+use super::event::{Event, Problem};
 use super::exit::Exit;
 use super::live::Live;
 use super::lookup;
 use super::name_pool::NamePool;
 use super::output::Output;
-use super::saved_clock::{self, SavedClock};
 use super::state_dir::{StateDir, StateError};
 
 /// Where the lease of an interface is in the state directory.
 pub fn lease_file(interface: &str) -> String {
     format!("lease.{interface}")
 }
-
-/// The wait before a name that could not be resolved is asked for again.
-const RETRY: Duration = Duration::from_secs(1);
 
 /// What a session is to do besides running the system.
 #[derive(Clone, Debug, Default)]
@@ -49,33 +45,6 @@ pub struct Plan {
     pub from_file: bool,
     /// Count time from here, rather than by the machine's clock: the start of a simulation.
     pub epoch: Option<Instant>,
-}
-
-/// A name of [`Plan::resolve`] is asked for with both.
-const FAMILIES: [RecordType; 2] = [RecordType::A, RecordType::AAAA];
-
-/// How far one question has come.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Progress {
-    Waiting,
-    Asked(QueryKey),
-    /// There is no such record.
-    No,
-    Found,
-}
-
-/// A name that is to be resolved, one question per family.
-#[derive(Clone, Debug)]
-struct Wanted {
-    name: String,
-    progress: [Progress; 2],
-}
-
-impl Wanted {
-    /// Whether it is known: one family is enough, and so is a no from both.
-    fn is_known(&self) -> bool {
-        self.progress.contains(&Progress::Found) || self.progress == [Progress::No; 2]
-    }
 }
 
 /// The application: the system, and what is told of it.
@@ -255,26 +224,6 @@ impl<'m, P: Platform<Error: std::fmt::Display>> Session<'m, P> {
         self.emit(now, &Event::Error(Problem { what, why, hint: hint.into() }));
     }
 
-    fn hold_for_names(
-        &mut self,
-        registrar: &mut Registrar<'_, P>,
-        announcement: &Announcement,
-    ) -> Verdict {
-        self.ask(registrar);
-        if self.wanted.iter().all(Wanted::is_known) {
-            return Verdict::Go;
-        }
-        let key = announcement.hold("resolve");
-        self.hold = Some(key);
-        self.tell_hold(registrar.now(), false);
-        Verdict::Hold(key)
-    }
-
-    fn tell_hold(&mut self, now: Instant, released: bool) {
-        let state = SystemState::Operational.name();
-        self.emit(now, &Event::Hold { state, holder: "resolve".into(), released });
-    }
-
     /// Calls the companion, if there is one.
     fn beside<R>(
         &mut self,
@@ -284,42 +233,6 @@ impl<'m, P: Platform<Error: std::fmt::Display>> Session<'m, P> {
         let Self { companion, system, output, .. } = self;
         let companion = companion.as_deref_mut()?;
         Some(call(companion, &mut Scene { registrar, system, output }))
-    }
-
-    /// Asks for the names that are still to be resolved.
-    fn ask(&mut self, registrar: &mut Registrar<'_, P>) {
-        for at in 0..self.wanted.len() {
-            for (family, rtype) in FAMILIES.into_iter().enumerate() {
-                let wanted = &self.wanted[at];
-                if wanted.progress[family] != Progress::Waiting {
-                    continue;
-                }
-                let (kind, options) = (QueryKind::Type(rtype), QueryOptions::default());
-                self.wanted[at].progress[family] =
-                    match self.system.query(registrar, &wanted.name, kind, options) {
-                        Ok(key) => Progress::Asked(key),
-                        Err(QueryError::Full) => {
-                            self.ask_later(registrar);
-                            Progress::Waiting
-                        }
-                        // The end has begun: there is nobody left to tell.
-                        Err(QueryError::Stopped) => Progress::No,
-                        Err(_) => {
-                            let what = format!("the name {}", self.wanted[at].name);
-                            let why = "is not a name that can be asked for".to_owned();
-                            self.answer = Exit::No;
-                            self.problem(registrar.now(), what, why, "check its spelling");
-                            Progress::No
-                        }
-                    };
-            }
-        }
-    }
-
-    fn ask_later(&mut self, registrar: &mut Registrar<'_, P>) {
-        if let Some(retry) = self.retry {
-            registrar.set_timer(retry, registrar.now() + RETRY);
-        }
     }
 
     /// Tells what the system has to say.
@@ -395,199 +308,8 @@ impl<'m, P: Platform<Error: std::fmt::Display>> Session<'m, P> {
         }
     }
 
-    fn tell_one(
-        &mut self,
-        registrar: &mut Registrar<'_, P>,
-        event: bringup_system::Event<P::Error>,
-    ) {
-        use bringup_system::Event as From;
-        let now = registrar.now();
-        match event {
-            From::State { from, to } => {
-                self.emit(now, &Event::State { from: from.name(), to: to.name() });
-            }
-            From::Hold { gate, released } => {
-                if !released {
-                    self.live.begin(registrar);
-                }
-                let (state, holder) = (gate.state().name(), gate.holder().into());
-                self.emit(now, &Event::Hold { state, holder, released });
-            }
-            From::Link { interface, up } => {
-                let interface = self.name(interface);
-                self.emit(now, &Event::Link { interface, up });
-            }
-            From::Address { interface, renewed } => {
-                self.tell_address(now, interface);
-                if !renewed {
-                    self.tell_options(now, interface);
-                }
-            }
-            From::AddressLost { interface, address, prefix, .. } => {
-                let lost = Address {
-                    interface: self.name(interface),
-                    address: format!("{address}/{prefix}"),
-                    lease_s: None,
-                    server: None,
-                    lost: true,
-                };
-                self.emit(now, &Event::Address(lost));
-            }
-            From::Servers { origin } => self.tell_servers(now, origin),
-            From::Dns(event) => self.tell_dns(registrar, event),
-            From::Clock { .. } => self.tell_time(registrar),
-            From::Adjust { .. } => {}
-            From::Leap { leap, at } => {
-                let what = match leap {
-                    Leap::Insert => "one second more",
-                    Leap::Delete => "one second less",
-                    Leap::None | Leap::Unsynchronised => "no leap second after all",
-                };
-                self.output.say(&format!("             leap     {what} before {at}"));
-            }
-            From::SaveClock { utc } => self.save_clock(registrar, utc),
-            From::Snapshot { interface } => self.save_lease(registrar, interface),
-            From::LinkLocal { interface, address, lost } => {
-                let address = Address {
-                    interface: self.name(interface),
-                    address: format!("{address}/16"),
-                    lease_s: None,
-                    server: None,
-                    lost,
-                };
-                self.emit(now, &Event::Address(address));
-            }
-            From::Discard { protocol, reason, from } => {
-                self.emit(now, &Event::Discard { protocol, reason, from });
-            }
-            other => self.tell_trouble(registrar, other),
-        }
-    }
-
-    /// Keeps the lease of an interface, or forgets it if there is none.
-    fn save_lease(&mut self, registrar: &mut Registrar<'_, P>, id: InterfaceId) {
-        let Some(state) = self.state else { return };
-        let file = lease_file(&self.name(id));
-        let mut buffer = [0; SNAPSHOT_LEN];
-        // Any fits into as much.
-        match self.system.snapshot(registrar, id, &mut buffer).unwrap_or_default() {
-            Some(snapshot) => state.store(&file, snapshot),
-            None => state.remove(&file),
-        }
-    }
-
     fn name(&self, interface: InterfaceId) -> String {
         self.system.interface(interface).map_or_else(String::new, |i| i.name().to_owned())
-    }
-
-    fn tell_address(&mut self, now: Instant, id: InterfaceId) {
-        let Some(interface) = self.system.interface(id) else { return };
-        let Some(lease) = interface.lease() else { return };
-        let lease_s = lease.times().map(|times| {
-            let granted = times.expires_at.since(lease.requested_at());
-            u32::try_from(granted.as_secs()).unwrap_or(u32::MAX)
-        });
-        let address = Address {
-            interface: interface.name().to_owned(),
-            address: format!("{}/{}", lease.address(), lease.prefix_len()),
-            lease_s,
-            server: Some(lease.server_identifier()),
-            lost: false,
-        };
-        self.emit(now, &Event::Address(address));
-    }
-
-    /// Tells the options that somebody asked for by name.
-    fn tell_options(&mut self, now: Instant, id: InterfaceId) {
-        let Some(interface) = self.system.interface(id) else { return };
-        let Some(lease) = interface.lease() else { return };
-        let wanted = lease.options().filter(|o| self.plan.show_options.contains(&o.code));
-        let wanted: Vec<OptionFields> = wanted.map(OptionFields::of).collect();
-        let name = interface.name().to_owned();
-        for option in wanted {
-            self.emit(now, &Event::Option { interface: name.clone(), option });
-        }
-    }
-
-    fn tell_servers(&mut self, now: Instant, origin: Origin) {
-        let interface = match origin {
-            Origin::Lease(place) => self.system.interfaces().nth(usize::from(place)),
-            Origin::Configured | Origin::Name(_) => None,
-        };
-        let list = |list: &bringup_system::ServerList| -> Vec<String> {
-            let of_origin = list.iter().filter(|fact| fact.origin == origin);
-            of_origin.map(|fact| lookup::server_text(fact.address)).collect()
-        };
-        let search = interface.and_then(bringup_system::Interface::lease).map(|lease| {
-            let mut names: Vec<String> =
-                lease.search_names().map(|name| name.to_string()).collect();
-            names.extend(
-                lease.domain_name().map(|name| name.to_string()).filter(|_| names.is_empty()),
-            );
-            names
-        });
-        let servers = Servers {
-            interface: interface.map(|interface| interface.name().to_owned()),
-            dns: list(self.system.dns_servers()),
-            ntp: list(self.system.ntp_servers()),
-            search: search.unwrap_or_default(),
-            source: match origin {
-                Origin::Lease(_) => "dhcp",
-                Origin::Configured if self.plan.from_file => "file",
-                Origin::Configured => "command line",
-                Origin::Name(_) => "dns",
-            },
-        };
-        self.emit(now, &Event::Servers(servers));
-    }
-
-    fn tell_time(&mut self, registrar: &mut Registrar<'_, P>) {
-        let offset_ns = self.system.clock_offset_ns(registrar);
-        let now = registrar.now();
-        let time = Time {
-            state: self.system.ntp().state().name(),
-            offset_us: offset_ns.map(|ns| ns / 1_000),
-            error_us: self.system.utc(now).map(|estimate| estimate.error_ns / 1_000),
-        };
-        self.emit(now, &Event::Time(time));
-    }
-
-    fn save_clock(&mut self, registrar: &mut Registrar<'_, P>, utc: Utc) {
-        let Some(state) = self.state else { return };
-        let saved = SavedClock::new(utc, self.system.clock_offset_ns(registrar));
-        state.store(saved_clock::FILE, saved.to_text().as_bytes());
-    }
-
-    fn tell_dns(&mut self, registrar: &mut Registrar<'_, P>, event: bringup_dns::Event) {
-        let bringup_dns::Event::Done { key, outcome } = event else { return };
-        let asked = Progress::Asked(key);
-        let place = self.wanted.iter().enumerate().find_map(|(at, wanted)| {
-            wanted.progress.iter().position(|p| *p == asked).map(|family| (at, family))
-        });
-        let Some((at, family)) = place else { return };
-        let now = registrar.now();
-        let (name, rtype) = (&self.wanted[at].name, FAMILIES[family]);
-        for event in lookup::events(self.system.resolver(), key, name, Some(rtype)) {
-            self.emit(now, &event);
-        }
-        self.system.release(registrar, key);
-        self.wanted[at].progress[family] = match outcome {
-            Outcome::Answer => Progress::Found,
-            Outcome::NoData | Outcome::NxDomain => Progress::No,
-            Outcome::Failed(_) => {
-                self.ask_later(registrar);
-                Progress::Waiting
-            }
-        };
-        if self.wanted[at].progress == [Progress::No; 2] {
-            self.answer = Exit::No;
-        }
-        if self.wanted.iter().all(Wanted::is_known) {
-            if let Some(key) = self.hold.take() {
-                self.tell_hold(now, true);
-                registrar.release(key);
-            }
-        }
     }
 
     fn give_up(&mut self, registrar: &mut Registrar<'_, P>) {
