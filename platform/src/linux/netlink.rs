@@ -3,6 +3,7 @@
 //! The kernel works a request off inside the send(2) that brings it, so that the answer can be read
 //! without waiting: nothing here blocks.
 
+use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 
@@ -44,6 +45,37 @@ fn encode(message: RouteNetlinkMessage, flags: u16, sequence: u32) -> Vec<u8> {
     bytes
 }
 
+/// The lengths of `struct nlmsghdr` and `struct ifinfomsg`.
+const HEADERS: usize = 16 + 16;
+/// `RTM_NEWLINK` and `RTM_DELLINK`.
+const LINK_TYPES: [u16; 2] = [16, 17];
+/// `IFLA_ADDRESS`, `IFLA_IFNAME`, `IFLA_MTU`, `IFLA_OPERSTATE` and `IFLA_CARRIER_CHANGES`: what is looked at.
+const LINK_ATTRIBUTES: [u16; 5] = [1, 3, 4, 16, 35];
+
+/// What is read of a message: of a link only the attributes that are looked at. A kernel newer than the
+/// parser nests others in ways of its own, an emulator leaves those it does not know in its own byte
+/// order, and with one that cannot be read the whole link would be unknown.
+fn known(message: &[u8]) -> Cow<'_, [u8]> {
+    let word =
+        |bytes: &[u8], at| bytes.get(at..)?.first_chunk().map(|two| u16::from_ne_bytes(*two));
+    let is_link = word(message, 4).is_some_and(|kind| LINK_TYPES.contains(&kind));
+    let Some((headers, mut rest)) = message.split_at_checked(HEADERS).filter(|_| is_link) else {
+        return message.into();
+    };
+    let mut kept = headers.to_vec();
+    while let (Some(length), Some(kind)) = (word(rest, 0), word(rest, 2)) {
+        let padded = usize::from(length.max(4)).next_multiple_of(4).min(rest.len());
+        let (attribute, after) = rest.split_at(padded);
+        if LINK_ATTRIBUTES.contains(&kind) {
+            kept.extend(attribute);
+        }
+        rest = after;
+    }
+    let length = u32::try_from(kept.len()).unwrap_or(u32::MAX);
+    kept.iter_mut().zip(length.to_ne_bytes()).for_each(|(place, octet)| *place = octet);
+    kept.into()
+}
+
 /// The messages in one datagram; `None` for one that cannot be read.
 struct Datagram<'a>(&'a [u8]);
 
@@ -63,7 +95,7 @@ impl Iterator for Datagram<'_> {
             return Some(None);
         };
         self.0 = self.0.get(length.next_multiple_of(4)..).unwrap_or(&[]);
-        Some(RouteMessage::deserialize(message).ok())
+        Some(RouteMessage::deserialize(&known(message)).ok())
     }
 }
 
@@ -267,6 +299,29 @@ fn slept_ns() -> i64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use netlink_packet_route::link::LinkAttribute;
+
+    #[test]
+    fn what_cannot_be_read_of_a_link_does_not_hide_it() {
+        let link = |nested: &[u8]| {
+            let mut message = LinkMessage::default();
+            message.attributes.push(LinkAttribute::IfName("eth0".into()));
+            message.attributes.push(LinkAttribute::Mtu(1_400));
+            let mut bytes = encode(RouteNetlinkMessage::NewLink(message), 0, 1);
+            bytes.extend(nested);
+            let length = u32::try_from(bytes.len()).unwrap();
+            bytes[..4].copy_from_slice(&length.to_ne_bytes());
+            Datagram(&bytes).next().flatten().map(|read| read.payload)
+        };
+        let plain = link(&[]);
+        assert!(plain.is_some());
+        // IFLA_DEVLINK_PORT with an attribute inside whose length is in the other byte order; the same
+        // with a length of its own that is longer than the message, or too short for itself.
+        for [inner, outer] in [[4_u16.swap_bytes(), 8], [4, 400], [4, 0]] {
+            let words = [outer, 62, inner, 99].map(u16::to_ne_bytes);
+            assert_eq!(link(words.as_flattened()), plain, "{inner} in {outer}");
+        }
+    }
 
     #[test]
     fn unreadable_datagrams_end() {
