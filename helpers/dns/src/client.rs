@@ -26,11 +26,13 @@ use crate::search::Search;
 use crate::server::{MAX_SERVERS, PORT, ServerAddress, ServerReport, Servers};
 use crate::special::{self, Literal, Text};
 use crate::stream::Streams;
-use due::{Due, Tag};
+use due::Due;
+use index::{Index, Links};
 
 mod absorb;
 mod answer;
 mod due;
+mod index;
 mod input;
 mod lookups;
 mod names;
@@ -56,7 +58,8 @@ pub struct ResolverStorage<
 > {
     queries: [Query; QUERIES],
     lookups: [[Lookup; 2]; QUERIES],
-    tags: [[Tag; 2]; QUERIES],
+    links: [[Links; 2]; QUERIES],
+    heads: [[[u16; 2]; 2]; QUERIES],
     entries: [Entry; CACHE_ENTRIES],
     buckets: [u16; CACHE_ENTRIES],
     bytes: [u8; CACHE_BYTES],
@@ -82,7 +85,8 @@ impl<
         Self {
             queries: [const { Query::FREE }; QUERIES],
             lookups: [const { [const { Lookup::FREE }; 2] }; QUERIES],
-            tags: [[Tag::FREE; 2]; QUERIES],
+            links: [[Links::FREE; 2]; QUERIES],
+            heads: [[[0; 2]; 2]; QUERIES],
             entries: [Entry::EMPTY; CACHE_ENTRIES],
             buckets: [0; CACHE_ENTRIES],
             bytes: [0; CACHE_BYTES],
@@ -173,9 +177,8 @@ pub struct Resolver<'m> {
     config: Config,
     queries: &'m mut [Query],
     lookups: &'m mut [Lookup],
-    /// One for each lookup.
-    tags: &'m mut [Tag],
-    /// How many lookups have asked several servers: a tag has the id of the last only.
+    index: Index<'m>,
+    /// How many lookups have asked several servers: the index has the id of the last only.
     spread: usize,
     cache: Cache<'m>,
     servers: Servers,
@@ -194,8 +197,6 @@ pub struct Resolver<'m> {
     time_valid: bool,
     /// Not later than the first deadline; exact after `handle_timeout`.
     wake: Option<Instant>,
-    /// Lookups that are to be sent.
-    sends: Due,
     /// Queries whose callers have yet to hear something.
     notices: Due,
     /// What was handed to the platform last.
@@ -229,7 +230,7 @@ impl<'m> Resolver<'m> {
             config,
             queries: &mut [],
             lookups: &mut [],
-            tags: &mut [],
+            index: Index::vacant(),
             spread: 0,
             cache,
             counters: Counters::NONE,
@@ -237,7 +238,6 @@ impl<'m> Resolver<'m> {
             stopped: false,
             time_valid: true,
             wake: None,
-            sends: Due::NONE,
             notices: Due::NONE,
             last_transmit: None,
         }
@@ -249,16 +249,16 @@ impl<'m> Resolver<'m> {
         &mut self,
         storage: &'m mut ResolverStorage<Q, E, B, S>,
     ) {
-        let ResolverStorage { queries, lookups, tags, entries, buckets, bytes, streams } = storage;
+        let ResolverStorage { queries, lookups, links, heads, entries, buckets, bytes, streams } =
+            storage;
         queries.fill(Query::FREE);
         let lookups = lookups.as_flattened_mut();
         lookups.fill(Lookup::FREE);
-        let tags = tags.as_flattened_mut();
-        tags.fill(Tag::FREE);
         let usable = Q.min(32_767);
         self.queries = queries.get_mut(..usable).unwrap_or_default();
         self.lookups = lookups.get_mut(..2 * usable).unwrap_or_default();
-        self.tags = tags.get_mut(..2 * usable).unwrap_or_default();
+        let links = links.as_flattened_mut().get_mut(..2 * usable).unwrap_or_default();
+        self.index = Index::new(links, heads.as_flattened_mut());
         self.cache = Cache::new(entries, buckets, bytes);
         self.cache.keep = self.config.serve_stale;
         self.streams.lend(streams);

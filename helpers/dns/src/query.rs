@@ -457,6 +457,24 @@ pub(crate) enum LookupState {
     Parked,
 }
 
+/// What a lookup is begun with.
+#[derive(Clone, Copy)]
+pub(crate) struct Ask<'a> {
+    pub(crate) name: &'a Name,
+    pub(crate) rtype: RecordType,
+    pub(crate) tcp: bool,
+    pub(crate) derived: bool,
+    pub(crate) refresh: bool,
+    pub(crate) probe: Option<ServerId>,
+}
+
+impl<'a> Ask<'a> {
+    /// For those who wait, as it is mostly asked.
+    pub(crate) const fn of(name: &'a Name, rtype: RecordType) -> Self {
+        Self { name, rtype, tcp: false, derived: false, refresh: false, probe: None }
+    }
+}
+
 /// Memory for one question on the wire.
 #[derive(Clone)]
 pub(crate) struct Lookup {
@@ -506,6 +524,20 @@ impl Lookup {
         failure: None,
         failed_at: None,
     };
+
+    /// Takes the slot, which is free, for this.
+    pub(crate) fn begin(&mut self, ask: Ask<'_>) {
+        self.name.clone_from(ask.name);
+        (self.rtype, self.tcp, self.derived) = (ask.rtype, ask.tcp, ask.derived);
+        (self.refresh, self.probe) = (ask.refresh, ask.probe);
+    }
+
+    /// Gives the slot back, but for its attempts. The name stays: nobody looks at it.
+    pub(crate) fn clear(&mut self) {
+        (self.state, self.probe, self.refresh) = (LookupState::Free, None, false);
+        (self.waiters, self.waiter, self.linger) = (0, u16::MAX, None);
+        (self.spread, self.failure, self.failed_at) = (false, None, None);
+    }
 
     /// Whether it asks this; what is to find out about one server does not count.
     pub(crate) fn is_for(&self, name: &Name, rtype: RecordType) -> bool {

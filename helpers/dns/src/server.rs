@@ -339,6 +339,11 @@ impl Servers {
         gone
     }
 
+    /// How many there are: at most eight.
+    pub(crate) fn count(&self) -> u8 {
+        self.order.iter().flatten().fold(0, |count, _| count + 1)
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
         self.order.iter().all(Option::is_none)
     }

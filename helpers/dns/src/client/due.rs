@@ -1,4 +1,4 @@
-//! [`Due`] and [`Tag`]: what saves a walk over all slots.
+//! [`Due`]: what saves a walk over all queries to find those that want something.
 
 /// How many slots want something, and from where on to look for them.
 #[derive(Clone, Copy, Debug)]
@@ -36,33 +36,5 @@ impl Due {
     /// The next look begins at `slot`.
     pub(super) const fn look_from(&mut self, slot: usize) {
         self.from = slot;
-    }
-}
-
-/// What a lookup is found by, beside those of all others: a look at it tells that it is not the one.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Tag {
-    /// A hash of name and type; 0 for a free slot.
-    pub(super) key: u32,
-    /// The id that was given to it last.
-    pub(super) id: u16,
-}
-
-impl Tag {
-    pub(super) const FREE: Self = Self { key: 0, id: 0 };
-
-    /// The numbers of those that fit. Sixteen are looked at together, without a branch for each.
-    pub(super) fn matching(
-        tags: &[Self],
-        fits: impl Fn(&Self) -> bool + Copy,
-    ) -> impl Iterator<Item = usize> {
-        const TOGETHER: usize = 16;
-        let chunks = tags.chunks(TOGETHER).enumerate();
-        let some =
-            chunks.filter(move |(_, chunk)| chunk.iter().fold(false, |any, tag| any | fits(tag)));
-        some.flat_map(move |(number, chunk)| {
-            let each = chunk.iter().enumerate().filter(move |(_, tag)| fits(tag));
-            each.map(move |(at, _)| number * TOGETHER + at)
-        })
     }
 }

@@ -8,8 +8,8 @@ use bringup_core::time::Instant;
 use bringup_core::wire::Reader;
 
 use super::Resolver;
-use super::due::Tag;
-use super::transmit::Last;
+use super::index::By;
+use super::transmit::{Last, id_key};
 use crate::cookie::Mismatch;
 use crate::counters::Discard;
 use crate::malformed::Malformed;
@@ -139,9 +139,9 @@ impl Resolver<'_> {
                 && attempt.sends > 0
                 && attempt.state == AttemptState::Open
         };
-        let mut tagged = Tag::matching(self.tags, |tag| tag.id == id);
-        let found = tagged.find(|index| self.lookups.get(*index).is_some_and(has_asked));
-        // A tag has the id for the server that was asked last.
+        let mut indexed = self.index.of(By::Id, id_key(id));
+        let found = indexed.find(|index| self.lookups.get(*index).is_some_and(has_asked));
+        // The index has the id for the server that was asked last.
         found.or_else(|| (self.spread > 0).then(|| self.lookups.iter().position(has_asked))?)
     }
 

@@ -6,10 +6,10 @@ use bringup_core::client::Cx;
 use bringup_core::time::{Duration, Instant};
 
 use super::Resolver;
-use super::due::Tag;
+use super::index::By;
 use crate::name::Name;
 use crate::query::{
-    Attempt, AttemptState, Failure, LegState, Lookup, LookupState, OnStream, Outcome, Path,
+    Ask, Attempt, AttemptState, Failure, LegState, Lookup, LookupState, OnStream, Outcome, Path,
 };
 use crate::record::RecordType;
 use crate::server::{MAX_SERVERS, ServerAddress, ServerId};
@@ -40,30 +40,32 @@ pub(super) enum End {
 
 impl Resolver<'_> {
     /// Begins to ask for a name. There is room: a leg waits on at most one lookup.
-    pub(super) fn start_lookup(&mut self, cx: &mut Cx<'_>, lookup: Lookup) -> Option<usize> {
-        let free = Tag::matching(self.tags, |tag| tag.key == 0).next();
-        let index = free.or_else(|| {
-            let lingering = self.lookups.iter().position(Lookup::is_expendable)?;
-            self.end_lookup(cx.now, lingering);
-            Some(lingering)
-        })?;
-        let count = u8::try_from(self.servers.in_order().count()).unwrap_or(1).max(1);
-        self.rotation = if self.config.rotate { (self.rotation + 1) % count } else { 0 };
-        self.occupy(index, Lookup { rotation: self.rotation, ..lookup });
-        let server = self.choose(index)?;
+    pub(super) fn start_lookup(&mut self, cx: &mut Cx<'_>, ask: Ask<'_>) -> Option<usize> {
+        if self.index.free().is_none() {
+            let expendable = self.lookups.iter().position(Lookup::is_expendable)?;
+            self.end_lookup(cx.now, expendable);
+        }
+        self.rotation = match self.config.rotate {
+            true => (self.rotation + 1).checked_rem(self.servers.count()).unwrap_or(0),
+            false => 0,
+        };
+        let index = self.occupy(ask)?;
+        let Some(server) = self.choose(index) else {
+            self.index.give_back(index);
+            return None;
+        };
         self.enter(index, LookupState::Send(server));
         self.probe_failing(cx, index, server);
         Some(index)
     }
 
-    /// Puts a lookup into a free slot.
-    pub(super) fn occupy(&mut self, index: usize, lookup: Lookup) {
-        if let Some(tag) = self.tags.get_mut(index) {
-            tag.key = key(self.cache.hash_of(lookup.name.as_wire()), lookup.rtype);
-        }
-        if let Some(slot) = self.lookups.get_mut(index) {
-            *slot = lookup;
-        }
+    /// Puts a lookup into a free slot, if there is one.
+    pub(super) fn occupy(&mut self, ask: Ask<'_>) -> Option<usize> {
+        let index = self.index.take(key(self.cache.hash_of(ask.name.as_wire()), ask.rtype))?;
+        let lookup = self.lookups.get_mut(index)?;
+        lookup.begin(ask);
+        lookup.rotation = self.rotation;
+        Some(index)
     }
 
     /// The lookup that asks this, if it is one that `fits`.
@@ -77,20 +79,18 @@ impl Resolver<'_> {
         let same = |index: &usize| {
             self.lookups.get(*index).is_some_and(|l| l.is_for(name, rtype) && fits(l))
         };
-        Tag::matching(self.tags, |tag| tag.key == key).find(same)
+        self.index.of(By::Question, key).find(same)
     }
 
     /// The one place where a lookup's state changes.
     pub(super) fn enter(&mut self, index: usize, state: LookupState) {
         if let Some(lookup) = self.lookups.get_mut(index) {
-            let is_send = |state| matches!(state, LookupState::Send(_));
-            match (is_send(core::mem::replace(&mut lookup.state, state)), is_send(state)) {
-                (false, true) => self.sends.add(index),
-                (true, false) => self.sends.remove(),
-                _ => {}
-            }
+            lookup.state = state;
             let wake = lookup.wake_at();
             self.arm(wake);
+            if matches!(state, LookupState::Send(_)) {
+                self.index.push(index);
+            }
         }
     }
 
@@ -181,26 +181,23 @@ impl Resolver<'_> {
 
     /// Frees a lookup's slot. Legs may still refer to it, until [`deliver`](Self::deliver).
     pub(super) fn end_lookup(&mut self, now: Instant, index: usize) {
-        let Some(lookup) = self.lookups.get_mut(index) else { return };
-        let attempts = lookup.attempts;
-        if matches!(lookup.state, LookupState::Send(_)) {
-            self.sends.remove();
-        }
+        let Some(lookup) = self.lookups.get_mut(index).filter(|l| !l.is_free()) else { return };
         if lookup.spread {
             self.spread = self.spread.saturating_sub(1);
         }
-        *lookup = Lookup::FREE;
-        if let Some(tag) = self.tags.get_mut(index) {
-            *tag = Tag::FREE;
-        }
-        for (server, attempt) in (0u8..).map(ServerId::of_conn).zip(&attempts) {
-            if attempt.state == AttemptState::Open {
-                self.servers.leave_socket(attempt.socket, now);
+        lookup.clear();
+        for server in (0u8..).map(ServerId::of_conn).take(MAX_SERVERS) {
+            let attempt = self.lookups.get_mut(index).and_then(|l| l.attempt_mut(server));
+            let Some(attempt) = attempt else { continue };
+            let before = core::mem::replace(attempt, Attempt::IDLE);
+            if before.state == AttemptState::Open {
+                self.servers.leave_socket(before.socket, now);
             }
-            if attempt.on_stream != OnStream::No {
+            if before.on_stream != OnStream::No {
                 self.note_left_stream(now, index, server);
             }
         }
+        self.index.give_back(index);
         self.arm(Some(now + IDLE_LOOK));
     }
 

@@ -9,7 +9,9 @@ use bringup_core::time::{Duration, Instant};
 use super::Resolver;
 use crate::cache::Known;
 use crate::name::{Name, NameView};
-use crate::query::{AttemptState, Failure, LegState, Lookup, LookupState, MAX_ALIASES, Outcome};
+use crate::query::{
+    Ask, AttemptState, Failure, LegState, Lookup, LookupState, MAX_ALIASES, Outcome,
+};
 use crate::record::RData;
 use crate::server::{Server, ServerId};
 
@@ -120,14 +122,14 @@ impl Resolver<'_> {
             return;
         }
         let (name, rtype) = (self.cache.owner(entry).to_name(), self.cache.rtype(entry));
-        let is_out = self.lookups.iter().any(|l| l.is_for(&name, rtype));
+        let is_out = self.find_lookup(&name, rtype, |_| true).is_some();
         // Only a slot that nobody else needs is taken.
-        if is_out || self.servers.is_empty() || !self.lookups.iter().any(Lookup::is_free) {
+        if is_out || self.servers.is_empty() || self.index.free().is_none() {
             return;
         }
         let tcp = self.config.use_tcp;
-        let lookup = Lookup { name, rtype, tcp, refresh: true, ..Lookup::FREE };
-        if self.start_lookup(cx, lookup).is_some() {
+        let ask = Ask { tcp, refresh: true, ..Ask::of(&name, rtype) };
+        if self.start_lookup(cx, ask).is_some() {
             self.counters.refreshes += 1;
         }
     }
@@ -140,23 +142,14 @@ impl Resolver<'_> {
             self.servers.in_order().find(|(id, s)| *id != server && due(s)).map(|(id, _)| id);
         let Some(failing) = failing else { return };
         let busy = self.lookups.iter().any(|l| l.probe == Some(failing));
-        let Some(free) = self.lookups.iter().position(Lookup::is_free).filter(|_| !busy) else {
-            return;
-        };
-        let Some(lookup) = self.lookups.get_mut(index) else { return };
-        if let Some(attempt) = lookup.attempt_mut(failing) {
+        let Some(lookup) = self.lookups.get(index).filter(|_| !busy) else { return };
+        let (name, rtype) = (lookup.name.clone(), lookup.rtype);
+        let (tcp, derived, probe) = (lookup.tcp, lookup.derived, Some(failing));
+        let ask = Ask { tcp, derived, refresh: true, probe, ..Ask::of(&name, rtype) };
+        let Some(free) = self.occupy(ask) else { return };
+        if let Some(attempt) = self.lookups.get_mut(index).and_then(|l| l.attempt_mut(failing)) {
             attempt.sends += 1;
         }
-        let probe = Lookup {
-            name: lookup.name.clone(),
-            rtype: lookup.rtype,
-            tcp: lookup.tcp,
-            derived: lookup.derived,
-            refresh: true,
-            probe: Some(failing),
-            ..Lookup::FREE
-        };
-        self.occupy(free, probe);
         self.counters.probes += 1;
         self.enter(free, LookupState::Send(failing));
     }

@@ -7,7 +7,7 @@ use super::{Resolver, special};
 use crate::cache::Known;
 use crate::name::Name;
 use crate::query::{
-    Failure, Leg, LegState, Lookup, LookupState, MAX_ALIASES, Notice, Outcome, Path, Source, Stage,
+    Ask, Failure, Leg, LegState, LookupState, MAX_ALIASES, Notice, Outcome, Path, Source, Stage,
 };
 use crate::record::RData;
 use crate::search::Walk;
@@ -82,7 +82,7 @@ impl Resolver<'_> {
             None if self.servers.is_empty() => {
                 return self.end_leg(slot, leg, Outcome::Failed(Failure::NoServers));
             }
-            None => self.start_lookup(cx, Lookup { name, rtype, tcp, derived, ..Lookup::FREE }),
+            None => self.start_lookup(cx, Ask { tcp, derived, ..Ask::of(&name, rtype) }),
         };
         // A leg waits on at most one lookup and there are two per query, so one is free or lingers.
         let Some((index, number)) = index.and_then(|i| Some((i, u16::try_from(i).ok()?))) else {

@@ -5,7 +5,7 @@ use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use bringup_core::client::{Cx, Endpoint, Transmit};
 
 use super::Resolver;
-use super::due::Tag;
+use super::index::By;
 use super::lookups::MAX_SENDS;
 use super::streams::Loss;
 use crate::config::Config;
@@ -105,20 +105,15 @@ impl Resolver<'_> {
         Some(Transmit::Datagram { socket, to: address, bytes })
     }
 
-    /// The next lookup to send, in turn.
+    /// The next lookup to send, in turn. It stays the next until it is sent.
     fn next_to_send(&mut self) -> Option<(usize, ServerId)> {
-        if self.sends.is_none() {
-            return None;
+        while let Some(index) = self.index.first() {
+            if let LookupState::Send(server) = self.lookups.get(index)?.state {
+                return Some((index, server));
+            }
+            self.index.pop();
         }
-        let mut slots = self.sends.slots(self.lookups.len());
-        let found = slots.find_map(|index| match self.lookups.get(index)?.state {
-            LookupState::Send(server) => Some((index, server)),
-            _ => None,
-        });
-        if let Some((index, _)) = found {
-            self.sends.look_from(index);
-        }
-        found
+        None
     }
 
     /// Gives the attempt at `server` a socket and an id, if it has none yet. A repeated send keeps
@@ -140,7 +135,7 @@ impl Resolver<'_> {
         (attempt.state, attempt.socket, attempt.id) = (AttemptState::Open, socket, id);
         // After a connection that could not be made there is no doubt to raise.
         attempt.case = if mix_case && !attempt.requeued { cx.rng.u64() } else { 0 };
-        self.tags.get_mut(index)?.id = id;
+        self.index.set(index, By::Id, id_key(id));
         Some(socket)
     }
 
@@ -155,8 +150,8 @@ impl Resolver<'_> {
             if self.spread > 0 {
                 return self.lookups.iter().any(|lookup| has(lookup, id));
             }
-            let mut tagged = Tag::matching(self.tags, |tag| tag.id == id);
-            tagged.any(|index| self.lookups.get(index).is_some_and(|lookup| has(lookup, id)))
+            let mut indexed = self.index.of(By::Id, id_key(id));
+            indexed.any(|index| self.lookups.get(index).is_some_and(|lookup| has(lookup, id)))
         };
         // A fresh draw is better than a neighbour: a few are tried before the walk.
         let mut id = cx.rng.u16();
@@ -214,6 +209,11 @@ impl Resolver<'_> {
         self.enter(index, LookupState::Wait(server, cx.now + patience));
         Some(bytes)
     }
+}
+
+/// What a lookup is found by when a reply with this id comes, never 0.
+pub(super) fn id_key(id: u16) -> u32 {
+    u32::from(id) + 1
 }
 
 /// Any address of the same family, any port.
