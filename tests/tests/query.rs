@@ -67,30 +67,6 @@ fn names_that_dnsmasq_has() {
     });
 }
 
-/// The answers that stand before a result are all that belong to it, an alias in both families.
-#[test]
-fn each_family_tells_the_alias_that_it_went_through() {
-    lab::within(&["dnsmasq"], |lab| {
-        let network = Network::plain(lab);
-        network.give_the_device_an_address();
-        let _dnsmasq = servers::dnsmasq(&network.server, "");
-        let outcome = query(&network.device, &["www.lab.test", "--server", "10.99.0.1"]);
-        outcome.expect_code(0);
-        let events = outcome.events();
-        let mut families: Vec<_> = events
-            .split_inclusive(|e| e["event"] == "result")
-            .map(|family| family.iter().map(|e| e["type"].clone()).collect::<Vec<_>>())
-            .collect();
-        families.sort_by_key(|types| types.last().map(ToString::to_string));
-        assert_eq!(families, [["CNAME", "A", "A"], ["CNAME", "AAAA", "AAAA"]], "{outcome}");
-        // A person reads it once.
-        let mut command = network.device.command(bringup());
-        command.args(["query", "www.lab.test", "--server", "10.99.0.1"]);
-        let outcome = run(&mut command, Duration::from_secs(30));
-        assert_eq!(outcome.stdout.matches("CNAME").count(), 1, "{outcome}");
-    });
-}
-
 #[test]
 fn a_name_that_is_not_there_is_an_answer_of_no() {
     lab::within(&["dnsmasq"], |lab| {

@@ -75,7 +75,7 @@ struct App<'m, 'o, P: Platform> {
     buffers: Buffers,
     /// What has been asked and not been answered yet.
     pending: Vec<(QueryKey, RecordType)>,
-    /// Records that a person has been told: an alias stands in the answers of both types.
+    /// Records that have been told: an alias stands in the answers of both types.
     told: Vec<Answer>,
     outcomes: Vec<Outcome>,
     /// What had been ignored when it was last told.
@@ -154,9 +154,13 @@ impl<P: Platform> App<'_, '_, P> {
         self.outcomes.push(outcome);
         let resolver = self.resolver.client();
         for event in lookup::events(resolver, key, &self.args.name, Some(rtype)) {
-            if !is_repeated(&event, &mut self.told, self.output) {
-                self.output.emit(&event);
+            if let Event::Answer(answer) = &event {
+                if self.told.contains(answer) {
+                    continue;
+                }
+                self.told.push(answer.clone());
             }
+            self.output.emit(&event);
         }
         if let Outcome::Failed(failure) = outcome {
             let answer = resolver.result(key);
@@ -193,20 +197,6 @@ impl<P: Platform> App<'_, '_, P> {
         }
         self.ignored = counters;
     }
-}
-
-/// Whether a person has been told this record before. A script is told every one: the answers before a
-/// result are all that belong to it.
-pub(super) fn is_repeated(event: &Event, told: &mut Vec<Answer>, output: &Output) -> bool {
-    let Event::Answer(answer) = event else { return false };
-    if output.settings().json {
-        return false;
-    }
-    let repeated = told.contains(answer);
-    if !repeated {
-        told.push(answer.clone());
-    }
-    repeated
 }
 
 impl<P: Platform> Application<P> for App<'_, '_, P> {

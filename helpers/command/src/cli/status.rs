@@ -12,7 +12,6 @@ use super::args::{Query, Status};
 use super::event::{Answer, Event, Lookup, Problem};
 use super::exit::Exit;
 use super::output::Output;
-use super::query::is_repeated;
 use super::service::report::Report;
 
 pub mod human;
@@ -95,9 +94,9 @@ pub fn query(args: &Query, output: &mut Output) -> Exit {
     }
     let asked = ask(&args.socket, &format!("query {}{rtype}", args.name), |line| match line {
         Line::Answer(answer) => {
-            let event = Event::Answer(answer);
-            if !is_repeated(&event, &mut told, output) {
-                output.emit(&event);
+            if !told.contains(&answer) {
+                told.push(answer.clone());
+                output.emit(&Event::Answer(answer));
             }
         }
         Line::Result(found) => {
