@@ -15,7 +15,7 @@ use bringup_core::wire::Reader;
 use crate::discard::Discard;
 use crate::extension::{Authentication, Trailer};
 use crate::packet::{KissCode, Leap, Mode, Packet, VERSION};
-use crate::timestamp::{Span, precision_nanos};
+use crate::timestamp::precision_nanos;
 
 /// What is assumed of this machine's oscillator, parts per million (PHI, RFC 5905 §7.2).
 pub const DRIFT_PPM: u64 = 15;
@@ -24,11 +24,13 @@ pub const LOCAL_PRECISION_NS: u64 = 1_000;
 /// A9: bound of root delay / 2 + root dispersion, nanoseconds (MAXDISP, RFC 5905 §7.2).
 const MAX_ROOT_NS: u64 = 16_000_000_000;
 /// A10: bound of the time that a server may take, units of 2^-32 s (chrony's 4 s).
-const MAX_PROCESSING: i64 = 4 << 32;
+const MAX_PROCESSING: u64 = 4 << 32;
 /// A11: one part in so many that the two clocks may differ by within an exchange: 500 ppm.
 const SKEW_DIVISOR: u64 = 2_000;
 /// A12: the longest delay, nanoseconds.
 const MAX_DELAY_NS: i64 = 3_000_000_000;
+/// A10 and A12: no exchange takes longer than the longest delay and a slow server, microseconds.
+const MAX_ELAPSED_US: u64 = 7_000_000;
 /// A13: how far after the floor a time may be, seconds. What lies further, modulo 2^32, lies before
 /// the floor.
 const HORIZON_S: u32 = 1 << 31;
@@ -120,9 +122,8 @@ pub fn matches<'a>(
     from: SocketAddr,
     bytes: &'a [u8],
 ) -> Result<(Packet, &'a [u8]), Discard> {
-    // A1. The flow label and the scope of an IPv6 address are the local host's business.
-    if from.ip() != pending.server.ip() || from.port() != pending.server.port() {
-        return Err(Discard::WrongSource);
+    if !is_source(from, &pending.server) {
+        return Err(Discard::WrongSource); // A1
     }
     // A2, by the length that was received, not by that of a buffer (timesyncd took 44 octets).
     let mut r = Reader::new(bytes);
@@ -137,6 +138,18 @@ pub fn matches<'a>(
         return Err(Discard::WrongOrigin); // A5, TEST2
     }
     Ok((packet, r.rest()))
+}
+
+/// A1. The flow label and the scope of an IPv6 address are the local host's business.
+#[inline]
+fn is_source(from: SocketAddr, server: &SocketAddr) -> bool {
+    match (from, server) {
+        (SocketAddr::V4(from), SocketAddr::V4(server)) => from == *server,
+        (SocketAddr::V6(from), SocketAddr::V6(server)) => {
+            from.ip() == server.ip() && from.port() == server.port()
+        }
+        _ => false,
+    }
 }
 
 /// A7, A6, A8 to A14: what an answer is worth. `floor` is a time that is known to have passed.
@@ -182,11 +195,8 @@ pub fn judge(
     }
     let (raw_delay_ns, delay_ns) = delay(packet, sent_at, received_at)?;
     let utc = time_at_receipt(packet, raw_delay_ns, floor)?;
-    match Trailer::parse(trailer).map(|t| t.authentication()) {
-        // A14, TEST5: this client asks without a key, so there is nothing to authenticate.
-        Ok(Authentication::CryptoNak) => return Err(Discard::CryptoNak),
-        Ok(Authentication::None | Authentication::Mac { .. }) => {}
-        Err(_) => return Err(Discard::BadExtension),
+    if !trailer.is_empty() {
+        judge_trailer(trailer)?;
     }
     Ok(Measurement {
         offset_ns: utc.as_unix_nanos().wrapping_sub(instant_ns(received_at)),
@@ -204,23 +214,42 @@ pub fn judge(
     })
 }
 
+/// A14, TEST5: this client asks without a key, so there is nothing to authenticate.
+#[cold]
+fn judge_trailer(trailer: &[u8]) -> Result<(), Discard> {
+    match Trailer::parse(trailer).map(|t| t.authentication()) {
+        Ok(Authentication::CryptoNak) => Err(Discard::CryptoNak),
+        Ok(Authentication::None | Authentication::Mac { .. }) => Ok(()),
+        Err(_) => Err(Discard::BadExtension),
+    }
+}
+
 /// A10 to A12: the delay in nanoseconds, as it comes out and clamped.
+#[inline]
 fn delay(packet: &Packet, sent_at: Instant, received_at: Instant) -> Result<(i64, u32), Discard> {
-    let processing = packet.transmit.since(packet.receive).as_units();
-    if processing < 0 {
-        return Err(Discard::NegativeProcessing); // A10
-    }
+    // A10.
+    let Ok(processing) = u64::try_from(packet.transmit.since(packet.receive).as_units()) else {
+        return Err(Discard::NegativeProcessing);
+    };
     if processing >= MAX_PROCESSING {
-        return Err(Discard::SlowProcessing); // A10
+        return Err(Discard::SlowProcessing);
     }
+    // It is below 2^34, and the product below 2^64.
+    let processing_ns = signed((processing * 1_000_000_000) >> 32);
     // M5: T1 and T4 by the monotonic clock.
-    let elapsed_ns = received_at.since(sent_at).as_micros().saturating_mul(1_000);
-    let raw_ns = signed(elapsed_ns).saturating_sub(Span::from_units(processing).as_nanos());
+    let elapsed_us = received_at.since(sent_at).as_micros();
+    if elapsed_us > MAX_ELAPSED_US {
+        return Err(Discard::LongDelay); // A12, whatever the server took; below it nothing overflows.
+    }
+    let elapsed_ns = elapsed_us * 1_000;
+    let raw_ns = signed(elapsed_ns) - processing_ns;
     // A11: own rule; RFC 5905 §8 only clamps. A server that counts in whole seconds may seem to
     // have taken one second for an exchange of a millisecond.
-    let grain_ns = precision_nanos(packet.precision) + LOCAL_PRECISION_NS;
-    if raw_ns < -signed(grain_ns + elapsed_ns / SKEW_DIVISOR) {
-        return Err(Discard::NegativeDelay);
+    if raw_ns < 0 {
+        let grain_ns = precision_nanos(packet.precision) + LOCAL_PRECISION_NS;
+        if raw_ns < -signed(grain_ns + elapsed_ns / SKEW_DIVISOR) {
+            return Err(Discard::NegativeDelay);
+        }
     }
     if raw_ns > MAX_DELAY_NS {
         return Err(Discard::LongDelay); // A12
@@ -230,12 +259,14 @@ fn delay(packet: &Packet, sent_at: Instant, received_at: Instant) -> Result<(i64
 }
 
 /// The same number with a sign; the greatest if it is too great.
+#[inline]
 pub(crate) fn signed(n: u64) -> i64 {
     i64::try_from(n).unwrap_or(i64::MAX)
 }
 
 /// A13 and M3: UTC when the reply arrived; with the delay as it came out, or a coarse clock would
 /// be half a step off.
+#[inline]
 fn time_at_receipt(packet: &Packet, raw_delay_ns: i64, floor: Utc) -> Result<Utc, Discard> {
     // By distance: once the era is chosen, no time is below the floor, and a server of 1999 reads
     // as 2135.

@@ -170,16 +170,22 @@ impl Packet {
     /// What a kiss-o'-death says; `None` for an ordinary packet, and for a stratum of 0 that comes without
     /// a code: the server's stratum is then unspecified (RFC 5905 Figure 11), as chronyd sends it while it
     /// is not synchronised.
+    #[inline]
     pub fn kiss_code(&self) -> Option<KissCode> {
-        if self.stratum != 0 || !is_kiss_code(self.reference_id) {
-            return None;
-        }
-        Some(match &self.reference_id {
-            b"DENY" => KissCode::Deny,
-            b"RSTR" => KissCode::Restrict,
-            b"RATE" => KissCode::Rate,
-            [b'X', ..] => KissCode::Experimental,
-            _ => KissCode::Other,
+        if self.stratum == 0 { KissCode::of(self.reference_id) } else { None }
+    }
+}
+
+impl KissCode {
+    /// What a reference identifier says if it is a code.
+    #[cold]
+    fn of(id: [u8; 4]) -> Option<Self> {
+        is_kiss_code(id).then_some(match &id {
+            b"DENY" => Self::Deny,
+            b"RSTR" => Self::Restrict,
+            b"RATE" => Self::Rate,
+            [b'X', ..] => Self::Experimental,
+            _ => Self::Other,
         })
     }
 }

@@ -99,7 +99,11 @@ fn every_rule_by_its_number() {
         ("A7", kiss(b"RATE"), Discard::KissRate),
         ("A7, K4", kiss(b"XYZW"), Discard::KissExperimental),
         ("A7, K5", kiss(b"INIT"), Discard::KissOther),
-        ("A8: chronyd", Packet { leap: Leap::Unsynchronised, ..kiss(&[0; 4]) }, Discard::Unsynchronised),
+        (
+            "A8: chronyd",
+            Packet { leap: Leap::Unsynchronised, ..kiss(&[0; 4]) },
+            Discard::Unsynchronised,
+        ),
         ("A8: stratum 0 of an address", kiss(&[192, 0, 2, 7]), Discard::Unsynchronised),
         ("A6 before A8", Packet { receive: unset, ..kiss(&[0; 4]) }, Discard::ZeroReceive),
         (
