@@ -27,6 +27,8 @@ pub(crate) struct Limits {
     dns: BTreeMap<Question, VecDeque<Instant>>,
     /// When something began a question, or began all of them anew.
     begun: VecDeque<Instant>,
+    /// How many leases were given back.
+    pub(crate) released: usize,
     /// How many of the events of the application have been taken.
     pub(crate) heard: usize,
 }
@@ -64,6 +66,7 @@ impl Limits {
         const FRAME: i64 = 1_000_000;
         // Option 53, the first behind the cookie.
         let is_release = payload.get(240..243) == Some(&[53, 1, 7]);
+        self.released += usize::from(is_release);
         let bucket = self.buckets.entry(interface).or_insert((4 * FRAME, at));
         let elapsed = i64::try_from(at.since(bucket.1).as_micros()).expect("a few centuries");
         let left = (bucket.0 + 2 * elapsed).min(4 * FRAME) - FRAME;

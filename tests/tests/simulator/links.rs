@@ -82,6 +82,28 @@ fn d4_a_lease_that_was_kept_over_a_restart_is_asked_for_first() {
 }
 
 #[test]
+fn rule_14_a_lease_is_given_back_at_the_end_from_an_empty_bucket() {
+    for flaps in [0, 8] {
+        within(&Plan { release: true, ..Plan::default() }, |w| {
+            w.until_operational(s(5));
+            w.pass(s(5));
+            let throttled = |w: &World<'_, '_, '_>| {
+                let dhcp = w.app.system.interface(first(w)).expect("there").dhcp();
+                dhcp.counters().get(Tally::Throttled)
+            };
+            let (index, begun) = (w.index(0), throttled(w));
+            for _ in 0..flaps {
+                w.sim(|sim| sim.flap(index));
+                w.pass(Duration::from_millis(10));
+            }
+            assert_eq!(throttled(w) > begun, flaps > 0, "whether the bucket is empty");
+            // It sees to it that the lease is given back before any time passes.
+            w.stop();
+        });
+    }
+}
+
+#[test]
 fn a_lease_that_a_server_takes_back_is_to_be_forgotten() {
     within(&Plan::default(), |w| {
         w.until_operational(s(5));

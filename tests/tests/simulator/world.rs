@@ -237,6 +237,8 @@ pub(crate) struct Plan {
     pub(crate) snapshot: Vec<u8>,
     /// The first interface's own address, which is on it.
     pub(crate) own_address: Option<Ipv4Addr>,
+    /// Whether leases are given back at the end.
+    pub(crate) release: bool,
 }
 
 impl Default for Plan {
@@ -254,6 +256,7 @@ impl Default for Plan {
             dhcp: |config| config,
             snapshot: Vec::new(),
             own_address: None,
+            release: false,
         }
     }
 }
@@ -292,6 +295,8 @@ pub(crate) struct World<'a, 'q, 'm> {
     heap: i64,
     /// Whether TIME_VALID means that the time is known.
     wait_for_time: bool,
+    /// Whether leases are given back at the end.
+    release: bool,
 }
 
 /// Makes a world, starts the system, and lets `story` go on.
@@ -325,6 +330,7 @@ pub(crate) fn within(plan: &Plan, story: impl FnOnce(&mut World<'_, '_, '_>)) {
     let mut config = Config {
         wait_for_time: plan.wait_for_time,
         set_clock: plan.set_clock,
+        release: plan.release,
         ntp_names: if plan.option_42 { &[] } else { NTP_NAMES },
         ..Config::new(ntp)
     };
@@ -382,6 +388,7 @@ pub(crate) fn within(plan: &Plan, story: impl FnOnce(&mut World<'_, '_, '_>)) {
         forgets: false,
         heap: memory::live(),
         wait_for_time: plan.wait_for_time,
+        release: plan.release,
     };
     story(&mut world);
     world.event_loop.shutdown(world.app);
@@ -593,9 +600,14 @@ impl World<'_, '_, '_> {
         self.sim(|sim| sim.addresses().count())
     }
 
-    /// Stops the system; nothing of it may be left on the machine.
+    /// Stops the system; nothing of it may be left on the machine, and each lease is given back once, at once, if
+    /// that is wanted.
     pub(crate) fn stop(&mut self) {
+        let leases = self.app.system.interfaces().filter(|i| i.lease().is_some()).count();
+        let released = self.limits.released + if self.release { leases } else { 0 };
         self.app.system.stop(&mut self.event_loop.registrar());
+        self.check_sends();
+        assert_eq!(self.limits.released, released, "RELEASEs for {leases} leases");
         let left =
             self.sim(|sim| (sim.addresses().count(), sim.routes().len(), sim.open_sockets()));
         assert_eq!(left, (0, 0, 0), "addresses, routes and sockets that are left");
