@@ -21,6 +21,7 @@ use bringup_core::wire::{Reader, Writer};
 use crate::name::NameView;
 use crate::query::Failure;
 use crate::record::{RData, Record, RecordType};
+use crate::response::TTL_MAX_S;
 use arena::{Arena, MAX_BLOCK};
 use entry::{EntryRecords, contradicts, hash};
 
@@ -65,6 +66,8 @@ pub(crate) struct Cache<'m> {
     swept_at: Option<Instant>,
     /// For how long after its TTL data is kept.
     pub(crate) keep: Duration,
+    /// Indexed entries that deny whole trees.
+    cuts: usize,
     /// Indexed entries that had to leave before their time.
     pub(crate) evictions: u64,
 }
@@ -82,6 +85,7 @@ impl<'m> Cache<'m> {
             seed: 0,
             swept_at: None,
             keep: Duration::ZERO,
+            cuts: 0,
             evictions: 0,
         }
     }
@@ -152,7 +156,8 @@ impl<'m> Cache<'m> {
                 best = rank;
             }
         });
-        let known = if best.0 == 0 && cut { self.find_cut(name, now) } else { best.1 };
+        let known =
+            if best.0 == 0 && cut && self.cuts > 0 { self.find_cut(name, now) } else { best.1 };
         if let Known::Data(i) | Known::Alias(i) | Known::NoData(i) | Known::NxDomain(i) = known {
             self.touch(i);
         }
@@ -285,13 +290,16 @@ impl<'m> Cache<'m> {
         &mut self,
         owner: &[u8],
         rtype: RecordType,
-        ttl_s: u32,
         now: Instant,
         records: impl Iterator<Item = Record<'a>> + Clone,
     ) -> Result<u16, NoRoom> {
         use crate::record::layout::{expand, expanded_len};
         let size = |r: &Record<'_>| expanded_len(r.rtype, r.class, r.rdata);
-        let payload = records.clone().map(|r| RECORD_HEAD + size(&r)).sum();
+        // The least TTL of an RRset counts (RFC 2181 §5.2), capped; one with the top bit set is a large
+        // positive one (RFC 8767 §4).
+        let (ttl_s, payload) = records.clone().fold((TTL_MAX_S, 0), |(ttl_s, payload), record| {
+            (record.ttl.min(ttl_s), payload + RECORD_HEAD + size(&record))
+        });
         let new = New { owner, rtype, kind: Kind::Data, ttl_s };
         self.insert(new, now, payload, |w| {
             for record in records {
@@ -353,6 +361,7 @@ impl<'m> Cache<'m> {
         if let Some(slot) = self.buckets.get_mut(bucket) {
             *slot = index;
         }
+        self.cuts += usize::from(new.kind == Kind::NxDomain { cut: true });
         self.link_newest(index);
     }
 
@@ -403,7 +412,7 @@ impl<'m> Cache<'m> {
 
     /// Takes an entry out of the index; its memory goes with the last pin.
     fn remove(&mut self, index: u16) {
-        let Some(&Entry { hash, next, .. }) = self.entry(index) else { return };
+        let Some(&Entry { hash, next, kind, .. }) = self.entry(index) else { return };
         let Some(bucket) = self.bucket(hash) else { return };
         let first = self.buckets.get(bucket).copied().unwrap_or(NONE);
         if first == index {
@@ -421,6 +430,7 @@ impl<'m> Cache<'m> {
             }
         }
         self.unlink(index);
+        self.cuts -= usize::from(kind == Kind::NxDomain { cut: true });
         if let Some(entry) = self.entry_mut(index) {
             (entry.indexed, entry.next) = (false, NONE);
         }

@@ -510,20 +510,22 @@ impl<'m> Resolver<'m> {
 fn read_target(target: Target<'_>, to: &mut Name) -> Result<(bool, Option<Literal>), QueryError> {
     match target {
         Target::Name(name) => {
-            to.set_lowercase(name);
+            to.set(name);
+            to.make_lowercase();
             Ok((true, special::literal_name(name)))
         }
         Target::Text(text) => match special::literal(text) {
             Text::ScopeName => Err(QueryError::ScopeName),
             Text::Literal(literal) => {
                 let text = text.split('%').next().unwrap_or(text);
-                to.set_lowercase(&Name::from_text(text)?);
+                to.set_text(text)?;
+                to.make_lowercase();
                 Ok((true, Some(literal)))
             }
             Text::Name => {
-                let (name, absolute) = Name::from_text_absolute(text)?;
-                to.set_lowercase(&name);
-                Ok((absolute, special::literal_name(&name)))
+                let absolute = to.set_text(text)?;
+                to.make_lowercase();
+                Ok((absolute, special::literal_name(to)))
             }
         },
     }

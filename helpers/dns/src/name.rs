@@ -351,36 +351,20 @@ impl Name {
     /// Reads the master file form; also says whether it ended in a dot, so that no search list
     /// applies to it.
     pub fn from_text_absolute(text: &str) -> Result<(Self, bool), NameError> {
-        match text {
-            "" => return Err(NameError::Empty),
-            "." => return Ok((Self::ROOT, true)),
-            _ => {}
-        }
         let mut name = Self::ROOT;
-        let mut builder = Builder { w: Writer::new(&mut name.wire), label_at: 0, label: 0 };
-        builder.start_label()?;
-        let mut text = Reader::new(text.as_bytes());
-        let mut absolute = false;
-        while let Ok(octet) = text.u8() {
-            match octet {
-                b'.' => {
-                    builder.end_label()?;
-                    absolute = text.is_empty();
-                    if !absolute {
-                        builder.start_label()?;
-                    }
-                }
-                b'\\' => builder.push(unescape(&mut text).ok_or(NameError::Escape)?)?,
-                0x21..=0x7E => builder.push(octet)?,
-                _ => return Err(NameError::Character),
-            }
-        }
-        if !absolute {
-            builder.end_label()?;
-        }
-        builder.w.u8(0).map_err(|_| NameError::TooLong)?;
-        name.len = u8::try_from(builder.w.position()).map_err(|_| NameError::TooLong)?;
+        let absolute = name.set_text(text)?;
         Ok((name, absolute))
+    }
+
+    /// Becomes what `text` says, or the root where that is no name; says whether it ended in a dot.
+    pub(crate) fn set_text(&mut self, text: &str) -> Result<bool, NameError> {
+        let written = write_text(text, &mut Writer::new(&mut self.wire));
+        if written.is_err() {
+            *self = Self::ROOT;
+        }
+        let (length, absolute) = written?;
+        self.len = length;
+        Ok(absolute)
     }
 
     /// A name from its uncompressed wire form; `None` unless `wire` is exactly one name.
@@ -426,21 +410,26 @@ impl Name {
         self.view().labels().eq(view.labels())
     }
 
-    /// Becomes `name` with `A` to `Z` in lower case.
-    pub(crate) fn set_lowercase(&mut self, name: &Self) {
-        let wire = name.as_wire();
-        for (to, from) in self.wire.iter_mut().zip(wire) {
-            *to = from.to_ascii_lowercase();
+    /// Becomes `name`.
+    pub(crate) fn set(&mut self, name: &Self) {
+        // What is behind a name is not looked at.
+        for (to, from) in self.wire.iter_mut().zip(name.as_wire()) {
+            *to = *from;
         }
         self.len = name.len;
     }
 
-    /// The same name with `A` to `Z` in lower case, the form in which names are keys.
+    /// `A` to `Z` become lower case, the form in which names are keys.
+    pub(crate) fn make_lowercase(&mut self) {
+        // A label's length octet is at most 63, below every letter.
+        let used = self.wire.get_mut(..usize::from(self.len));
+        used.unwrap_or_default().make_ascii_lowercase();
+    }
+
+    /// The same name in lower case.
     pub(crate) fn to_lowercase(&self) -> Self {
         let mut lower = self.clone();
-        // A label's length octet is at most 63, below every letter.
-        let used = lower.wire.get_mut(..usize::from(self.len));
-        used.unwrap_or_default().make_ascii_lowercase();
+        lower.make_lowercase();
         lower
     }
 }
@@ -481,16 +470,49 @@ impl fmt::Debug for Name {
     }
 }
 
+/// Writes the wire form of what `text` says; its length, and whether it ended in a dot.
+fn write_text(text: &str, w: &mut Writer<'_>) -> Result<(u8, bool), NameError> {
+    if text.is_empty() {
+        return Err(NameError::Empty);
+    }
+    let mut builder = Builder { w, label_at: 0, label: 0 };
+    let mut text = Reader::new(text.as_bytes());
+    let mut absolute = text.remaining() == 1 && text.peek() == Some(b'.');
+    if !absolute {
+        builder.start_label()?;
+        while let Ok(octet) = text.u8() {
+            match octet {
+                b'.' => {
+                    builder.end_label()?;
+                    absolute = text.is_empty();
+                    if !absolute {
+                        builder.start_label()?;
+                    }
+                }
+                b'\\' => builder.push(unescape(&mut text).ok_or(NameError::Escape)?)?,
+                0x21..=0x7E => builder.push(octet)?,
+                _ => return Err(NameError::Character),
+            }
+        }
+        if !absolute {
+            builder.end_label()?;
+        }
+    }
+    builder.w.u8(0).map_err(|_| NameError::TooLong)?;
+    let length = u8::try_from(builder.w.position()).map_err(|_| NameError::TooLong)?;
+    Ok((length, absolute))
+}
+
 /// Writes labels into a name.
-struct Builder<'b> {
-    w: Writer<'b>,
+struct Builder<'w, 'b> {
+    w: &'w mut Writer<'b>,
     /// Where the current label's length octet stands.
     label_at: usize,
     /// How many octets the current label has.
     label: u8,
 }
 
-impl Builder<'_> {
+impl Builder<'_, '_> {
     fn start_label(&mut self) -> Result<(), NameError> {
         self.label_at = self.w.position();
         self.label = 0;

@@ -245,7 +245,7 @@ pub(crate) struct Query {
     /// It has to go on to the next name.
     pub(crate) walk_due: bool,
     /// The name that is being asked for, in lower case.
-    pub(crate) current: Option<Name>,
+    pub(crate) current: Name,
     /// When it takes an answer whose TTL is over, if it can.
     pub(crate) stale_at: Option<Instant>,
     /// A part of the answer is past its TTL.
@@ -272,7 +272,7 @@ impl Query {
         had_no_data: false,
         had_failure: None,
         walk_due: false,
-        current: None,
+        current: Name::ROOT,
         stale_at: None,
         stale: false,
     };
@@ -302,7 +302,7 @@ impl Query {
         (self.notice, self.source, self.server) = (Notice::None, Source::Cache, None);
         (self.grace, self.stale_at, self.stale) = (None, None, false);
         (self.scope_id, self.tcp, self.derived) = (0, false, false);
-        (self.walk, self.walk_due, self.current) = (Walk::BARE, false, None);
+        (self.walk, self.walk_due) = (Walk::BARE, false);
         (self.had_no_data, self.had_failure) = (false, None);
     }
 
@@ -527,7 +527,7 @@ impl Lookup {
 
     /// Takes the slot, which is free, for this.
     pub(crate) fn begin(&mut self, ask: Ask<'_>) {
-        self.name.clone_from(ask.name);
+        self.name.set(ask.name);
         (self.rtype, self.tcp, self.derived) = (ask.rtype, ask.tcp, ask.derived);
         (self.refresh, self.probe) = (ask.refresh, ask.probe);
     }

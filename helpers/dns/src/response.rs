@@ -109,12 +109,6 @@ pub(crate) fn rrset<'a>(
     records.filter(move |record| is_wanted(record, name, rtype))
 }
 
-/// The least TTL of an RRset (RFC 2181 §5.2), capped.
-pub(crate) fn least_ttl_s<'a>(records: impl Iterator<Item = Record<'a>>) -> u32 {
-    // A TTL with the top bit set is a large positive one (RFC 8767 §4).
-    records.map(|r| r.ttl).min().map_or(0, cap)
-}
-
 fn cap(ttl: u32) -> u32 {
     ttl.min(TTL_MAX_S)
 }

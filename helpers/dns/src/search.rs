@@ -29,6 +29,9 @@ impl Search {
     }
 }
 
+/// In place of a suffix's number: none.
+const NO_SUFFIX: u8 = u8::MAX;
+
 /// How the walk over what a name may stand for goes on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Walk {
@@ -71,26 +74,32 @@ impl Walk {
         self.step == 0 && matches!(self.order, Order::Bare | Order::BareFirst)
     }
 
-    /// The next name to try, and whether a suffix made it; a name that gets too long is passed over.
-    pub(crate) fn next(&mut self, name: &Name, search: &Search) -> Option<(Name, bool)> {
+    /// Has `to` become the next name to try, and says whether a suffix made it; a name that gets too long
+    /// is passed over.
+    pub(crate) fn next(&mut self, name: &Name, search: &Search, to: &mut Name) -> Option<bool> {
         let count = search.count;
         loop {
             let step = self.step;
             self.step = step.checked_add(1)?;
             let suffix = match self.order {
-                Order::Bare if step == 0 => return Some((name.clone(), false)),
-                Order::BareFirst if step == 0 => return Some((name.clone(), false)),
-                Order::BareLast if step == count => return Some((name.clone(), false)),
+                Order::Bare | Order::BareFirst if step == 0 => NO_SUFFIX,
+                Order::BareLast if step == count => NO_SUFFIX,
                 Order::Bare => return None,
                 Order::BareFirst => step - 1,
                 Order::BareLast | Order::NeverBare => step,
             };
+            if suffix == NO_SUFFIX {
+                to.set(name);
+                return Some(false);
+            }
             if suffix >= count {
                 return None;
             }
             let suffix = search.suffixes.get(usize::from(suffix))?;
             if let Some(joined) = name.join(suffix.view()) {
-                return Some((joined.to_lowercase(), true));
+                to.set(&joined);
+                to.make_lowercase();
+                return Some(true);
             }
         }
     }
@@ -104,12 +113,16 @@ mod tests {
     use std::string::{String, ToString};
     use std::vec::Vec;
 
+    fn next(walk: &mut Walk, text: &str, search: &Search) -> Option<(Name, bool)> {
+        let mut to = Name::ROOT;
+        let derived = walk.next(&name(text), search, &mut to)?;
+        Some((to, derived))
+    }
+
     fn walk(text: &str, ndots: u8, single: bool) -> Vec<String> {
         let search = Search::of(["a.example", "b.example"].into_iter().map(name));
         let mut walk = Walk::new(name(text).view(), ndots, single);
-        core::iter::from_fn(|| walk.next(&name(text), &search))
-            .map(|(n, _)| n.to_string())
-            .collect()
+        core::iter::from_fn(|| next(&mut walk, text, &search)).map(|(n, _)| n.to_string()).collect()
     }
 
     #[test]
@@ -128,8 +141,8 @@ mod tests {
         }
         let mut bare = Walk::BARE;
         let search = Search::of(core::iter::once(name("a.example")));
-        assert_eq!(bare.next(&name("x"), &search), Some((name("x"), false)));
-        assert_eq!(bare.next(&name("x"), &search), None);
+        assert_eq!(next(&mut bare, "x", &search), Some((name("x"), false)));
+        assert_eq!(next(&mut bare, "x", &search), None);
     }
 
     #[test]
@@ -137,10 +150,7 @@ mod tests {
         let long = ["x".repeat(63).as_str(); 3].join(".");
         let search = Search::of([name(&"y".repeat(63)), name("ok")].into_iter());
         let mut walk = Walk::new(name(&long).view(), 9, false);
-        assert_eq!(
-            walk.next(&name(&long), &search),
-            Some((name(&std::format!("{long}.ok")), true))
-        );
+        assert_eq!(next(&mut walk, &long, &search), Some((name(&std::format!("{long}.ok")), true)));
     }
 
     #[test]

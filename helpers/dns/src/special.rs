@@ -108,6 +108,10 @@ pub(crate) fn literal(text: &str) -> Text {
     if let Ok(v4) = text.parse::<Ipv4Addr>() {
         return Text::Literal(Literal { address: v4.into(), scope_id: 0 });
     }
+    // What has no colon is no address of IPv6, whatever follows it.
+    if !text.bytes().any(|octet| octet == b':') {
+        return Text::Name;
+    }
     let (address, scope) = match text.split_once('%') {
         Some((address, scope)) => (address, Some(scope)),
         None => (text, None),

@@ -111,8 +111,7 @@ impl Resolver<'_> {
         if is_svcb && records.clone().any(|record| malformed(record.data())) {
             return Err(Failure::Malformed);
         }
-        let ttl_s = response::least_ttl_s(records.clone());
-        match self.cache.insert_records(owner, rtype, ttl_s, now, records) {
+        match self.cache.insert_records(owner, rtype, now, records) {
             Ok(entry) if push(&mut self.cache, path, entry) => Ok(Outcome::Answer),
             Ok(_) => Ok(Outcome::Failed(Failure::AliasChain)),
             Err(_) => Ok(Outcome::Failed(Failure::TooLarge)),

@@ -109,23 +109,17 @@ impl Resolver<'_> {
     /// order of the list. `None` when every server was asked three times or is of no use.
     pub(super) fn choose(&self, index: usize) -> Option<ServerId> {
         let lookup = self.lookups.get(index)?;
-        let usable = self.servers.in_order().filter(|(id, _)| {
-            let attempt = lookup.attempt(*id);
-            attempt.state != AttemptState::Failed
-                && attempt.sends < self.max_sends()
-                && lookup.probe.is_none()
+        if lookup.probe.is_some() {
+            return None;
+        }
+        let most = self.max_sends();
+        let before = |place: usize| place < usize::from(lookup.rotation);
+        let ranked = self.servers.in_order().enumerate().filter_map(|(place, (id, server))| {
+            let Attempt { state, sends, .. } = *lookup.attempt(id);
+            let is_usable = state != AttemptState::Failed && sends < most;
+            is_usable.then_some(((sends, server.is_failing(), before(place), place), id))
         });
-        let count = self.servers.in_order().count();
-        let place = |id: ServerId| {
-            let position = self.servers.in_order().position(|(other, _)| other == id);
-            // The list may have become shorter since.
-            let first = usize::from(lookup.rotation).checked_rem(count).unwrap_or(0);
-            (position.unwrap_or(0) + count - first).checked_rem(count).unwrap_or(0)
-        };
-        let ranked = usable.min_by_key(|(id, server)| {
-            (lookup.attempt(*id).sends, server.is_failing(), place(*id))
-        });
-        ranked.map(|(id, _)| id)
+        ranked.min_by_key(|(rank, _)| *rank).map(|(_, id)| id)
     }
 
     /// Asks the next server, or gives up.
@@ -186,10 +180,8 @@ impl Resolver<'_> {
             self.spread = self.spread.saturating_sub(1);
         }
         lookup.clear();
-        for server in (0u8..).map(ServerId::of_conn).take(MAX_SERVERS) {
-            let attempt = self.lookups.get_mut(index).and_then(|l| l.attempt_mut(server));
-            let Some(attempt) = attempt else { continue };
-            let before = core::mem::replace(attempt, Attempt::IDLE);
+        let attempts = core::mem::replace(&mut lookup.attempts, [Attempt::IDLE; MAX_SERVERS]);
+        for (server, before) in (0u8..).map(ServerId::of_conn).zip(&attempts) {
             if before.state == AttemptState::Open {
                 self.servers.leave_socket(before.socket, now);
             }

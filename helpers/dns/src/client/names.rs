@@ -106,7 +106,7 @@ impl Resolver<'_> {
         let started = query.legs.iter().any(|leg| leg.state != LegState::Unused);
         let outcome = query.settle(cx.now).filter(|_| started);
         let is_bare = query.walk == Walk::BARE;
-        let Some((name, derived)) = query.walk.next(&query.name, &self.search) else {
+        let Some(derived) = query.walk.next(&query.name, &self.search, &mut query.current) else {
             return self.end_walk(cx, slot, outcome);
         };
         match outcome {
@@ -115,7 +115,8 @@ impl Resolver<'_> {
             _ => {}
         }
         query.derived = derived;
-        (query.stale, query.current) = (false, Some(name.clone()));
+        query.stale = false;
+        let name = query.current.clone();
         if is_bare {
             // There is no other name: what this one comes to is the end.
             query.walk = Walk::BARE;

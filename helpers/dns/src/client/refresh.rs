@@ -109,7 +109,7 @@ impl Resolver<'_> {
         // The leg waited at the target of its last alias, or at the name itself.
         let name = match path.last() {
             Some(&last) => self.alias_target(last, now),
-            None => self.queries.get(slot).and_then(|query| query.current.clone()),
+            None => self.queries.get(slot).map(|query| query.current.clone()),
         };
         if !name.is_some_and(|name| self.take_stale(now, slot, leg, &name)) {
             self.end_leg(slot, leg, Outcome::Failed(why));

@@ -136,8 +136,12 @@ pub(crate) fn expand(
     rdata: RdataView<'_>,
     w: &mut Writer<'_>,
 ) -> Result<(), Full> {
+    let fields = layout(rtype, class);
+    if !is_expanded(fields) {
+        return w.bytes(rdata.raw());
+    }
     let mut reader = rdata.reader();
-    for field in layout(rtype, class) {
+    for field in fields {
         let start = reader.position();
         if matches!(field, Name) {
             let name = read_name(rdata.message, &mut reader, Pointers::Allowed);
@@ -150,11 +154,20 @@ pub(crate) fn expand(
     Ok(())
 }
 
+/// Whether there is a name that may be compressed.
+fn is_expanded(fields: &[Field]) -> bool {
+    fields.iter().any(|field| matches!(field, Name))
+}
+
 /// How many octets [`expand`] writes.
 pub(crate) fn expanded_len(rtype: RecordType, class: Class, rdata: RdataView<'_>) -> usize {
+    let fields = layout(rtype, class);
+    if !is_expanded(fields) {
+        return rdata.len();
+    }
     let mut reader = rdata.reader();
     let mut length = 0;
-    for field in layout(rtype, class) {
+    for field in fields {
         let start = reader.position();
         if matches!(field, Name) {
             let name = read_name(rdata.message, &mut reader, Pointers::Allowed);
