@@ -8,7 +8,7 @@ use std::time::Duration;
 use bringup_tests::lab::network::{DEVICE_INTERFACE, Network, SERVER};
 use bringup_tests::lab::servers::{self, Server};
 use bringup_tests::lab::watched::Watched;
-use bringup_tests::lab::{self, Host, Outcome, run, tiny};
+use bringup_tests::lab::{self, Host, Outcome, built, run};
 use serde_json::Value;
 
 /// How far from the truth the time may be, microseconds.
@@ -18,7 +18,7 @@ const WRITTEN_KIB_MAX: u64 = 100;
 const SIGTERM: i32 = 15;
 
 fn programs() -> [PathBuf; 2] {
-    ["bringup-tiny", "bringup-tiny-static"].map(tiny)
+    ["bringup-tiny", "bringup-tiny-static"].map(built)
 }
 
 fn served(network: &Network) -> [Server; 2] {

@@ -1,5 +1,6 @@
 //! Hosts, wires and servers, and how programs are run on them.
 
+pub mod board;
 pub mod dhcp;
 pub mod dns;
 pub mod namespace;
@@ -15,7 +16,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 pub use namespace::{Host, Lab, again_with, measured, within, within_time};
-pub use program::{Outcome, bringup, example, find, run, tiny};
+pub use program::{Outcome, bringup, built, example, find, run};
 pub use wire::{Faults, Wire};
 
 /// How long the laboratory waits for something that it started itself, before it says that this

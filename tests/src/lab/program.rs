@@ -233,13 +233,14 @@ pub fn example(name: &str) -> PathBuf {
     file
 }
 
-/// `bringup-tiny` or `bringup-tiny-static`, as `platform/tiny/build` leaves it in the target folder.
+/// `bringup-tiny`, `bringup-tiny-static` or `bringup-lm3s6965`, as the `build` beside its source leaves it in the
+/// target folder.
 #[must_use]
-pub fn tiny(name: &str) -> PathBuf {
+pub fn built(name: &str) -> PathBuf {
     let file = profile_folder().parent().expect("`target` is above `debug`").join(name);
     assert!(
         file.is_file(),
-        "{} is missing: run platform/tiny/build first, or tests/run",
+        "{} is missing: run the `build` beside its source first, or tests/run",
         file.display()
     );
     file

@@ -253,7 +253,7 @@ fn is_a_fate_of_frames(why: &io::Error) -> bool {
 
 /// Writes the checksum that a network card would have written, so that a flipped bit is found by
 /// the receiver.
-fn finish_checksum(buffer: &mut [u8]) {
+pub(super) fn finish_checksum(buffer: &mut [u8]) {
     let (header, frame) = buffer.split_at_mut(VNET_HEADER);
     if header[0] & VNET_NEEDS_CHECKSUM == 0 {
         return;
