@@ -30,7 +30,7 @@ fn a_microcontroller_becomes_operational() {
             assert!(lines.any(|said| said == line), "{line}\n{outcome}");
         }
         let words = |of: &str| -> Vec<&str> {
-            let line = outcome.stdout.lines().filter(|line| line.starts_with(of)).last();
+            let line = outcome.stdout.lines().rfind(|line| line.starts_with(of));
             line.unwrap_or_else(|| panic!("no `{of}`\n{outcome}")).split(' ').collect()
         };
         let address = words("address")[1];
