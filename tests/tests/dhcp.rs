@@ -166,6 +166,23 @@ fn lease_shows_every_offer_and_changes_nothing() {
 }
 
 #[test]
+fn a_server_whose_leases_are_of_no_use_is_not_told_as_none() {
+    lab::within(&["kea-dhcp4"], |lab| {
+        let network = Network::plain(lab);
+        // Less than a lease that could be renewed in time.
+        let _kea =
+            dhcp::kea(&network.server, &Pool { lease_s: 4, t1_s: 2, t2_s: 3, ..Pool::default() });
+        for arguments in [&["lease", DEVICE_INTERFACE][..], &["up", DEVICE_INTERFACE, "--once"]] {
+            let mut command = network.device.command(bringup());
+            let outcome = run(command.args(arguments).args(["--deadline", "3s"]), PATIENCE);
+            outcome.expect_code(2);
+            let said = "could not be used (lease-too-short); check the configuration";
+            assert!(outcome.stderr.contains(said), "{outcome}");
+        }
+    });
+}
+
+#[test]
 fn rules_9_10_a_lease_is_renewed_rebound_and_expires() {
     lab::within(&["dhcpd", "kea-dhcp4"], |lab| {
         let network = Network::plain(lab);

@@ -27,6 +27,7 @@ use super::live::Live;
 use super::network;
 use super::output::Output;
 use super::privilege::{self, Capability};
+use super::replies;
 use super::up::interfaces_there;
 
 /// More offers than any network has servers.
@@ -223,8 +224,16 @@ impl<'m, P: Platform<Error: std::fmt::Display>> App<'m, '_, P> {
     fn end(&mut self, registrar: &mut Registrar<'_, P>) {
         if self.exit == Exit::Unknown {
             let what = format!("DHCP on {}", self.args.interface);
-            let hint = "check the cable and the server, or try again with a longer --deadline";
-            self.output.problem(what, "no server has made an offer within the deadline", hint);
+            let counters = self.asking.iter().map(|asking| asking.client().client.counters());
+            match replies::useless(counters) {
+                Some(useless) => self.output.problem(what, useless, replies::HINT),
+                None => {
+                    let why = "no server has made an offer within the deadline";
+                    let hint =
+                        "check the cable and the server, or try again with a longer --deadline";
+                    self.output.problem(what, why, hint);
+                }
+            }
         }
         if let Some(asking) = &mut self.asking {
             asking.close(registrar);

@@ -47,6 +47,7 @@ pub mod picture;
 pub mod port_holder;
 pub mod privilege;
 pub mod query;
+pub mod replies;
 pub mod saved_clock;
 pub mod service;
 pub mod session;

@@ -8,6 +8,7 @@ use bringup_system::{Action, Event as From};
 
 use super::Session;
 use crate::cli::exit::Exit;
+use crate::cli::replies;
 
 impl<P: Platform<Error: std::fmt::Display>> Session<'_, P> {
     /// Tells of an event that is somebody's trouble; of any other, nothing.
@@ -16,8 +17,13 @@ impl<P: Platform<Error: std::fmt::Display>> Session<'_, P> {
         match event {
             From::NoDhcpServer { interface } => {
                 let what = format!("DHCP on {}", self.name(interface));
-                let hint = "check the cable and the server; the client goes on asking";
-                self.problem(now, what, "no server answers".into(), hint);
+                match self.useless_replies() {
+                    Some(useless) => self.problem(now, what, useless, replies::HINT),
+                    None => {
+                        let hint = "check the cable and the server; the client goes on asking";
+                        self.problem(now, what, "no server answers".into(), hint);
+                    }
+                }
             }
             From::Nak { interface, server } => {
                 let what = format!("DHCP on {}", self.name(interface));
@@ -75,6 +81,11 @@ impl<P: Platform<Error: std::fmt::Display>> Session<'_, P> {
             }
             _ => {}
         }
+    }
+
+    /// What the DHCP servers of all interfaces say wrong.
+    pub(super) fn useless_replies(&self) -> Option<String> {
+        replies::useless(self.system.interfaces().map(|i| i.dhcp().counters()))
     }
 
     /// Why no NTP server is of any use, and what to do.
