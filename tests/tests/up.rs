@@ -248,6 +248,18 @@ fn without_time_the_address_is_there_and_the_deadline_names_the_holder() {
 }
 
 #[test]
+fn an_ntp_server_without_a_time_is_not_told_as_none() {
+    lab::within(&["dnsmasq", "chronyd"], |lab| {
+        let network = Network::plain(lab);
+        let _dnsmasq = servers::dnsmasq(&network.server, "");
+        let _chronyd = servers::chronyd(&network.server, "");
+        let outcome = up(&network.device, &["--deadline", "3s"]);
+        outcome.expect_code(2);
+        assert!(outcome.stderr.contains("could not be used (unsynchronised)"), "{outcome}");
+    });
+}
+
+#[test]
 fn without_privileges_the_missing_one_is_named() {
     lab::within(&[], |lab| {
         let network = Network::plain(lab);

@@ -225,8 +225,8 @@ impl<'m, P: Platform<Error: std::fmt::Display>> App<'m, '_, P> {
         if self.exit == Exit::Unknown {
             let what = format!("DHCP on {}", self.args.interface);
             let counters = self.asking.iter().map(|asking| asking.client().client.counters());
-            match replies::useless(counters) {
-                Some(useless) => self.output.problem(what, useless, replies::HINT),
+            match replies::useless_dhcp(counters) {
+                Some(useless) => self.output.problem(what, useless, replies::DHCP_HINT),
                 None => {
                     let why = "no server has made an offer within the deadline";
                     let hint =

@@ -1,10 +1,10 @@
-//! What is wrong with the servers' replies where no lease comes of them.
+//! What is wrong with the servers' replies where nothing comes of them: that is not the same as silence.
 
-use bringup_dhcp::Counters;
 use bringup_dhcp::counters::Mismatch;
+use bringup_ntp::Discard;
 
-/// What a server answers this very client, and says wrong.
-const FAULTS: [Mismatch; 8] = [
+/// What a DHCP server answers this very client, and says wrong.
+const DHCP_FAULTS: [Mismatch; 8] = [
     Mismatch::MissingMessageType,
     Mismatch::MissingServerIdentifier,
     Mismatch::WrongServer,
@@ -15,19 +15,34 @@ const FAULTS: [Mismatch; 8] = [
     Mismatch::WrongClientIdentifier,
 ];
 
-/// How many replies were of no use, and why most of them; `None` where there was none.
-pub fn useless<'c>(counters: impl Iterator<Item = &'c Counters>) -> Option<String> {
-    let mut counts = FAULTS.map(|why| (0_u32, why));
-    for counters in counters {
-        for (count, why) in &mut counts {
-            *count = count.saturating_add(counters.discarded((*why).into()));
-        }
-    }
-    let all = counts.iter().fold(0_u32, |all, (count, _)| all.saturating_add(*count));
-    let (most, why) = counts.into_iter().max_by_key(|(count, _)| *count)?;
-    let replies = if all == 1 { "reply" } else { "replies" };
-    (most > 0).then(|| format!("{all} {replies} could not be used ({})", why.name()))
+/// What to do about such a DHCP server.
+pub const DHCP_HINT: &str = "check the configuration of the server";
+
+/// What to do about such an NTP server.
+pub const NTP_HINT: &str = "check the servers, or name others with --ntp";
+
+/// How many replies of DHCP servers were of no use, and why most of them; `None` where there was none.
+pub fn useless_dhcp<'c>(
+    counters: impl Iterator<Item = &'c bringup_dhcp::Counters>,
+) -> Option<String> {
+    useless(counters.flat_map(|counters| {
+        DHCP_FAULTS.into_iter().map(|why| (counters.discarded(why.into()), why.name()))
+    }))
 }
 
-/// What to do about such a server.
-pub const HINT: &str = "check the configuration of the server";
+/// The same of NTP servers, unless one of them has told a time.
+pub fn useless_ntp(counters: &bringup_ntp::Counters) -> Option<String> {
+    let faults = Discard::ALL.iter().filter(|why| why.ends_exchange());
+    useless(faults.map(|why| (counters.discarded(*why), why.name())))
+        .filter(|_| counters.accepted == 0)
+}
+
+fn useless(counts: impl Iterator<Item = (u32, &'static str)>) -> Option<String> {
+    let (mut all, mut most) = (0_u32, (0, ""));
+    for counted in counts {
+        all = all.saturating_add(counted.0);
+        most = most.max(counted);
+    }
+    let replies = if all == 1 { "reply" } else { "replies" };
+    (all > 0).then(|| format!("{all} {replies} could not be used ({})", most.1))
+}

@@ -21,7 +21,6 @@ use super::live::Live;
 use super::lookup;
 use super::name_pool::NamePool;
 use super::output::Output;
-use super::replies;
 use super::state_dir::{StateDir, StateError};
 
 /// Where the lease of an interface is in the state directory.
@@ -311,34 +310,6 @@ impl<'m, P: Platform<Error: std::fmt::Display>> Session<'m, P> {
 
     fn name(&self, interface: InterfaceId) -> String {
         self.system.interface(interface).map_or_else(String::new, |i| i.name().to_owned())
-    }
-
-    fn give_up(&mut self, registrar: &mut Registrar<'_, P>) {
-        let held = registrar.held();
-        let state = held.map_or(registrar.state(), |(state, _)| state);
-        let why = match held {
-            Some((_, key)) => {
-                let held = format!("{} has held it back until the deadline", key.holder);
-                match self.useless_replies().filter(|_| key.holder == "dhcp") {
-                    Some(useless) => format!("{held}: {useless}"),
-                    None => held,
-                }
-            }
-            None => "was not reached within the deadline".to_owned(),
-        };
-        let hint = match held.map(|(_, key)| key.holder) {
-            Some("link") => "check the cable, or whether the other end is up",
-            Some("dhcp") if self.useless_replies().is_some() => replies::HINT,
-            Some("dhcp") => "check that a DHCP server is on this network",
-            Some("ntp") if self.system.ntp_servers().is_empty() => {
-                "the network offers no NTP server; name one with --ntp"
-            }
-            Some("ntp") => "check that the NTP servers answer, or name others with --ntp",
-            Some("resolve") => "check that the name exists and that the DNS servers answer",
-            _ => "try again with a longer --deadline",
-        };
-        self.problem(registrar.now(), format!("the state {state}"), why, hint);
-        self.end(registrar, Exit::Unknown);
     }
 }
 

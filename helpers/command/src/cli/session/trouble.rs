@@ -17,8 +17,8 @@ impl<P: Platform<Error: std::fmt::Display>> Session<'_, P> {
         match event {
             From::NoDhcpServer { interface } => {
                 let what = format!("DHCP on {}", self.name(interface));
-                match self.useless_replies() {
-                    Some(useless) => self.problem(now, what, useless, replies::HINT),
+                match self.useless_replies("dhcp") {
+                    Some(useless) => self.problem(now, what, useless, replies::DHCP_HINT),
                     None => {
                         let hint = "check the cable and the server; the client goes on asking";
                         self.problem(now, what, "no server answers".into(), hint);
@@ -83,9 +83,43 @@ impl<P: Platform<Error: std::fmt::Display>> Session<'_, P> {
         }
     }
 
-    /// What the DHCP servers of all interfaces say wrong.
-    pub(super) fn useless_replies(&self) -> Option<String> {
-        replies::useless(self.system.interfaces().map(|i| i.dhcp().counters()))
+    /// The deadline has passed.
+    pub(super) fn give_up(&mut self, registrar: &mut Registrar<'_, P>) {
+        let held = registrar.held();
+        let state = held.map_or(registrar.state(), |(state, _)| state);
+        let why = match held {
+            Some((_, key)) => {
+                let held = format!("{} has held it back until the deadline", key.holder);
+                match self.useless_replies(key.holder) {
+                    Some(useless) => format!("{held}: {useless}"),
+                    None => held,
+                }
+            }
+            None => "was not reached within the deadline".to_owned(),
+        };
+        let hint = match held.map(|(_, key)| key.holder) {
+            Some("link") => "check the cable, or whether the other end is up",
+            Some("dhcp") if self.useless_replies("dhcp").is_some() => replies::DHCP_HINT,
+            Some("dhcp") => "check that a DHCP server is on this network",
+            Some("ntp") if self.system.ntp_servers().is_empty() => {
+                "the network offers no NTP server; name one with --ntp"
+            }
+            Some("ntp") if self.useless_replies("ntp").is_some() => replies::NTP_HINT,
+            Some("ntp") => "check that the NTP servers answer, or name others with --ntp",
+            Some("resolve") => "check that the name exists and that the DNS servers answer",
+            _ => "try again with a longer --deadline",
+        };
+        self.problem(registrar.now(), format!("the state {state}"), why, hint);
+        self.end(registrar, Exit::Unknown);
+    }
+
+    /// What the servers say wrong for which this holder waits.
+    fn useless_replies(&self, holder: &str) -> Option<String> {
+        match holder {
+            "dhcp" => replies::useless_dhcp(self.system.interfaces().map(|i| i.dhcp().counters())),
+            "ntp" => replies::useless_ntp(self.system.ntp().counters()),
+            _ => None,
+        }
     }
 
     /// Why no NTP server is of any use, and what to do.
@@ -95,6 +129,9 @@ impl<P: Platform<Error: std::fmt::Display>> Session<'_, P> {
         if is_early && ntp.counters().accepted == 0 {
             let why = format!("the servers tell times before {}, which has passed", ntp.floor());
             return (why, "check the servers; if it is the saved clock that is wrong, remove it");
+        }
+        if let Some(useless) = self.useless_replies("ntp") {
+            return (useless, replies::NTP_HINT);
         }
         let hint = "check that UDP port 123 is open; the client goes on asking";
         ("no server answers".into(), hint)
