@@ -260,6 +260,25 @@ fn a_liar_is_not_believed() {
 }
 
 #[test]
+fn a_server_that_only_lies_is_not_told_as_silent() {
+    lab::within(&[], |lab| {
+        let network = Network::plain(lab);
+        network.give_the_device_an_address();
+        let liar = format!("{SERVER}:5300");
+        scripted(&network.server, &liar, |query| {
+            let mut lie = response(query, 0x8180, &[a_record([10, 66, 66, 66])]);
+            lie[0] ^= 0xFF;
+            vec![lie]
+        });
+        let arguments = ["host.lab.test", "A", "--server", &liar, "--deadline", "1s"];
+        let outcome = query(&network.device, &arguments);
+        outcome.expect_code(2);
+        assert_eq!(answers(&outcome), [""; 0], "{outcome}");
+        assert!(outcome.stderr.contains("could not be used (wrong-id)"), "{outcome}");
+    });
+}
+
+#[test]
 fn a_server_that_only_cuts_off_is_left_for_another() {
     lab::within(&["knotd"], |lab| {
         let network = Network::plain(lab);

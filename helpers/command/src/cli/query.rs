@@ -21,6 +21,7 @@ use super::live::Live;
 use super::lookup;
 use super::network::{self, DrivenResolver};
 use super::output::Output;
+use super::replies;
 use crate::resolver_files::ResolverFiles;
 
 /// Without a type, both are asked for.
@@ -169,6 +170,11 @@ impl<P: Platform> App<'_, '_, P> {
             let (why, hint) = match failure {
                 Failure::Unreachable if self.args.tcp => over_tcp(server),
                 failure => explain(failure, server, elapsed),
+            };
+            let useless = replies::useless_dns(&resolver.counters());
+            let why = match useless.filter(|_| failure == Failure::Timeout) {
+                Some(useless) => format!("{why}; {useless}"),
+                None => why,
             };
             self.output.problem(format!("{} {rtype}", self.args.name), why, hint);
         }

@@ -26,19 +26,24 @@ pub fn useless_dhcp<'c>(
     counters: impl Iterator<Item = &'c bringup_dhcp::Counters>,
 ) -> Option<String> {
     useless(counters.flat_map(|counters| {
-        DHCP_FAULTS.into_iter().map(|why| (counters.discarded(why.into()), why.name()))
+        DHCP_FAULTS.into_iter().map(|why| (counters.discarded(why.into()).into(), why.name()))
     }))
 }
 
 /// The same of NTP servers, unless one of them has told a time.
 pub fn useless_ntp(counters: &bringup_ntp::Counters) -> Option<String> {
     let faults = Discard::ALL.iter().filter(|why| why.ends_exchange());
-    useless(faults.map(|why| (counters.discarded(*why), why.name())))
+    useless(faults.map(|why| (counters.discarded(*why).into(), why.name())))
         .filter(|_| counters.accepted == 0)
 }
 
-fn useless(counts: impl Iterator<Item = (u32, &'static str)>) -> Option<String> {
-    let (mut all, mut most) = (0_u32, (0, ""));
+/// The same of what came to the resolver's sockets: from a server, or from somebody who forges one.
+pub fn useless_dns(counters: &bringup_dns::Counters) -> Option<String> {
+    useless(counters.discards().map(|(why, count)| (count, why.name())))
+}
+
+fn useless(counts: impl Iterator<Item = (u64, &'static str)>) -> Option<String> {
+    let (mut all, mut most) = (0_u64, (0, ""));
     for counted in counts {
         all = all.saturating_add(counted.0);
         most = most.max(counted);
