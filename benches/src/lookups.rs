@@ -68,7 +68,8 @@ struct Load {
 }
 
 impl Load {
-    fn step(&mut self, registrar: &mut Registrar<'_, Port>) {
+    /// Takes what has been found.
+    fn take(&mut self, registrar: &mut Registrar<'_, Port>) {
         let Self { resolver, buffers, .. } = self;
         while let Some(event) = resolver.next_event() {
             let Event::Done { key, .. } = event else { continue };
@@ -78,6 +79,11 @@ impl Load {
             self.running -= 1;
             self.ended += 1;
         }
+    }
+
+    /// Asks for more; as the others do it after they have taken what has come.
+    fn ask(&mut self, registrar: &mut Registrar<'_, Port>) {
+        let Self { resolver, buffers, .. } = self;
         while self.running < self.at_once && self.next < self.total {
             let name = format!("n{}.bench.example.", self.next);
             let kind = QueryKind::Type(RecordType::A);
@@ -94,7 +100,7 @@ impl Load {
 impl Application<Port> for Load {
     fn dispatch(&mut self, registrar: &mut Registrar<'_, Port>, ready: Ready) {
         self.resolver.handle(registrar, &mut self.buffers, &ready);
-        self.step(registrar);
+        self.take(registrar);
     }
 }
 
@@ -124,8 +130,8 @@ pub(crate) fn bringup(server: SocketAddr, at_once: usize, total: usize) -> Cost 
         r.set_servers(cx, &[server.into()]);
     });
     let cost = measure(Cpu::Thread, total, || {
-        app.step(&mut events.registrar());
         while app.ended < total {
+            app.ask(&mut events.registrar());
             events.turn(&mut app).expect("a turn");
         }
     });

@@ -437,9 +437,12 @@ impl<'m> Resolver<'m> {
         query.stale_at = stale_at;
         self.counters.queries += 1;
         self.begin(cx, slot, literal, absolute || options.no_search);
-        self.walk_on(cx);
-        self.settle(cx.now, slot);
-        self.expire_if_late(cx.now, slot);
+        // What the cache has answered is done.
+        if self.queries.get(slot).is_some_and(|query| query.stage == Stage::Active) {
+            self.walk_on(cx);
+            self.settle(cx.now, slot);
+            self.expire_if_late(cx.now, slot);
+        }
         Ok(QueryKey { slot: u16::try_from(slot).unwrap_or(u16::MAX), generation })
     }
 

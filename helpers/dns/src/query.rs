@@ -277,25 +277,19 @@ impl Query {
         stale: false,
     };
 
-    /// Gives the slot back. What is large stays as it is: nobody looks at it.
-    pub(crate) fn clear(&mut self) {
-        self.generation = self.generation.wrapping_add(1);
-        self.stage = Stage::Free;
-        self.rest();
-    }
-
-    /// Takes the slot for a new query, whose name is to be set.
+    /// Takes the slot, which is free, for a new query, whose name is to be set.
     pub(crate) fn begin(&mut self, legs: [RecordType; 2], now: Instant, deadline: Instant) {
         self.stage = Stage::Active;
         (self.started_at, self.answered_at, self.deadline) = (now, now, deadline);
-        self.rest();
         for (leg, rtype) in self.legs.iter_mut().zip(legs) {
             leg.rtype = rtype;
         }
     }
 
-    /// As it is before anything is known.
-    fn rest(&mut self) {
+    /// Gives the slot back, as it is before anything is known. What is large stays: nobody looks at it.
+    pub(crate) fn clear(&mut self) {
+        self.generation = self.generation.wrapping_add(1);
+        self.stage = Stage::Free;
         for leg in &mut self.legs {
             (leg.state, leg.rtype, leg.path.len) = (LegState::Unused, RecordType(0), 0);
         }

@@ -38,11 +38,7 @@ impl<'r> Answer<'r> {
 
     /// The addresses, IPv4 first.
     pub fn addresses(self) -> impl Iterator<Item = IpAddr> + Clone {
-        self.records().filter_map(|record| match record.data() {
-            RData::A(address) => Some(address.into()),
-            RData::Aaaa(address) => Some(address.into()),
-            _ => None,
-        })
+        self.records().filter_map(|record| record.address())
     }
 
     /// The addresses in the order in which they are to be tried: sorted by RFC 6724 §6, the families

@@ -165,8 +165,7 @@ impl Resolver<'_> {
 
     /// Takes the pins of a leg's path off.
     pub(super) fn drop_path(&mut self, slot: usize, leg: usize) {
-        if self.leg(slot, leg).is_some_and(|leg| !leg.path.entries().is_empty()) {
-            let Some(leg) = self.leg_mut(slot, leg) else { return };
+        if let Some(leg) = self.leg_mut(slot, leg) {
             let path = leg.path.take();
             self.drop_pins(&path);
         }
