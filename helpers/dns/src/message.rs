@@ -8,7 +8,7 @@ use core::fmt;
 use bringup_core::wire::Reader;
 
 use crate::malformed::Malformed;
-use crate::name::{NameView, Pointers, read_name, skip_checked};
+use crate::name::{NameView, Names, Pointers, read_name, skip_checked};
 use crate::record::{Class, RdataView, Record, RecordType, layout};
 
 /// The header's length, octets (RFC 1035 §4.1.1).
@@ -214,13 +214,10 @@ impl<'a> Message<'a> {
         mut each: impl FnMut(Section, &Record<'a>),
     ) -> Result<Self, Malformed> {
         let mut r = Reader::new(bytes);
-        let head = r.array::<HEADER_LEN>()?;
-        let word = |at: usize| {
-            let [high, low] = [head.get(at), head.get(at + 1)].map(|o| o.copied().unwrap_or(0));
-            u16::from_be_bytes([high, low])
-        };
-        let header = Header::from_wire(word(0), word(2));
-        let (questions, counts) = (word(4), [word(6), word(8), word(10)]);
+        let [i0, i1, f0, f1, q0, q1, an0, an1, ns0, ns1, ar0, ar1] = r.array::<HEADER_LEN>()?;
+        let header = Header::from_wire(u16::from_be_bytes([i0, i1]), u16::from_be_bytes([f0, f1]));
+        let questions = u16::from_be_bytes([q0, q1]);
+        let counts = [[an0, an1], [ns0, ns1], [ar0, ar1]].map(u16::from_be_bytes);
         let mut message =
             Self { bytes, header, questions, counts, starts: [HEADER_LEN; 3], edns: None };
         // The least that so many questions and records take: 5 and 11 octets each.
@@ -228,20 +225,20 @@ impl<'a> Message<'a> {
         if 5 * usize::from(questions) + 11 * records > r.remaining() {
             return Err(Malformed::Counts);
         }
-        let mut names = LastName::NONE;
+        let mut names = Names::none();
         for n in 0..questions {
-            let question = read_question(bytes, &mut r)?;
+            read_question(bytes, &mut r)?;
             if n == 0 {
-                names = LastName::first(question.qname);
+                names = Names::of_question(r.position() - HEADER_LEN - 4);
             }
         }
-        let sections = [Section::Answer, Section::Authority, Section::Additional];
-        for ((section, count), start) in sections.into_iter().zip(counts).zip(&mut message.starts) {
-            *start = r.position();
-            for _ in 0..count {
-                let record = read_record(bytes, &mut r, &mut names)?;
+        for section in [Section::Answer, Section::Authority, Section::Additional] {
+            message.starts[section as usize] = r.position();
+            for _ in 0..counts[section as usize] {
+                let owner = names.read(bytes, &mut r, Pointers::Allowed)?;
+                let record = read_rest(bytes, &mut r, owner)?;
                 if record.rtype != RecordType::OPT {
-                    layout::check(record.rtype, record.class, record.rdata)?;
+                    layout::check(record.rtype, record.class, record.rdata, &mut names)?;
                     each(section, &record);
                 } else if section != Section::Additional {
                     return Err(Malformed::OptSection);
@@ -343,49 +340,6 @@ pub(crate) fn read_question<'a>(
 ) -> Result<Question<'a>, Malformed> {
     let qname = read_name(bytes, r, Pointers::Allowed)?;
     Ok(Question { qname, qtype: RecordType(r.u16()?), qclass: Class(r.u16()?) })
-}
-
-/// The last pointer that stood for a whole name, and the name. Thousands of records that point at
-/// one long name are checked in the time of one.
-struct LastName<'a> {
-    /// The pointer as it is on the wire; more than 16 bits if there was none.
-    pointer: u32,
-    name: NameView<'a>,
-}
-
-impl<'a> LastName<'a> {
-    const NONE: Self = Self { pointer: u32::MAX, name: NameView::ROOT };
-
-    /// The name of the first question, which most records are of.
-    const fn first(name: NameView<'a>) -> Self {
-        Self { pointer: 0xC000 | 12, name }
-    }
-
-    #[inline]
-    fn read(&mut self, bytes: &'a [u8], r: &mut Reader<'a>) -> Result<NameView<'a>, Malformed> {
-        let mut ahead = *r;
-        let pointer = ahead.u16().map_or(0, u32::from);
-        if pointer == self.pointer {
-            *r = ahead;
-            return Ok(self.name);
-        }
-        let name = read_name(bytes, r, Pointers::Allowed)?;
-        if pointer >= 0xC000 {
-            (self.pointer, self.name) = (pointer, name);
-        }
-        Ok(name)
-    }
-}
-
-/// Reads a record, whose data is not checked here, and moves past it.
-#[inline]
-fn read_record<'a>(
-    bytes: &'a [u8],
-    r: &mut Reader<'a>,
-    names: &mut LastName<'a>,
-) -> Result<Record<'a>, Malformed> {
-    let owner = names.read(bytes, r)?;
-    read_rest(bytes, r, owner)
 }
 
 /// Reads what follows a record's owner, and moves past it.

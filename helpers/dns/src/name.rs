@@ -7,129 +7,16 @@ use core::fmt;
 
 use bringup_core::wire::{Full, Reader, Writer};
 
-use crate::malformed::Malformed;
+mod read;
+
+pub(crate) use read::{Names, Pointers, read_name, skip_checked};
 
 /// The longest name on the wire, in octets, the root label included (RFC 1035 §2.3.4).
 pub const MAX_NAME: usize = 255;
 /// The longest label, in octets (RFC 1035 §2.3.4).
 pub const MAX_LABEL: usize = 63;
-/// The most pointers followed for one name. No name with a label between any two hops has more.
-const MAX_HOPS: u8 = 128;
-/// The length of a message's header; no name lies in it.
-const HEADER: usize = 12;
 /// The most steps over checked data: 127 labels, the root, and every hop.
 const MAX_STEPS: u16 = 300;
-
-/// Whether compression pointers are accepted where a name stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Pointers {
-    /// Accepted, as in all owners and the RDATA of RFC 1035.
-    Allowed,
-    /// Refused: the type's RFC forbids senders to compress.
-    Refused,
-}
-
-/// Checks the name at `reader` and moves past it.
-///
-/// `message` is what pointers count from; `reader` reads a prefix of it. Every pointer must lead to
-/// before the run of labels that it ends, so that a chain of them ends (RFC 1035 §4.1.4).
-#[inline]
-pub(crate) fn read_name<'a>(
-    message: &'a [u8],
-    reader: &mut Reader<'a>,
-    pointers: Pointers,
-) -> Result<NameView<'a>, Malformed> {
-    let start = reader.position();
-    let mut cursor = *reader;
-    // Most names are labels up to the root, or end in one pointer.
-    let mut length = 0;
-    loop {
-        let head = cursor.u8()?;
-        if head == 0 {
-            length += 1;
-            break;
-        }
-        if head > 0x3F {
-            return follow(message, (reader, cursor), head, length, pointers);
-        }
-        length += 1 + usize::from(head);
-        cursor.skip(usize::from(head))?;
-    }
-    if length > MAX_NAME {
-        return Err(Malformed::NameTooLong);
-    }
-    *reader = cursor;
-    Ok(NameView { message, at: start })
-}
-
-/// The rest of a name, from the head octet that `cursor` has read and that is no label's; `length`
-/// octets of labels stand before it.
-fn follow<'a>(
-    message: &'a [u8],
-    (reader, mut cursor): (&mut Reader<'a>, Reader<'a>),
-    mut head: u8,
-    mut length: usize,
-    pointers: Pointers,
-) -> Result<NameView<'a>, Malformed> {
-    let start = reader.position();
-    let mut run = start;
-    let (mut first, mut after, mut hops) = (start, None, 0u8);
-    loop {
-        if length > MAX_NAME {
-            return Err(Malformed::NameTooLong);
-        }
-        match head & 0xC0 {
-            0xC0 => {
-                let target = usize::from(head & 0x3F) << 8 | usize::from(cursor.u8()?);
-                after.get_or_insert(cursor);
-                hops += 1;
-                if pointers == Pointers::Refused {
-                    return Err(Malformed::PointerRefused);
-                }
-                if target < HEADER {
-                    return Err(Malformed::PointerIntoHeader);
-                }
-                if target >= run {
-                    return Err(Malformed::PointerNotBackwards);
-                }
-                if hops > MAX_HOPS {
-                    return Err(Malformed::PointerChain);
-                }
-                run = target;
-                // A view starts at its first label, so that equal names mostly start alike.
-                first = if length == 0 { target } else { first };
-                cursor = Reader::at(message, target);
-            }
-            0x00 => {
-                length += 1 + usize::from(head);
-                if length > MAX_NAME {
-                    return Err(Malformed::NameTooLong);
-                }
-                if head == 0 {
-                    break;
-                }
-                cursor.skip(usize::from(head))?;
-            }
-            // 0x40 and 0x80 are reserved (RFC 1035 §4.1.4), binary labels deprecated (RFC 6891 §5).
-            _ => return Err(Malformed::LabelType),
-        }
-        head = cursor.u8()?;
-    }
-    *reader = after.unwrap_or(cursor);
-    Ok(NameView { message, at: first })
-}
-
-/// Moves past a name that has been checked: where it stands, not what it points at.
-#[inline]
-pub(crate) fn skip_checked(reader: &mut Reader<'_>) -> Option<()> {
-    loop {
-        match reader.u8().ok()? {
-            0 => return Some(()),
-            head if head >= 0xC0 => return reader.skip(1).ok(),
-            head => reader.skip(usize::from(head)).ok()?,
-        }
-    }
-}
 
 /// A checked name, where it lies: in a message, perhaps compressed, or in a [`Name`].
 #[derive(Clone, Copy)]

@@ -118,6 +118,25 @@ fn rule_4_many_records_of_one_long_name() {
 }
 
 #[test]
+fn rule_1_a_pointer_that_was_followed_before_counts_in_full() {
+    // A name of 200 octets, and an alias of it with a label before it: 254 octets, 255, 256.
+    for (label, expected) in [(53, Ok(())), (54, Ok(())), (55, Err(Malformed::NameTooLong))] {
+        let mut bytes = b"\x12\x34\x81\x80\0\x01\0\x01\0\0\0\0".to_vec();
+        for length in [63, 63, 63, 6] {
+            bytes.push(length);
+            bytes.extend(std::iter::repeat_n(b'x', usize::from(length)));
+        }
+        bytes.extend_from_slice(b"\0\0\x05\0\x01");
+        let mut rdata = std::vec![label];
+        rdata.extend(std::iter::repeat_n(b'y', usize::from(label)));
+        rdata.extend_from_slice(b"\xC0\x0C");
+        bytes.extend_from_slice(b"\xC0\x0C");
+        bytes.extend_from_slice(&rr(5, 1, &rdata)[1..]);
+        assert_eq!(Message::parse(&bytes).map(|_| ()), expected, "{label}");
+    }
+}
+
+#[test]
 fn rule_4_and_bug_10_chains_of_pointers_do_not_burn_time() {
     // Each owner points at the one before: the 129th hop is refused.
     let mut deep = b"\x12\x34\x81\x80\0\0\0\xC8\0\0\0\0".to_vec();

@@ -1,5 +1,6 @@
 extern crate std;
 use super::*;
+use crate::malformed::Malformed;
 use std::string::{String, ToString};
 use std::vec::Vec;
 use std::{format, vec};
@@ -12,7 +13,7 @@ fn parse(message: &[u8], at: usize) -> Result<(String, usize), Malformed> {
 
 /// A message of 12 header octets and then `tail`.
 fn after_header(tail: &[u8]) -> Vec<u8> {
-    let mut message = vec![0; HEADER];
+    let mut message = vec![0; 12];
     message.extend_from_slice(tail);
     message
 }

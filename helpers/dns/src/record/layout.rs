@@ -4,7 +4,7 @@ use bringup_core::wire::{Full, Reader, Writer};
 
 use super::{Class, RdataView, RecordType};
 use crate::malformed::Malformed;
-use crate::name::{Pointers, read_name};
+use crate::name::{Names, Pointers};
 
 /// A part of a record's data.
 #[derive(Clone, Copy)]
@@ -70,16 +70,22 @@ pub(crate) fn check(
     rtype: RecordType,
     class: Class,
     rdata: RdataView<'_>,
+    names: &mut Names,
 ) -> Result<(), Malformed> {
     // The two that most records are of.
     if class == Class::IN && matches!(rtype, RecordType::A | RecordType::AAAA) {
         let length = if rtype == RecordType::A { 4 } else { 16 };
         return if rdata.len() == length { Ok(()) } else { Err(Malformed::RdataLength) };
     }
-    check_fields(rtype, class, rdata)
+    check_fields(rtype, class, rdata, names)
 }
 
-fn check_fields(rtype: RecordType, class: Class, rdata: RdataView<'_>) -> Result<(), Malformed> {
+fn check_fields(
+    rtype: RecordType,
+    class: Class,
+    rdata: RdataView<'_>,
+    names: &mut Names,
+) -> Result<(), Malformed> {
     let mut reader = rdata.reader();
     let fields = layout(rtype, class);
     if let [Rest] = fields {
@@ -87,7 +93,7 @@ fn check_fields(rtype: RecordType, class: Class, rdata: RdataView<'_>) -> Result
     }
     for field in fields {
         // What runs out of data here runs out of RDLENGTH, not of message.
-        walk(*field, rdata, &mut reader).map_err(|why| match why {
+        walk(*field, rdata, &mut reader, names).map_err(|why| match why {
             Malformed::Truncated => Malformed::RdataLength,
             other => other,
         })?;
@@ -99,15 +105,20 @@ fn check_fields(rtype: RecordType, class: Class, rdata: RdataView<'_>) -> Result
 pub(super) fn check_strings(wire: &[u8]) -> bool {
     let rdata = RdataView::alone(wire);
     let mut reader = rdata.reader();
-    walk(Strings, rdata, &mut reader).is_ok()
+    walk(Strings, rdata, &mut reader, &mut Names::none()).is_ok()
 }
 
 /// Moves over one field.
-fn walk<'a>(field: Field, rdata: RdataView<'a>, reader: &mut Reader<'a>) -> Result<(), Malformed> {
+fn walk<'a>(
+    field: Field,
+    rdata: RdataView<'a>,
+    reader: &mut Reader<'a>,
+    names: &mut Names,
+) -> Result<(), Malformed> {
     match field {
         Fixed(n) => reader.skip(n)?,
-        Name => drop_view(read_name(rdata.message, reader, Pointers::Allowed))?,
-        PlainName => drop_view(read_name(rdata.message, reader, Pointers::Refused))?,
+        Name => drop_view(names.read(rdata.message, reader, Pointers::Allowed))?,
+        PlainName => drop_view(names.read(rdata.message, reader, Pointers::Refused))?,
         String => skip_string(reader)?,
         Strings => {
             skip_string(reader)?;
@@ -140,14 +151,14 @@ pub(crate) fn expand(
     if !is_expanded(fields) {
         return w.bytes(rdata.raw());
     }
-    let mut reader = rdata.reader();
+    let (mut reader, mut names) = (rdata.reader(), Names::none());
     for field in fields {
         let start = reader.position();
         if matches!(field, Name) {
-            let name = read_name(rdata.message, &mut reader, Pointers::Allowed);
+            let name = names.read(rdata.message, &mut reader, Pointers::Allowed);
             name.map_err(|_| Full)?.write(w)?;
         } else {
-            walk(*field, rdata, &mut reader).map_err(|_| Full)?;
+            walk(*field, rdata, &mut reader, &mut names).map_err(|_| Full)?;
             w.bytes(rdata.message.get(start..reader.position()).unwrap_or(&[]))?;
         }
     }
@@ -165,14 +176,14 @@ pub(crate) fn expanded_len(rtype: RecordType, class: Class, rdata: RdataView<'_>
     if !is_expanded(fields) {
         return rdata.len();
     }
-    let mut reader = rdata.reader();
+    let (mut reader, mut names) = (rdata.reader(), Names::none());
     let mut length = 0;
     for field in fields {
         let start = reader.position();
         if matches!(field, Name) {
-            let name = read_name(rdata.message, &mut reader, Pointers::Allowed);
+            let name = names.read(rdata.message, &mut reader, Pointers::Allowed);
             length += name.map_or(0, super::NameView::wire_len);
-        } else if walk(*field, rdata, &mut reader).is_ok() {
+        } else if walk(*field, rdata, &mut reader, &mut names).is_ok() {
             length += reader.position() - start;
         }
     }

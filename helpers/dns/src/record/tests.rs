@@ -1,5 +1,6 @@
 extern crate std;
 use super::*;
+use crate::name::Names;
 use crate::testing::name;
 use std::format;
 use std::string::ToString;
@@ -71,7 +72,7 @@ fn data_stands_alone_once_expanded() {
     let at = message.len();
     message.extend_from_slice(b"\0\x0A\x01x\xC0\x0C");
     let rdata = RdataView { message: &message, at, end: message.len() };
-    assert_eq!(layout::check(RecordType::MX, Class::IN, rdata), Ok(()));
+    assert_eq!(layout::check(RecordType::MX, Class::IN, rdata, &mut Names::none()), Ok(()));
     let mut buffer = [0; 64];
     let mut w = Writer::new(&mut buffer);
     layout::expand(RecordType::MX, Class::IN, rdata, &mut w).unwrap();
