@@ -219,10 +219,11 @@ impl StatusSocket {
     }
 
     fn resume<P: Platform<Handle = RawFd>>(&mut self, registrar: &mut Registrar<'_, P>) {
-        let is_due = self.accepts_at.is_some_and(|at| at <= registrar.now());
-        if is_due && self.key.is_some_and(|key| registrar.set_interest(key, Interest::READ).is_ok())
-        {
-            self.accepts_at = None;
+        if self.accepts_at.is_some_and(|at| at <= registrar.now()) {
+            let resumed = |key| registrar.set_interest(key, Interest::READ).is_ok();
+            // A time that has passed would fire in every turn.
+            let again = (!self.key.is_some_and(resumed)).then(|| registrar.now() + ACCEPT_AGAIN);
+            self.accepts_at = again;
         }
     }
 
