@@ -46,6 +46,7 @@ impl<T> Room<T> {
         Self { taken: AtomicBool::new(false), place: UnsafeCell::new(MaybeUninit::uninit()) }
     }
 
+    #[expect(clippy::mut_from_ref, reason = "it is the only reference: `taken` lets one caller pass")]
     fn place(&'static self) -> &'static mut MaybeUninit<T> {
         assert!(!self.taken.swap(true, Ordering::Relaxed));
         // SAFETY: nobody else gets here.
@@ -68,6 +69,7 @@ impl<T> Zeros<T> {
     }
 
     /// Lends the value, once.
+    #[expect(clippy::mut_from_ref, reason = "it is the only reference: `taken` lets one caller pass")]
     pub(crate) fn take(&'static self) -> &'static mut T {
         assert!(!self.taken.swap(true, Ordering::Relaxed));
         // SAFETY: nobody else gets here.
