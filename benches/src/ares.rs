@@ -12,6 +12,7 @@ use crate::measure::{Cost, Cpu, measure, now_ns};
 #[derive(Clone, Copy)]
 struct Made(*mut c_void);
 
+// SAFETY: as `ares.c` beside this file defines them.
 unsafe extern "C" {
     fn bench_ares_init();
     fn bench_ares_allocations() -> u64;

@@ -9,6 +9,7 @@ use crate::attach::{Loop, Post, Sink};
 #[derive(Clone, Copy)]
 struct Made(*mut c_void);
 
+// SAFETY: as `uv.c` beside this file defines them.
 unsafe extern "C" {
     fn bench_uv_queue() -> Made;
     fn bench_uv_post(queue: Made, stamp: u64);

@@ -129,6 +129,7 @@ mod unix {
             tv_nsec: c_long,
         }
 
+        // SAFETY: as POSIX.1-2024 declares it; `nfds_t` is `unsigned long` on Linux.
         unsafe extern "C" {
             fn ppoll(
                 fds: *mut PollFd,
@@ -163,6 +164,7 @@ mod unix {
         #[cfg(not(any(target_vendor = "apple", target_os = "freebsd", target_os = "openbsd")))]
         type Nfds = core::ffi::c_ulong;
 
+        // SAFETY: as POSIX declares it.
         unsafe extern "C" {
             #[link_name = "poll"]
             fn c_poll(fds: *mut PollFd, nfds: Nfds, timeout: c_int) -> c_int;
@@ -177,6 +179,7 @@ mod unix {
         }
     }
 
+    // SAFETY: what <errno.h> of each system calls for `errno`: no argument, and a pointer to an int.
     unsafe extern "C" {
         #[cfg_attr(any(target_os = "linux", target_os = "redox"), link_name = "__errno_location")]
         #[cfg_attr(

@@ -8,6 +8,8 @@ pub(crate) const ALARM: c_int = 14;
 #[cfg(test)]
 pub(crate) const USER: c_int = 10;
 
+// SAFETY: as POSIX declares them; a `pthread_t` is an `unsigned long` or a pointer, a handler
+// an address.
 unsafe extern "C" {
     fn signal(number: c_int, handler: extern "C" fn(c_int)) -> usize;
     fn pthread_self() -> c_ulong;

@@ -79,7 +79,7 @@ pub struct Time {
     pub confirmed: c_int,
 }
 
-/// `bringup_callback`.
+/// `bringup_callback`: called once, with its `opaque`, perhaps on another thread. Unsafe to call, but for duty 4.
 pub type Callback = unsafe extern "C" fn(error: c_int, opaque: *mut c_void);
 
 /// A callback on its way to another thread.
