@@ -113,13 +113,19 @@ impl Resolver<'_> {
             return None;
         }
         let most = self.max_sends();
-        let before = |place: usize| place < usize::from(lookup.rotation);
-        let ranked = self.servers.in_order().enumerate().filter_map(|(place, (id, server))| {
-            let Attempt { state, sends, .. } = *lookup.attempt(id);
-            let is_usable = state != AttemptState::Failed && sends < most;
-            is_usable.then_some(((sends, server.is_failing(), before(place), place), id))
-        });
-        ranked.min_by_key(|(rank, _)| *rank).map(|(_, id)| id)
+        let mut best = None;
+        for (place, (id, server)) in (0u8..).zip(self.servers.in_order()) {
+            let attempt = lookup.attempt(id);
+            if attempt.state == AttemptState::Failed || attempt.sends >= most {
+                continue;
+            }
+            let [failing, before] = [server.is_failing(), place < lookup.rotation].map(u8::from);
+            let rank = u32::from_be_bytes([attempt.sends, failing, before, place]);
+            if best.is_none_or(|(least, _)| rank < least) {
+                best = Some((rank, id));
+            }
+        }
+        best.map(|(_, id)| id)
     }
 
     /// Asks the next server, or gives up.
