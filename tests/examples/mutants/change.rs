@@ -10,17 +10,30 @@ use syn::visit::Visit as _;
 use crate::find::{Finder, Mutant};
 
 /// What is put at the end of the crate's root.
-const SWITCH: &str = "
+const SWITCH: &str = r#"
 extern crate std as switch_std;
-/// Whether this change is on.
+/// Whether this change is on. Where a file is named, the changes that are reached are written down there.
 #[doc(hidden)]
 #[inline]
 pub fn is_on(number: u32) -> bool {
-    static ON: switch_std::sync::OnceLock<u32> = switch_std::sync::OnceLock::new();
-    let on = || switch_std::env::var(\"BRINGUP_MUTANT\").ok().and_then(|n| n.parse().ok());
-    *ON.get_or_init(|| on().unwrap_or(u32::MAX)) == number
+    use switch_std::sync::OnceLock;
+    use switch_std::{env, fs, io::Write, string::String};
+    static ON: OnceLock<(u32, Option<String>)> = OnceLock::new();
+    let (on, file) = ON.get_or_init(|| {
+        let on = env::var("BRINGUP_MUTANT").ok().and_then(|n| n.parse().ok());
+        (on.unwrap_or(u32::MAX), env::var("BRINGUP_REACHED").ok())
+    });
+    if let Some(file) = file {
+        static REACHED: [core::sync::atomic::AtomicBool; 8_192] =
+            [const { core::sync::atomic::AtomicBool::new(false) }; 8_192];
+        if !REACHED[number as usize].swap(true, core::sync::atomic::Ordering::Relaxed) {
+            let file = fs::OpenOptions::new().create(true).append(true).open(file);
+            file.unwrap().write_all(&number.to_le_bytes()).unwrap();
+        }
+    }
+    *on == number
 }
-";
+"#;
 
 /// What changed code does and the compiler would mind.
 const ALLOWED: &str = "#![no_std] #![allow(warnings, arithmetic_overflow, unconditional_panic, overflowing_literals)]";

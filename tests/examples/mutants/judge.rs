@@ -1,6 +1,6 @@
 //! Builds the changed crate, and runs its tests with one change on.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
 use std::time::{Duration, Instant};
@@ -9,12 +9,16 @@ use serde_json::Value;
 
 use crate::change::Changed;
 
-/// How long the tests may take beyond what they take unchanged, times that and seconds of the processor.
-const PATIENCE: (u32, Duration) = (4, Duration::from_secs(2));
+/// How long tests may take of the processor: so many times what they take unchanged, and a little.
+const PATIENCE: (u32, Duration) = (5, Duration::from_millis(500));
+/// And with nothing changed.
+const MOST: Duration = Duration::from_secs(600);
+/// Pages of memory, of 4 KiB.
+const MEMORY: u64 = 500_000;
 /// Who notices a change that survives.
 const NOBODY: &str = "NOBODY";
-/// When tests that do not use the processor are waiting for what never comes.
-const ASLEEP: Duration = Duration::from_secs(60);
+/// Tests of which no thread has run for so long wait for what never comes.
+const ASLEEP: Duration = Duration::from_secs(5);
 
 fn cargo(work: &Path, arguments: &[&str]) -> (bool, Vec<Value>) {
     let mut command = Command::new(env!("CARGO"));
@@ -64,14 +68,20 @@ pub(crate) fn until_it_builds(work: &Path, name: &str, changed: &mut Changed) {
     }
 }
 
-/// A program of tests, and what is asked of it.
+/// A program of tests.
 pub(crate) struct Tests {
     what: &'static str,
     program: PathBuf,
     folder: PathBuf,
-    arguments: &'static [&'static str],
+    each: Vec<Test>,
+}
+
+struct Test {
+    name: String,
     /// What it takes of the processor with nothing changed.
     cost: Duration,
+    /// The changes that it comes by.
+    reaches: BTreeSet<usize>,
 }
 
 fn programs(messages: &[Value], name: &str) -> Option<PathBuf> {
@@ -81,24 +91,37 @@ fn programs(messages: &[Value], name: &str) -> Option<PathBuf> {
     })
 }
 
-/// Builds a program of tests, and runs it once.
+/// Builds a program of tests, and runs each of its tests once.
 fn program(
     work: &Path,
     what: &'static str,
     target: &[&str],
     name: &str,
-    arguments: &'static [&'static str],
+    only: Option<&'static str>,
 ) -> Tests {
     let (is_good, messages) = cargo(work, &[&["test", "--no-run"], target].concat());
     assert!(is_good, "{what} are built");
     let program = programs(&messages, name).expect("a program of tests");
-    let mut tests =
-        Tests { what, program, folder: work.to_owned(), arguments, cost: Duration::ZERO };
-    match run(&tests, None, Duration::from_secs(600)) {
-        End::Passed(cost) => tests.cost = cost,
-        other => panic!("{what}, with nothing changed: {other:?}"),
+    let mut tests = Tests { what, program, folder: work.to_owned(), each: Vec::new() };
+    let list = Command::new(&tests.program).args(["--list", "--format", "terse"]).output();
+    let list = String::from_utf8(list.expect("it runs").stdout).expect("names");
+    let names = list.lines().filter_map(|line| line.strip_suffix(": test"));
+    let reached = work.join("reached");
+    for name in names.filter(|name| only.is_none_or(|only| name.contains(only))) {
+        let _ = std::fs::remove_file(&reached);
+        let cost = match run(&tests, &[name], Switch::Record(&reached), MOST) {
+            End::Passed(cost) => cost,
+            other => panic!("{name}, with nothing changed: {other:?}"),
+        };
+        let numbers = std::fs::read(&reached).unwrap_or_default();
+        let numbers = numbers.chunks_exact(4).map(|n| [n[0], n[1], n[2], n[3]]);
+        let reaches = numbers.filter_map(|n| usize::try_from(u32::from_le_bytes(n)).ok()).collect();
+        tests.each.push(Test { name: name.to_owned(), cost, reaches });
     }
-    eprintln!("{what}: {:.1} s of the processor", tests.cost.as_secs_f64());
+    // The cheapest are asked first.
+    tests.each.sort_by_key(|test| test.cost);
+    let cost: Duration = tests.each.iter().map(|test| test.cost).sum();
+    eprintln!("{what}: {} in {:.1} s of the processor", tests.each.len(), cost.as_secs_f64());
     tests
 }
 
@@ -106,16 +129,37 @@ fn program(
 pub(crate) fn build(work: &Path, name: &str, with_simulator: bool) -> Vec<Tests> {
     let package = format!("bringup-{name}");
     let own = package.replace('-', "_");
-    let mut all = vec![program(work, "its own tests", &["-p", &package, "--lib"], &own, &[])];
+    let mut all = vec![program(work, "its own tests", &["-p", &package, "--lib"], &own, None)];
     if name != "system" {
         let target = ["-p", "bringup-fuzz", "--test", "replay"];
-        all.push(program(work, "the corpora", &target, "replay", &["every_property"]));
+        all.push(program(work, "the corpora", &target, "replay", Some("every_property")));
     }
     if with_simulator || name == "system" {
         let target = ["-p", "bringup-tests", "--test", "simulator"];
-        all.push(program(work, "the simulator", &target, "simulator", &[]));
+        all.push(program(work, "the simulator", &target, "simulator", None));
     }
     all
+}
+
+impl Tests {
+    /// Whether one of those that reach the change notices it.
+    fn notice(&self, mutant: usize) -> Option<&'static str> {
+        let reach: Vec<_> =
+            self.each.iter().filter(|test| test.reaches.contains(&mutant)).collect();
+        // A few at first: most changes are noticed by the first test that comes by.
+        let (some, more) = reach.split_at(reach.len().min(3));
+        for part in [some, more].into_iter().filter(|part| !part.is_empty()) {
+            let names: Vec<_> = part.iter().map(|test| &*test.name).collect();
+            let cost: Duration = part.iter().map(|test| test.cost).sum();
+            let limit = cost * PATIENCE.0 + PATIENCE.1;
+            match run(self, &names, Switch::On(mutant), limit) {
+                End::Passed(_) => {}
+                End::Failed => return Some(self.what),
+                End::Endless => return Some("no end"),
+            }
+        }
+        None
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -125,54 +169,74 @@ enum End {
     Endless,
 }
 
-/// Runs them, with no more of the processor than `limit`.
-fn run(tests: &Tests, mutant: Option<usize>, limit: Duration) -> End {
-    let mut command = Command::new("bash");
-    let script = "ulimit -St \"$1\"; ulimit -v 8000000; shift; \"$@\" >/dev/null 2>&1; code=$?; times >&2; exit $code";
-    command
-        .args(["-c", script, "mutant"])
-        .arg(limit.as_secs().max(1).to_string())
-        .arg(&tests.program);
-    command.args(tests.arguments).current_dir(&tests.folder).env("RUST_BACKTRACE", "0");
-    command.env("BRINGUP_SEEDS", "20");
-    if let Some(number) = mutant {
-        command.env("BRINGUP_MUTANT", number.to_string());
-    }
-    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
-    std::os::unix::process::CommandExt::process_group(&mut command, 0);
-    let mut child = command.spawn().expect("bash runs");
-    let begin = Instant::now();
-    let asleep = ASLEEP.max(limit * 20);
+enum Switch<'a> {
+    On(usize),
+    Record(&'a Path),
+}
+
+/// Runs some tests, with no more of the processor than `limit`.
+fn run(tests: &Tests, names: &[&str], switch: Switch<'_>, limit: Duration) -> End {
+    let mut command = Command::new(&tests.program);
+    command.arg("--exact").args(names).current_dir(&tests.folder);
+    command.env("RUST_BACKTRACE", "0").env("BRINGUP_SEEDS", "10");
+    match switch {
+        Switch::On(number) => command.env("BRINGUP_MUTANT", number.to_string()),
+        Switch::Record(file) => command.env("BRINGUP_REACHED", file),
+    };
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    let before = used();
+    let mut child = command.spawn().expect("the tests run");
+    let mut awake = Instant::now();
     loop {
-        if child.try_wait().expect("a child").is_some() {
-            break;
+        if let Some(status) = child.try_wait().expect("a child") {
+            return if status.success() { End::Passed(used() - before) } else { End::Failed };
         }
-        if begin.elapsed() > asleep {
-            let group = libc::pid_t::try_from(child.id()).expect("an id");
-            // SAFETY: the group is the child's, which has not been waited for to its end.
-            unsafe { libc::kill(-group, libc::SIGKILL) };
+        if !is_asleep(child.id()) {
+            awake = Instant::now();
+        }
+        let is_over =
+            used_by(child.id()).is_some_and(|(time, memory)| time > limit || memory > MEMORY);
+        if is_over || awake.elapsed() > ASLEEP {
+            let _ = child.kill();
             let _ = child.wait();
             return End::Endless;
         }
         std::thread::sleep(Duration::from_millis(5));
     }
-    let output = child.wait_with_output().expect("it has ended");
-    match output.status.code() {
-        Some(0) => End::Passed(used(&String::from_utf8_lossy(&output.stderr))),
-        // SIGXCPU and SIGKILL, as bash says it.
-        Some(152 | 137) | None => End::Endless,
-        Some(_) => End::Failed,
-    }
 }
 
-/// What the children have used, by bash's `times`: the second line, as `0m1.234s 0m0.010s`.
-fn used(times: &str) -> Duration {
-    let seconds = |word: &str| {
-        let (minutes, seconds) = word.trim_end_matches('s').split_once('m').unwrap_or(("0", "0"));
-        minutes.parse().unwrap_or(0.0) * 60.0 + seconds.parse().unwrap_or(0.0)
-    };
-    let line = times.lines().last().unwrap_or("");
-    Duration::from_secs_f64(line.split_whitespace().map(seconds).sum())
+/// What a process has used of the processor, and how many pages of memory it has.
+fn used_by(process: u32) -> Option<(Duration, u64)> {
+    let stat = std::fs::read_to_string(format!("/proc/{process}/stat")).ok()?;
+    let (_, rest) = stat.rsplit_once(") ")?;
+    // utime, stime and rss of proc(5), of which this begins with the third.
+    let field = |number: usize| rest.split(' ').nth(number - 3)?.parse::<u64>().ok();
+    Some((Duration::from_millis((field(14)? + field(15)?) * 10), field(24)?))
+}
+
+/// Whether every thread of a process waits for something.
+fn is_asleep(process: u32) -> bool {
+    let Ok(threads) = std::fs::read_dir(format!("/proc/{process}/task")) else { return false };
+    threads.flatten().all(|thread| {
+        let stat = std::fs::read_to_string(thread.path().join("stat")).unwrap_or_default();
+        stat.rsplit_once(") ").is_some_and(|(_, state)| state.starts_with('S'))
+    })
+}
+
+/// What the children that have ended have used of the processor.
+fn used() -> Duration {
+    let mut usage = std::mem::MaybeUninit::zeroed();
+    // SAFETY: the kernel writes a `rusage`, for which there is room.
+    unsafe { libc::getrusage(libc::RUSAGE_CHILDREN, usage.as_mut_ptr()) };
+    // SAFETY: zeros are a good one as well, if it has failed.
+    let usage: libc::rusage = unsafe { usage.assume_init() };
+    [usage.ru_utime, usage.ru_stime]
+        .into_iter()
+        .map(|time| {
+            Duration::new(time.tv_sec.try_into().unwrap_or(0), 0)
+                + Duration::from_micros(time.tv_usec.try_into().unwrap_or(0))
+        })
+        .sum()
 }
 
 /// Puts the changes of a crate in an order in which the first of them are a sample, the same each time.
@@ -208,14 +272,7 @@ pub(crate) fn all(tests: &[Tests], changed: &Changed, sample: &Sample) -> ExitCo
         if !shown.contains(&sample.only) {
             continue;
         }
-        let noticed = tests.iter().find_map(|tests| {
-            let limit = tests.cost * PATIENCE.0 + PATIENCE.1;
-            match run(tests, Some(number), limit) {
-                End::Passed(_) => None,
-                End::Failed => Some(tests.what),
-                End::Endless => Some("no end"),
-            }
-        });
+        let noticed = tests.iter().find_map(|tests| tests.notice(number));
         let by = noticed.unwrap_or(NOBODY);
         println!("{by:<14} {shown}");
         *counts.entry(by).or_default() += 1;
