@@ -141,6 +141,49 @@ fn polling(servers: &[UdpSocket]) -> Cost {
     })
 }
 
+fn calloop(servers: &[UdpSocket]) -> Cost {
+    use calloop::generic::{Generic, NoIoDrop};
+    let mut events = calloop::EventLoop::<'_, usize>::try_new().expect("a loop");
+    for server in servers {
+        let source = Generic::new(server, calloop::Interest::READ, calloop::Mode::Level);
+        let react = |_, server: &mut NoIoDrop<&UdpSocket>, done: &mut usize| {
+            *done += usize::from(echo(server));
+            Ok(calloop::PostAction::Continue)
+        };
+        events.handle().insert_source(source, react).map_err(|_| ()).expect("a source");
+    }
+    round(servers, || {
+        let mut done = 0;
+        while done < TOTAL {
+            events.dispatch(None, &mut done).expect("a dispatch");
+        }
+    })
+}
+
+fn smol(servers: &[UdpSocket]) -> Cost {
+    let done = std::cell::Cell::new(0);
+    let tasks = async_executor::LocalExecutor::new();
+    let (told, all) = async_channel::bounded(1);
+    for server in servers {
+        let (done, told) = (&done, told.clone());
+        let server = async_io::Async::new(server.try_clone().expect("a duplicate"));
+        let server = server.expect("watched");
+        let serve = async move {
+            let mut buffer = [0; 2048];
+            loop {
+                let (length, from) = server.recv_from(&mut buffer).await.expect("received");
+                server.send_to(&buffer[..length], from).await.expect("sent");
+                done.set(done.get() + 1);
+                if done.get() == TOTAL {
+                    told.try_send(()).expect("it is read below");
+                }
+            }
+        };
+        tasks.spawn(serve).detach();
+    }
+    round(servers, || async_io::block_on(tasks.run(all.recv())).expect("a sender is there"))
+}
+
 fn tokio(servers: &[UdpSocket]) -> Cost {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.expect("a runtime");
@@ -205,7 +248,9 @@ pub(crate) fn run(rounds: usize) {
             }),
             Contender::new("mio", || mio(&fresh())),
             Contender::new("polling", || polling(&fresh())),
+            Contender::new("calloop", || calloop(&fresh())),
             Contender::new("tokio", || tokio(&fresh())),
+            Contender::new("smol", || smol(&fresh())),
         ];
         #[cfg(libuv)]
         contenders.push(Contender::new("libuv", || uv(&fresh())));

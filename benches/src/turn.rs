@@ -1,7 +1,6 @@
 //! What one turn costs with so many descriptors, one of which is ready: an eventfd is written to, the
 //! loop finds it and reads it.
 
-use std::cell::RefCell;
 use std::os::fd::{AsRawFd, BorrowedFd};
 use std::rc::Rc;
 
@@ -16,10 +15,10 @@ use bringup_platform::lock::StdLock;
 use crate::measure::{Contender, Cost, Cpu, Ratio, measure, table};
 
 /// Eventfds that never block.
-struct Fds(Vec<i32>);
+pub(crate) struct Fds(pub(crate) Vec<i32>);
 
 impl Fds {
-    fn new(count: usize) -> Self {
+    pub(crate) fn new(count: usize) -> Self {
         let open = || {
             // SAFETY: no memory is handed over.
             let fd = unsafe { libc::eventfd(0, libc::EFD_CLOEXEC | libc::EFD_NONBLOCK) };
@@ -54,7 +53,7 @@ fn take(fd: i32) -> bool {
     unsafe { libc::read(fd, (&raw mut value).cast(), 8) == 8 }
 }
 
-struct App(usize);
+pub(crate) struct App(usize);
 
 impl<Q: Poll<Handle = i32>> Application<Linux<Q>> for App
 where
@@ -67,7 +66,7 @@ where
 }
 
 /// A turn of our loop on a poller.
-fn bringup<Q>(poller: Q, fds: &[i32]) -> impl FnMut() + use<Q>
+pub(crate) fn bringup<Q>(poller: Q, fds: &[i32]) -> impl FnMut() + use<Q>
 where
     Linux<Q>: bringup_core::platform::Arm<LinuxOps, Handle = i32>,
     App: Application<Linux<Q>>,
@@ -94,7 +93,7 @@ where
 }
 
 /// The floor of those with epoll.
-fn epoll(fds: &[i32]) -> impl FnMut() + use<> {
+pub(crate) fn epoll(fds: &[i32]) -> impl FnMut() + use<> {
     // SAFETY: no memory is handed over.
     let epoll = unsafe { libc::epoll_create1(libc::EPOLL_CLOEXEC) };
     for fd in fds {
@@ -115,7 +114,7 @@ fn epoll(fds: &[i32]) -> impl FnMut() + use<> {
     }
 }
 
-fn mio(fds: &[i32]) -> impl FnMut() + use<> {
+pub(crate) fn mio(fds: &[i32]) -> impl FnMut() + use<> {
     let mut poll = mio::Poll::new().expect("a poller");
     let fds = fds.to_vec();
     for (fd, number) in fds.iter().zip(0..) {
@@ -130,7 +129,7 @@ fn mio(fds: &[i32]) -> impl FnMut() + use<> {
     }
 }
 
-fn polling(fds: &[i32]) -> impl FnMut() + use<> {
+pub(crate) fn polling(fds: &[i32]) -> impl FnMut() + use<> {
     let poller = polling::Poller::new().expect("a poller");
     let fds = fds.to_vec();
     for (fd, number) in fds.iter().zip(0..) {
@@ -146,7 +145,7 @@ fn polling(fds: &[i32]) -> impl FnMut() + use<> {
     }
 }
 
-fn calloop(fds: &[i32]) -> impl FnMut() + use<> {
+pub(crate) fn calloop(fds: &[i32]) -> impl FnMut() + use<> {
     use calloop::generic::{Generic, NoIoDrop};
     let mut events = calloop::EventLoop::<'static, usize>::try_new().expect("a loop");
     for fd in fds {
@@ -169,7 +168,7 @@ fn calloop(fds: &[i32]) -> impl FnMut() + use<> {
 }
 
 /// A task for each descriptor, and one that waits for any of them to have read.
-fn tokio(fds: &[i32]) -> impl FnMut() + use<> {
+pub(crate) fn tokio(fds: &[i32]) -> impl FnMut() + use<> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.expect("a runtime");
     let local = tokio::task::LocalSet::new();
@@ -195,8 +194,30 @@ fn tokio(fds: &[i32]) -> impl FnMut() + use<> {
     move || local.block_on(&runtime, read.notified())
 }
 
-fn turns(fds: &RefCell<Fds>, times: usize, turn: &mut impl FnMut()) -> Cost {
-    let fds = fds.borrow();
+/// The same on smol.
+pub(crate) fn smol(fds: &[i32]) -> impl FnMut() + use<> {
+    let tasks = async_executor::LocalExecutor::new();
+    let (told, read) = async_channel::unbounded();
+    for fd in fds.iter().copied() {
+        let told = told.clone();
+        // SAFETY: the descriptors are closed after the last turn.
+        let fd = unsafe { BorrowedFd::borrow_raw(fd) };
+        let fd = async_io::Async::new_nonblocking(fd).expect("watched");
+        let react = async move {
+            loop {
+                fd.readable().await.expect("ready");
+                if take(fd.get_ref().as_raw_fd()) {
+                    told.try_send(()).expect("it is read below");
+                }
+            }
+        };
+        tasks.spawn(react).detach();
+    }
+    move || async_io::block_on(tasks.run(read.recv())).expect("a sender is there")
+}
+
+/// So many turns of a loop that watches these.
+pub(crate) fn turns(fds: &Fds, times: usize, turn: &mut impl FnMut()) -> Cost {
     measure(Cpu::Thread, times, || {
         for number in 0..times {
             fds.make_ready(number);
@@ -209,16 +230,17 @@ pub(crate) fn run(rounds: usize) {
     println!("\n## Turn: one descriptor of many is ready");
     for count in [1, 10, 1_000] {
         // Each contender has descriptors of its own.
-        let sets: Vec<_> = (0..8).map(|_| RefCell::new(Fds::new(count))).collect();
-        let fds = |number: usize| sets[number].borrow().0.clone();
+        let sets: Vec<_> = (0..9).map(|_| Fds::new(count)).collect();
+        let fds = |number: usize| sets[number].0.clone();
         let storage: &'static mut PollStorage<1_024> = Box::leak(Box::new(PollStorage::new()));
         let mut poll2 = bringup(UnixPoll::new(storage), &fds(0));
         let our_polling = bringup_platform::polling::Polling::new().expect("a poller");
         let mut our_polling = bringup(our_polling, &fds(1));
         let (mut epoll, mut mio, mut polling) = (epoll(&fds(2)), mio(&fds(3)), polling(&fds(4)));
         let (mut calloop, mut tokio) = (calloop(&fds(5)), tokio(&fds(6)));
+        let mut smol = smol(&fds(7));
         #[cfg(libuv)]
-        let mut uv = crate::uv::UvFds::new(&fds(7));
+        let mut uv = crate::uv::UvFds::new(&fds(8));
         let times = 2_000;
         #[allow(unused_mut, reason = "one more where libuv is")]
         let mut contenders = vec![
@@ -229,9 +251,10 @@ pub(crate) fn run(rounds: usize) {
             Contender::new("polling", || turns(&sets[4], times, &mut polling)),
             Contender::new("calloop", || turns(&sets[5], times, &mut calloop)),
             Contender::new("tokio, a task for each", || turns(&sets[6], times, &mut tokio)),
+            Contender::new("smol, a task for each", || turns(&sets[7], times, &mut smol)),
         ];
         #[cfg(libuv)]
-        contenders.push(Contender::new("libuv", || turns(&sets[7], times, &mut || uv.turn())));
+        contenders.push(Contender::new("libuv", || turns(&sets[8], times, &mut || uv.turn())));
         let title = format!("One turn, {count} descriptors, with the write that makes one ready");
         table(&title, Ratio::Cpu, rounds, contenders);
     }
