@@ -50,7 +50,7 @@ pub(crate) trait Loop {
 }
 
 /// `producers` threads that post `each` messages as fast as they can, per message.
-fn throughput<L: Loop>(producers: usize, each: usize) -> Cost {
+pub(crate) fn throughput<L: Loop>(producers: usize, each: usize) -> Cost {
     let mut events = L::new();
     let posters: Vec<_> = (0..producers).map(|_| events.poster(each)).collect();
     let start = Barrier::new(producers + 1);

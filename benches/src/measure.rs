@@ -1,39 +1,61 @@
-//! Clocks, the counting allocator, interleaved rounds, and the table that comes out.
+//! Clocks, the counting allocator, interleaved rounds, and the tables that come out.
 
 use std::alloc::{GlobalAlloc, Layout, System};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 
-/// Counts allocations, in the one round of each contender that is for counting: the rounds that are
-/// timed pay one relaxed load.
+use crate::statistics::{cell, figure};
+
+/// Counts allocations and their bytes, in the one round of each contender that is for counting: the
+/// rounds that are timed pay one relaxed load.
 pub(crate) struct Counting;
 
 static ON: AtomicBool = AtomicBool::new(false);
 static ALLOCATIONS: AtomicU64 = AtomicU64::new(0);
+/// Bytes that were allocated since the counting began and are still there, and the most of them.
+static HEAP: AtomicI64 = AtomicI64::new(0);
+static HEAP_MOST: AtomicI64 = AtomicI64::new(0);
 
-fn count() {
-    if ON.load(Ordering::Relaxed) {
-        ALLOCATIONS.fetch_add(1, Ordering::Relaxed);
+fn count(allocations: u64, more: usize, less: usize) {
+    if !ON.load(Ordering::Relaxed) {
+        return;
     }
+    ALLOCATIONS.fetch_add(allocations, Ordering::Relaxed);
+    let signed = |bytes: usize| i64::try_from(bytes).unwrap_or(i64::MAX);
+    let by = signed(more) - signed(less);
+    let now = HEAP.fetch_add(by, Ordering::Relaxed) + by;
+    HEAP_MOST.fetch_max(now, Ordering::Relaxed);
 }
 
 // SAFETY: everything is passed on to the system's allocator as it came.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        count();
+        count(1, layout.size(), 0);
         // SAFETY: the caller's promise.
         unsafe { System.alloc(layout) }
     }
 
     unsafe fn dealloc(&self, at: *mut u8, layout: Layout) {
+        count(0, 0, layout.size());
         // SAFETY: the caller's promise.
         unsafe { System.dealloc(at, layout) }
     }
 
     unsafe fn realloc(&self, at: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        count();
+        count(1, size, layout.size());
         // SAFETY: the caller's promise.
         unsafe { System.realloc(at, layout, size) }
     }
+}
+
+/// The most bytes that `work` had on the heap at once, of those that it allocated itself.
+#[allow(clippy::cast_precision_loss, reason = "a figure of a table")]
+fn heap_of(work: impl FnOnce()) -> f64 {
+    HEAP.store(0, Ordering::Relaxed);
+    HEAP_MOST.store(0, Ordering::Relaxed);
+    ON.store(true, Ordering::Relaxed);
+    work();
+    ON.store(false, Ordering::Relaxed);
+    HEAP_MOST.load(Ordering::Relaxed) as f64
 }
 
 /// A reading of one of the kernel's clocks, nanoseconds.
@@ -111,27 +133,6 @@ pub(crate) enum Ratio {
     Wall,
 }
 
-/// Median, least and greatest.
-fn spread(mut values: Vec<f64>) -> (f64, f64, f64) {
-    values.sort_by(f64::total_cmp);
-    let at = |index: usize| values.get(index).copied().unwrap_or(f64::NAN);
-    (at(values.len() / 2), at(0), at(values.len().saturating_sub(1)))
-}
-
-/// Three digits that matter, never fewer than the whole number.
-fn figure(value: f64) -> String {
-    match value {
-        v if v >= 100.0 => format!("{v:.0}"),
-        v if v >= 10.0 => format!("{v:.1}"),
-        v => format!("{v:.2}"),
-    }
-}
-
-fn cell(values: Vec<f64>) -> String {
-    let (median, least, greatest) = spread(values);
-    format!("{} [{}-{}]", figure(median), figure(least), figure(greatest))
-}
-
 /// Runs all contenders in turn, `rounds` times, and prints them as rows of one table. The first row
 /// is bringup; a ratio compares with bringup in the same round, above 1 is dearer.
 pub(crate) fn table(title: &str, ratio: Ratio, rounds: usize, mut contenders: Vec<Contender<'_>>) {
@@ -168,6 +169,76 @@ pub(crate) fn table(title: &str, ratio: Ratio, rounds: usize, mut contenders: Ve
             cell(rows.iter().map(|cost| cost.wall_ns).collect()),
             figure(counted.allocations),
         );
+    }
+}
+
+/// A line of a picture of growth: what costs how much at which size.
+pub(crate) struct Line<'a> {
+    name: &'static str,
+    /// Whether all of its memory is allocated where it can be counted.
+    counts: bool,
+    round: Box<dyn FnMut(usize) -> Option<Cost> + 'a>,
+}
+
+impl<'a> Line<'a> {
+    /// `round` is one round at a size; `None` where that size cannot be had.
+    pub(crate) fn new(name: &'static str, round: impl FnMut(usize) -> Option<Cost> + 'a) -> Self {
+        Self { name, counts: true, round: Box::new(round) }
+    }
+
+    /// One whose memory is allocated in C.
+    #[allow(dead_code, reason = "where there is no C, there is none")]
+    pub(crate) fn in_c(name: &'static str, round: impl FnMut(usize) -> Option<Cost> + 'a) -> Self {
+        Self { counts: false, ..Self::new(name, round) }
+    }
+}
+
+/// What grows: the title of its tables, the size by which it grows, what a figure is of, and the name of
+/// its pictures.
+pub(crate) struct Growth {
+    pub(crate) title: &'static str,
+    pub(crate) by: &'static str,
+    pub(crate) per: &'static str,
+    pub(crate) file: &'static str,
+}
+
+/// Runs all lines at all sizes, in turn, and prints a table and a picture each of CPU time and of memory.
+pub(crate) fn growth(what: &Growth, sizes: &[usize], rounds: usize, mut lines: Vec<Line<'_>>) {
+    let mut cpu = vec![Vec::new(); lines.len()];
+    let mut memory = vec![Vec::new(); lines.len()];
+    for &size in sizes {
+        for (line, cells) in lines.iter_mut().zip(&mut memory) {
+            let mut is_there = false;
+            let bytes = heap_of(|| is_there = (line.round)(size).is_some());
+            cells.push(if is_there && line.counts {
+                figure(bytes / 1024.0)
+            } else {
+                String::new()
+            });
+        }
+        let mut costs = vec![Vec::new(); lines.len()];
+        for round in 0..rounds {
+            for step in 0..lines.len() {
+                let index = (round + step) % lines.len();
+                costs[index].extend((lines[index].round)(size).map(|cost| cost.cpu_ns));
+            }
+        }
+        for (cells, costs) in cpu.iter_mut().zip(costs) {
+            cells.push(if costs.is_empty() { String::new() } else { cell(costs) });
+        }
+    }
+    let Growth { title, by, per, file } = what;
+    let cpu_axis = format!("CPU ns per {per}");
+    for (axis, word, rows) in
+        [(cpu_axis.as_str(), "cpu", &cpu), ("KiB on the heap at most", "memory", &memory)]
+    {
+        let sizes: Vec<String> = sizes.iter().map(ToString::to_string).collect();
+        println!("\n**{title}: {axis}**\n\n![{title}: {axis}](benchmarks/{file}-{word}.svg)\n");
+        println!("| {axis} by {by} | {} |", sizes.join(" | "));
+        println!("|---|{}", "---|".repeat(sizes.len()));
+        for (line, cells) in lines.iter().zip(rows) {
+            println!("| {} | {} |", line.name, cells.join(" | "));
+        }
     }
 }
 

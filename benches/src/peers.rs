@@ -51,13 +51,21 @@ struct Parts {
 }
 
 impl Parts {
-    fn new() -> Self {
+    fn new(nodes: usize) -> Self {
         let queue: &'static Queue =
             Box::leak(Box::new(AttachQueue::new(StdLock::new(), EventWake::new())));
         let storage: &'static mut LoopStorage<i32> = Box::leak(Box::new(LoopStorage::new()));
         let events = EventLoop::new(platform(), storage, queue).expect("a loop");
-        let nodes: Vec<OurNode> = (0..MAX_POSTS).map(|_| Node::new(queue)).collect();
+        let nodes: Vec<OurNode> = (0..nodes).map(|_| Node::new(queue)).collect();
         Self { events, queue, nodes: nodes.leak() }
+    }
+
+    fn turns(&mut self, sink: Sink, total: usize) -> Sink {
+        let mut app = App(sink);
+        while app.0.seen < total {
+            self.events.turn(&mut app).expect("a turn");
+        }
+        app.0
     }
 }
 
@@ -74,7 +82,8 @@ struct Base {
 
 impl Base {
     fn new() -> Self {
-        let parts = POOL.with(|pool| pool.borrow_mut().take()).unwrap_or_else(Parts::new);
+        let parts =
+            POOL.with(|pool| pool.borrow_mut().take()).unwrap_or_else(|| Parts::new(MAX_POSTS));
         Self { parts: Some(parts), taken: 0 }
     }
 
@@ -89,11 +98,7 @@ impl Base {
     }
 
     fn turns(&mut self, sink: Sink, total: usize) -> Sink {
-        let mut app = App(sink);
-        while app.0.seen < total {
-            self.parts().events.turn(&mut app).expect("a turn");
-        }
-        app.0
+        self.parts().turns(sink, total)
     }
 }
 
@@ -146,6 +151,23 @@ impl Loop for BringupRecycled {
     }
     fn poster(&mut self, posts: usize) -> OurPost {
         self.0.nodes(posts.min(1_024))
+    }
+    fn run(&mut self, sink: Sink, total: usize) -> Sink {
+        self.0.turns(sink, total)
+    }
+}
+
+/// The same, with a loop and nodes that are made for the round, so that their memory can be counted.
+pub(crate) struct BringupAnew(Parts);
+
+impl Loop for BringupAnew {
+    type Post = OurPost;
+    fn new() -> Self {
+        Self(Parts::new(0))
+    }
+    fn poster(&mut self, posts: usize) -> OurPost {
+        let nodes: Vec<OurNode> = (0..posts.min(1_024)).map(|_| Node::new(self.0.queue)).collect();
+        OurPost { nodes: nodes.leak(), next: 0 }
     }
     fn run(&mut self, sink: Sink, total: usize) -> Sink {
         self.0.turns(sink, total)

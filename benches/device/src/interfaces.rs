@@ -117,7 +117,7 @@ fn measure(count: usize) -> Result<[f64; 3], String> {
 /// Prints the tables.
 pub(crate) fn run(quick: bool) {
     println!("\n## Interfaces\n\n{INTRODUCTION}");
-    let (counts, rounds) = if quick { (&COUNTS[..2], 1) } else { (&COUNTS[..], 5) };
+    let (counts, rounds) = if quick { (&COUNTS[..2], 1) } else { (&COUNTS[..], 3) };
     let mut columns: Vec<(usize, [Vec<f64>; 3])> = Vec::new();
     for &count in counts {
         let mut samples: [Vec<f64>; 3] = Default::default();

@@ -13,12 +13,15 @@ const FONT: &str = "system-ui, 'DejaVu Sans', sans-serif";
 const INK: RGBColor = RGBColor(31, 35, 40);
 const GRID: RGBColor = RGBColor(209, 217, 224);
 /// Told apart on white and on black, and by those who see no red.
-const LINES: [RGBColor; 5] = [
+const LINES: [RGBColor; 8] = [
     RGBColor(9, 105, 218),
     RGBColor(191, 135, 0),
     RGBColor(130, 80, 223),
     RGBColor(27, 124, 131),
     RGBColor(207, 34, 46),
+    RGBColor(232, 121, 196),
+    RGBColor(125, 133, 144),
+    RGBColor(110, 119, 30),
 ];
 /// plotters writes colours as attributes, which a style sheet outdoes.
 const DARK: &str = "<style>@media(prefers-color-scheme:dark){rect[fill=\"#FFFFFF\"]{fill:#0d1117}\
@@ -70,7 +73,8 @@ fn charts(text: &str) -> Vec<Chart> {
         } else if !row[0].starts_with('-') {
             let values = row[1..].iter().map(|cell| number(cell));
             let points = sizes.iter().copied().zip(values);
-            let points = points.filter_map(|(x, y)| Some((x, y?))).collect();
+            // Nothing has no logarithm.
+            let points = points.filter_map(|(x, y)| Some((x, y.filter(|y| *y > 0.0)?))).collect();
             chart.lines.push((row[0].replace(['*', '`'], ""), points));
         }
     }
