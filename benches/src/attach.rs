@@ -7,7 +7,7 @@ use std::sync::Barrier;
 use std::time::Duration;
 
 use crate::eventfd::EventFd;
-use crate::measure::{Contender, Cost, Cpu, Ratio, measure, now_ns, pin, table, unpin};
+use crate::measure::{Contender, Cost, Cpu, Ratio, measure, now_ns, pin, table, times, unpin};
 use crate::peers;
 
 /// Where messages end up.
@@ -146,7 +146,7 @@ pub(crate) fn run(rounds: usize) {
     for producers in [1, 2, 4] {
         unpin(cores);
         let title = format!("Posts as fast as possible, {producers} producing, per post");
-        table(&title, Ratio::Cpu, rounds, contenders!(throughput(producers, 50_000)));
+        table(&title, Ratio::Cpu, rounds, contenders!(throughput(producers, times(50_000))));
     }
     for (place, core) in [("the same core", 0), ("another core", 1)] {
         if core >= cores {

@@ -68,7 +68,7 @@ fn queries(sizes: &[usize], rounds: usize) {
         }),
     ];
     #[cfg(cares)]
-    lines.push(Line::in_c("c-ares", |n| {
+    lines.push(Line::uncounted("c-ares", |n| {
         let (address, at_once, total) = held(n);
         Some(crate::ares::lookups(address, at_once, total))
     }));
@@ -90,7 +90,7 @@ fn timers(sizes: &[usize], rounds: usize) {
     let lines = vec![
         Line::new("**bringup**", |n| timer::<timers::Bringup>(n, 50_000)),
         #[cfg(libuv)]
-        Line::in_c("libuv, 1 ms coarse", |n| timer::<timers::Uv>(n, 50_000)),
+        Line::uncounted("libuv, 1 ms coarse", |n| timer::<timers::Uv>(n, 50_000)),
         Line::new("BTreeMap", |n| timer::<timers::Map>(n, 50_000)),
         Line::new("BinaryHeap, lazy cancel", |n| timer::<timers::Heap>(n, 50_000)),
         // It looks at every timer when it cancels one.
@@ -114,14 +114,18 @@ fn producers(sizes: &[usize], rounds: usize) {
         };
     }
     let lines = vec![
-        line!("**bringup**, 1,024 nodes each", peers::BringupAnew),
+        // Its nodes are made once, as many as there are posts.
+        Line::uncounted("**bringup**, a node per post", |n| {
+            Some(throughput::<peers::Bringup>(n, POSTS / n))
+        }),
+        line!("**bringup**, 1,024 nodes recycled by each", peers::BringupAnew),
         line!("std mpsc + eventfd, coalesced by hand", peers::Mpsc<true>),
         line!("mio Waker + std mpsc", peers::Mio),
         line!("calloop channel", peers::Calloop),
         line!("tokio mpsc", peers::TokioMpsc),
         line!("smol channel", peers::Smol),
         #[cfg(libuv)]
-        Line::in_c("libuv, a list under a mutex", |n| {
+        Line::uncounted("libuv, a list under a mutex", |n| {
             Some(throughput::<crate::uv::Uv>(n, POSTS / n))
         }),
     ];
@@ -178,7 +182,7 @@ fn descriptors(sizes: &[usize], rounds: usize) {
         line!(new, "tokio, a task for each", turn::tokio),
         line!(new, "smol, a task for each", turn::smol),
         #[cfg(libuv)]
-        line!(in_c, "libuv", |fds: &[i32]| {
+        line!(uncounted, "libuv", |fds: &[i32]| {
             let mut uv = crate::uv::UvFds::new(fds);
             move || uv.turn()
         }),

@@ -20,10 +20,10 @@ use bringup_platform::linux::{EventWake, Linux, LinuxOps};
 use bringup_platform::lock::StdLock;
 use bringup_system::{Buffers, Driven};
 
-use crate::measure::{Contender, Cost, Cpu, Ratio, measure, table};
+use crate::measure::{Contender, Cost, Cpu, Ratio, measure, table, times};
 
 /// Lookups of one round.
-const LOOKUPS: usize = 20_000;
+const LOOKUPS: usize = times(20_000);
 
 /// Answers every query with one address, until the program ends. One thread, as many as it can.
 fn server() -> SocketAddr {

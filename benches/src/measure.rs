@@ -109,8 +109,14 @@ pub(crate) fn measure(cpu: Cpu, operations: usize, work: impl FnOnce()) -> Cost 
     Cost { cpu_ns: per(cpu), wall_ns: per(wall), allocations: per(allocated) }
 }
 
+/// So many repetitions; a fraction of them without optimisation, which is for smoke tests.
+pub(crate) const fn times(of: usize) -> usize {
+    if cfg!(debug_assertions) { of.div_ceil(20) } else { of }
+}
+
 /// Calls `f` in a loop and says what one call costs, on this thread.
-pub(crate) fn repeat(times: usize, mut f: impl FnMut()) -> Cost {
+pub(crate) fn repeat(of: usize, mut f: impl FnMut()) -> Cost {
+    let times = times(of);
     measure(Cpu::Thread, times, || (0..times).for_each(|_| f()))
 }
 
@@ -186,9 +192,11 @@ impl<'a> Line<'a> {
         Self { name, counts: true, round: Box::new(round) }
     }
 
-    /// One whose memory is allocated in C.
-    #[allow(dead_code, reason = "where there is no C, there is none")]
-    pub(crate) fn in_c(name: &'static str, round: impl FnMut(usize) -> Option<Cost> + 'a) -> Self {
+    /// One whose memory is not counted: it is allocated in C, or was there before.
+    pub(crate) fn uncounted(
+        name: &'static str,
+        round: impl FnMut(usize) -> Option<Cost> + 'a,
+    ) -> Self {
         Self { counts: false, ..Self::new(name, round) }
     }
 }

@@ -15,7 +15,7 @@ use bringup_core::timer::{Owner, TimerKey, TimerSlot};
 use bringup_platform::linux::{EventWake, LinuxOps};
 use bringup_platform::lock::StdLock;
 
-use crate::measure::{Contender, Cost, Cpu, Ratio, measure, table};
+use crate::measure::{Contender, Cost, Cpu, Ratio, measure, table, times};
 use crate::peers::{Platform, platform};
 
 /// Timers that fire, in one round.
@@ -326,20 +326,20 @@ impl Timers for Uv {
 }
 
 pub(crate) fn cancels<T: Timers>(timers: &mut T, operations: usize) -> Cost {
-    let mut dice = Dice(2);
+    let (mut dice, operations) = (Dice(2), times(operations));
     measure(Cpu::Thread, operations, || {
         (0..operations).for_each(|_| timers.arm_and_cancel(FAR_US + dice.below(FAR_US)));
     })
 }
 
 fn fires<T: Timers>(timers: &mut T) -> Cost {
-    const ROUNDS: usize = 10;
+    const ROUNDS: usize = times(10);
     let due = usize::try_from(DUE).expect("a small number");
     measure(Cpu::Thread, ROUNDS * due, || (0..ROUNDS).for_each(|_| timers.arm_and_fire()))
 }
 
 fn fires_at_once(bringup: &mut Bringup) -> Cost {
-    const ROUNDS: usize = 10;
+    const ROUNDS: usize = times(10);
     let due = usize::try_from(DUE).expect("a small number");
     measure(Cpu::Thread, ROUNDS * due, || (0..ROUNDS).for_each(|_| bringup.fire_at_once()))
 }
