@@ -19,7 +19,7 @@ struct Watch {
     watch: Duration,
 }
 
-const FULL: Watch = Watch { settle: Duration::from_secs(120), watch: Duration::from_secs(600) };
+const FULL: Watch = Watch { settle: Duration::from_secs(60), watch: Duration::from_secs(300) };
 const QUICK: Watch = Watch { settle: Duration::from_secs(2), watch: Duration::from_secs(5) };
 /// Of junk, see [`flood`].
 const FLOOD: u32 = 30_000;

@@ -15,7 +15,7 @@ use bringup_tests::lab::{Faults, Host, Lab, PATIENCE};
 use crate::contender::{Contender, Place};
 
 /// Who is not done by then has no result.
-pub(crate) const GIVE_UP: Duration = Duration::from_secs(60);
+pub(crate) const GIVE_UP: Duration = Duration::from_secs(30);
 /// The name that is resolved, and the server that it is of.
 pub(crate) const TIME: &str = "time.lab.test";
 
