@@ -487,3 +487,6 @@ pub trait Arm<O: SystemOps>: Platform {
     /// the loop when it ended must not write into a descriptor that has become somebody else's.
     fn arm(&mut self, wake: &O::Wake) -> Result<Self::Handle, Self::Error>;
 }
+
+#[cfg(test)]
+mod tests;

@@ -234,6 +234,8 @@ mod tests {
     fn durations_are_never_rounded_down() {
         let d = core::time::Duration::from_nanos(1_001);
         assert_eq!(Duration::from(d), Duration::from_micros(2));
+        let whole = core::time::Duration::from(Duration::from_micros(1_500_000));
+        assert_eq!(whole, core::time::Duration::from_millis(1_500));
     }
 
     #[test]

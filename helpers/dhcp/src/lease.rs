@@ -439,6 +439,18 @@ mod tests {
         let classless = [121, 0, 5, 0, 10, 0, 0, 3];
         let ms = [249, 0, 5, 0, 10, 0, 0, 4];
         let static_ = [33, 0, 16, 10, 0, 0, 0, 10, 0, 0, 5, 10, 1, 1, 1, 10, 0, 0, 6];
+        // RFC 791 §3.2: networks of class B and C, and none that is multicast.
+        let classes = [[172, 16, 0, 0], [192, 0, 2, 0], [223, 1, 1, 0], [224, 0, 0, 0]];
+        let by_class = classes.map(|class| [class, [10, 0, 0, 5]].concat()).concat();
+        assert_eq!(
+            routes(&[&[33, 0, 32][..], &by_class].concat()),
+            [
+                "172.16.0.0/16 10.0.0.5 Static",
+                "192.0.2.0/24 10.0.0.5 Static",
+                "223.1.1.0/24 10.0.0.5 Static",
+                "224.0.0.0/32 10.0.0.5 Static",
+            ],
+        );
         let bad = [121, 0, 5, 99, 10, 0, 0, 3];
         let all = [&three[..], &classless, &ms, &static_].concat();
         assert_eq!(routes(&all), ["0.0.0.0/0 10.0.0.3 Classless"]);
@@ -464,6 +476,10 @@ mod tests {
         assert_eq!(l.domain_name().map(|n| n.to_string()).as_deref(), Some("ab"));
         assert_eq!(lease(&[1, 0, 4, 255, 0, 255, 0]).prefix_len(), 16, "by class");
         assert_eq!(lease(&[26, 0, 2, 0, 68]).mtu(), Some(68));
+        let texts = lease(&[100, 0, 4, b'U', b'T', b'C', b'0', 114, 0, 2, b'/', b'x']);
+        assert_eq!(texts.posix_timezone(), Some(&b"UTC0"[..]));
+        assert_eq!(texts.captive_portal(), Some(&b"/x"[..]));
+        assert_eq!((l.posix_timezone(), l.captive_portal()), (None, None));
         assert_eq!(
             lease(&[15, 0, 9, b'$', b'(', b'r', b'e', b'b', b'o', b'o', b't', b')']).domain_name(),
             None

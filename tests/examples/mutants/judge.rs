@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 
 use crate::change::Changed;
+use crate::find::Mutant;
 
 /// How long tests may take of the processor: so many times what they take unchanged, and a little.
 const PATIENCE: (u32, Duration) = (5, Duration::from_millis(500));
@@ -23,7 +24,7 @@ const ASLEEP: Duration = Duration::from_secs(5);
 fn cargo(work: &Path, arguments: &[&str]) -> (bool, Vec<Value>) {
     let mut command = Command::new(env!("CARGO"));
     command.args(arguments).args(["--quiet", "--message-format", "json"]).current_dir(work);
-    command.env("CARGO_TARGET_DIR", work.join("../../../target"));
+    command.env("CARGO_TARGET_DIR", work.join("../build"));
     let output = command.stderr(Stdio::inherit()).output().expect("cargo runs");
     let text = String::from_utf8_lossy(&output.stdout);
     let lines = text.lines().filter_map(|line| serde_json::from_str(line).ok());
@@ -258,29 +259,35 @@ pub(crate) struct Sample {
 }
 
 pub(crate) fn all(tests: &[Tests], changed: &Changed, sample: &Sample) -> ExitCode {
-    let mut mutants: Vec<_> = changed.mutants().collect();
-    let found = mutants.len();
-    mutants.sort_by_key(|(number, ..)| order(*number));
+    let shown = |(number, file, mutant): (usize, &str, &Mutant)| {
+        (number, format!("{file}:{} {}: {}", mutant.line, mutant.function, mutant.what))
+    };
+    let all = changed.mutants().map(shown).filter(|(_, shown)| shown.contains(&sample.only));
+    let is_reached =
+        |number: &usize| tests.iter().flat_map(|t| &t.each).any(|t| t.reaches.contains(number));
+    let (mut reached, unreached): (Vec<_>, Vec<_>) =
+        all.partition(|(number, _)| is_reached(number));
+    for (_, shown) in &unreached {
+        println!("{NOBODY:<14} {shown}; no test comes by");
+    }
+    reached.sort_by_key(|(number, _)| order(*number));
     let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
     let begin = Instant::now();
-    for (number, file, mutant) in mutants {
-        let shown = format!("{file}:{} {}: {}", mutant.line, mutant.function, mutant.what);
-        let tried: usize = counts.values().sum();
+    for (tried, (number, shown)) in reached.iter().enumerate() {
         if tried == sample.most || begin.elapsed() > sample.time {
             break;
         }
-        if !shown.contains(&sample.only) {
-            continue;
-        }
-        let noticed = tests.iter().find_map(|tests| tests.notice(number));
-        let by = noticed.unwrap_or(NOBODY);
+        let by = tests.iter().find_map(|tests| tests.notice(*number)).unwrap_or(NOBODY);
         println!("{by:<14} {shown}");
         *counts.entry(by).or_default() += 1;
     }
-    let tried: usize = counts.values().sum();
     println!(
-        "{found} changes, and {} that the compiler refuses; {tried} tried; noticed by {counts:?}",
-        changed.dropped()
+        "{} changes that a test comes by, {} more that none does, {} that the compiler refuses; \
+         tried: {}; noticed by {counts:?}",
+        reached.len(),
+        unreached.len(),
+        changed.dropped(),
+        counts.values().sum::<usize>()
     );
-    ExitCode::from(u8::from(counts.contains_key(NOBODY)))
+    ExitCode::from(u8::from(!unreached.is_empty() || counts.contains_key(NOBODY)))
 }

@@ -6,8 +6,8 @@
 //! CRATE is core, dhcp, dns, ntp or system. They are tried in an order of chance that is the same each time:
 //! the first N, or those of the first N minutes, are a sample. `--only` tries those in whose line of the report
 //! the text is. Of the crate's tests those are run that come by the change; what survives them meets the
-//! fuzzers' corpora and, on request, the simulator. Each change is printed with who noticed it, and at the end
-//! how many there were.
+//! fuzzers' corpora and, on request, the simulator. Each change is printed with who noticed it, those that no
+//! test comes by first, and at the end how many there were.
 //!
 //! Changed are: operators (`==`, `<`, `&&`, `+` …), `!` left out, guards that always or never hold, arms that
 //! are left out where a `_` stands in for them, and functions that return at once, with a value that is empty

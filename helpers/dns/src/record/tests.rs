@@ -31,7 +31,16 @@ fn data_is_printed_as_dig_does() {
     let params = b"\0\x01\0\x06\x02h2\x02h3\0\x03\0\x02\x01\xBB\0\x04\0\x04\xC0\0\x02\x01";
     let https = Svcb::new(1, NameView::ROOT, params).unwrap();
     let odd_params = b"\0\x02\0\0\0\x05\0\x02\"\xFF\x02\x9A\0\x01x";
+    // RFC 9460 appendix A.1; a list of keys, an address, and, where values mean nothing, those that are too
+    // short for their keys.
+    let commas = b"\0\x01\0\x0C\x08f\\oo,bar\x02h2";
+    let lists = b"\0\0\0\x04\0\x01\x02\x9A\0\x06\0\x10\x20\x01\x0D\xB8\0\0\0\0\0\0\0\0\0\0\0\x01";
+    let short = b"\0\0\0\x01a\0\x03\0\x01b\0\x04\0\x03cde\0\x06\0\x03fgh";
+    let service = |n, params| RData::Svcb(Svcb::new(n, NameView::ROOT, params).unwrap());
     for (data, text) in [
+        (service(1, &commas[..]), r#"1 . alpn="f\\\\oo\\,bar,h2""#),
+        (service(1, lists), "1 . mandatory=alpn,key666 ipv6hint=2001:db8::1"),
+        (service(0, short), r#"0 . mandatory="a" port="b" ipv4hint="cde" ipv6hint="fgh""#),
         (RData::A([192, 0, 2, 1].into()), "192.0.2.1"),
         (RData::Aaaa(Ipv6Addr::LOCALHOST), "::1"),
         (RData::Mx { preference: 10, exchange: target.view() }, "10 mail.example."),

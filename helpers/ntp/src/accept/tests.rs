@@ -182,6 +182,24 @@ fn a1_source_address_and_port() {
 }
 
 #[test]
+fn a1_a_server_of_ipv6_has_the_scope_that_the_host_gives_it() {
+    let good = bytes(&good());
+    let server = "[fe80::1%2]:123".parse().unwrap();
+    for (from, is_it) in [
+        ("[fe80::1%2]:123", true),
+        ("[fe80::1]:123", true),
+        ("[fe80::1%3]:123", true),
+        ("[fe80::2%2]:123", false),
+        ("[fe80::1%2]:124", false),
+        ("192.0.2.1:123", false),
+    ] {
+        let pending = Pending { server, nonce: NONCE, sent_at: SENT };
+        let got = matches(&pending, from.parse().unwrap(), &good).map(|_| ());
+        assert_eq!(got, if is_it { Ok(()) } else { Err(Discard::WrongSource) }, "{from}");
+    }
+}
+
+#[test]
 fn a2_every_length_below_48() {
     let good = bytes(&good());
     for length in 0..48 {

@@ -334,6 +334,51 @@ fn servers_that_come_late_are_asked_at_once() {
     assert_eq!(world.client.state(), ClockState::Provisional);
 }
 
+/// A client whose only server has been silent until it searches ever more rarely; the other one is good.
+fn searching() -> (World, crate::Server) {
+    let mut world = World::new(&[silent(), Fake::good()]);
+    let list: Vec<_> = world.client.servers().copied().collect();
+    world.client.set_servers(&mut world.outside.cx(), &list[..1]);
+    world.start();
+    world.run_s(10_000);
+    assert_eq!(world.client.state(), ClockState::Invalid);
+    (world, list[1])
+}
+
+#[test]
+fn a_server_that_comes_while_silent_ones_are_searched_is_asked_at_once() {
+    let (mut world, good) = searching();
+    let list = [world.client.servers().next().copied().unwrap(), good];
+    world.client.set_servers(&mut world.outside.cx(), &list);
+    world.run_s(3);
+    assert_eq!(world.client.state(), ClockState::Provisional);
+}
+
+#[test]
+fn the_same_list_again_hastens_no_search() {
+    let (mut world, _) = searching();
+    let list: Vec<_> = world.client.servers().copied().collect();
+    let before = world.outside.sent.len();
+    for _ in 0..20 {
+        world.client.set_servers(&mut world.outside.cx(), &list);
+        world.run_s(1);
+    }
+    assert!(world.outside.sent.len() <= before + 1, "{}", world.outside.sent.len() - before);
+}
+
+#[test]
+fn a_socket_that_cannot_be_opened_is_none_to_be_closed() {
+    let mut world = World::new(&[Fake::good()]);
+    // Whoever closes what was never opened is told so by the world.
+    world.outside.refuses_open = Some(ErrorKind::Exhausted);
+    world.start();
+    assert_eq!(world.client.counters().send_failed, 1);
+    world.outside.refuses_open = None;
+    world.run_s(3);
+    assert_eq!(world.client.state(), ClockState::Provisional);
+    world.assert_polite();
+}
+
 #[test]
 fn k2_no_burst_after_rate() {
     let mut world = World::started(&[Fake::that(Answer::RateFirst)]);

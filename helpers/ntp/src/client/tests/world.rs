@@ -142,6 +142,8 @@ pub(crate) struct Outside {
     pub(crate) open: Vec<u8>,
     /// Sends are refused with this.
     pub(crate) refuses: Option<ErrorKind>,
+    /// And sockets with this.
+    pub(crate) refuses_open: Option<ErrorKind>,
     to_obey: VecDeque<Adjust>,
     under_way: Vec<(u64, u8, SocketAddr, Vec<u8>)>,
     dice: Dice,
@@ -244,6 +246,9 @@ impl Host<Event> for Outside {
         match transmit {
             Transmit::Open { socket, .. } => {
                 assert!(!self.open.contains(&socket), "R3: a new socket for each request");
+                if let Some(why) = self.refuses_open {
+                    return Err(why);
+                }
                 self.open.push(socket);
             }
             Transmit::Close { socket } => {
@@ -299,6 +304,7 @@ impl World {
             events: Vec::new(),
             open: Vec::new(),
             refuses: None,
+            refuses_open: None,
             to_obey: VecDeque::new(),
             under_way: Vec::new(),
             dice: Dice(42),
