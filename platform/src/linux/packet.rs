@@ -18,6 +18,8 @@ pub(super) struct Packet {
     interface: u32,
     /// To see whether the wall clock was set since.
     opened: clock::Reading,
+    /// The status of a frame of which the kernel does not say one.
+    unfinished: u32,
 }
 
 impl Packet {
@@ -27,12 +29,13 @@ impl Packet {
         // filter stands.
         let (ethertype, program) = program(filter);
         sys::attach_filter(fd.as_fd(), program).map_err(during(Operation::LinkFilter))?;
-        // Both are missing under some emulators: frames are then stamped when they are read, and
-        // checksums that were left to hardware look wrong.
-        let _ = sys::set_option(fd.as_fd(), libc::SOL_PACKET, libc::PACKET_AUXDATA, 1);
+        // Both are missing under some emulators: frames are then stamped when they are read, and no
+        // checksum is looked at, since one that was left to hardware looks wrong.
+        let auxdata = sys::set_option(fd.as_fd(), libc::SOL_PACKET, libc::PACKET_AUXDATA, 1);
+        let unfinished = if auxdata.is_ok() { 0 } else { CHECKSUM_UNCHECKABLE };
         let _ = sys::set_option(fd.as_fd(), libc::SOL_SOCKET, libc::SO_TIMESTAMPNS, 1);
         sys::packet_bind(fd.as_fd(), interface, ethertype).map_err(during(Operation::LinkBind))?;
-        Ok(Self { fd, interface, opened: clock::Reading::take() })
+        Ok(Self { fd, interface, opened: clock::Reading::take(), unfinished })
     }
 
     pub(super) fn raw(&self) -> i32 {
@@ -58,7 +61,7 @@ impl Packet {
         let (from, ethertype, _) = message
             .link_sender()
             .ok_or(OsError::new(Operation::LinkReceive, libc::EAFNOSUPPORT))?;
-        let (mut stamp, mut status) = (None, 0);
+        let (mut stamp, mut status) = (None, self.unfinished);
         for m in Messages(message.control) {
             match (m.level, m.kind) {
                 (libc::SOL_SOCKET, libc::SCM_TIMESTAMPNS) => stamp = timestamp_ns(m.data),
