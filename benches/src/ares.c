@@ -59,7 +59,7 @@ int bench_ares_query(const char *name, unsigned short id) {
 
 struct load {
     ares_channel channel;
-    int at_once, running, next, ended, total;
+    int both, at_once, running, next, ended, total;
 };
 
 static void done(void *of, int status, int timeouts, unsigned char *bytes, int length) {
@@ -72,13 +72,33 @@ static void done(void *of, int status, int timeouts, unsigned char *bytes, int l
     load->ended++;
 }
 
+static void done_both(void *of, int status, int timeouts, struct ares_addrinfo *list) {
+    struct load *load = of;
+    int found = 0;
+    (void)timeouts;
+    if (status != ARES_SUCCESS)
+        abort();
+    for (struct ares_addrinfo_node *node = list->nodes; node; node = node->ai_next)
+        found++;
+    if (found != 2)
+        abort();
+    ares_freeaddrinfo(list);
+    load->running--;
+    load->ended++;
+}
+
 static void start(struct load *load) {
     while (load->running < load->at_once && load->next < load->total) {
         char name[64];
         snprintf(name, sizeof name, "n%d.bench.example.", load->next);
         load->running++;
         load->next++;
-        ares_query(load->channel, name, ns_c_in, ns_t_a, done, load);
+        if (load->both) {
+            struct ares_addrinfo_hints hints = {.ai_family = AF_UNSPEC};
+            ares_getaddrinfo(load->channel, name, NULL, &hints, done_both, load);
+        } else {
+            ares_query(load->channel, name, ns_c_in, ns_t_a, done, load);
+        }
     }
 }
 
@@ -93,7 +113,9 @@ struct load *bench_ares_channel(const char *server) {
     return load;
 }
 
-void bench_ares_lookups(struct load *load, int at_once, int total) {
+/* Looks up the addresses of both families, sorted, or one of IPv4. */
+void bench_ares_lookups(struct load *load, int both, int at_once, int total) {
+    load->both = both;
     load->at_once = at_once;
     load->total = total;
     start(load);
@@ -127,7 +149,7 @@ void bench_ares_close(struct load *load) {
 
 static struct sockaddr_in server;
 static atomic_int next, found;
-static int wanted;
+static int wanted, family;
 static atomic_ullong cpu_ns;
 
 static void *worker(void *unused) {
@@ -140,7 +162,7 @@ static void *worker(void *unused) {
     _res.nsaddr_list[0] = server;
     for (int n; (n = atomic_fetch_add(&next, 1)) < wanted;) {
         char name[64];
-        struct addrinfo hints = {.ai_family = AF_INET, .ai_socktype = SOCK_STREAM}, *list;
+        struct addrinfo hints = {.ai_family = family, .ai_socktype = SOCK_STREAM}, *list;
         snprintf(name, sizeof name, "n%d.bench.example.", n);
         if (getaddrinfo(name, NULL, &hints, &list) == 0) {
             atomic_fetch_add(&found, 1);
@@ -153,13 +175,14 @@ static void *worker(void *unused) {
 }
 
 /* How many names were found; the CPU time of all threads goes to `spent`, nanoseconds. */
-int bench_getaddrinfo(unsigned short port, int threads, int total, uint64_t *spent) {
+int bench_getaddrinfo(unsigned short port, int both, int threads, int total, uint64_t *spent) {
     pthread_t ids[256];
     if (threads > 256)
         abort();
     server = (struct sockaddr_in){.sin_family = AF_INET, .sin_port = htons(port)};
     server.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
     wanted = total;
+    family = both ? AF_UNSPEC : AF_INET;
     atomic_store(&next, 0);
     atomic_store(&found, 0);
     atomic_store(&cpu_ns, 0);

@@ -19,9 +19,9 @@ unsafe extern "C" {
     fn bench_ares_parse(bytes: *const u8, length: i32, out: *mut u32, room: i32) -> i32;
     fn bench_ares_query(name: *const c_char, id: u16) -> i32;
     fn bench_ares_channel(server: *const c_char) -> Made;
-    fn bench_ares_lookups(load: Made, at_once: i32, total: i32);
+    fn bench_ares_lookups(load: Made, both: i32, at_once: i32, total: i32);
     fn bench_ares_close(load: Made);
-    fn bench_getaddrinfo(port: u16, threads: i32, total: i32, spent: *mut u64) -> i32;
+    fn bench_getaddrinfo(port: u16, both: i32, threads: i32, total: i32, spent: *mut u64) -> i32;
 }
 
 fn init() {
@@ -77,15 +77,15 @@ pub(crate) fn encode(times: usize, name: &CStr) -> Cost {
     })
 }
 
-/// So many lookups on one channel.
-pub(crate) fn lookups(server: SocketAddr, at_once: usize, total: usize) -> Cost {
+/// So many lookups on one channel: `ares_getaddrinfo` for both families, or `ares_query` for an A.
+pub(crate) fn lookups(server: SocketAddr, both: bool, at_once: usize, total: usize) -> Cost {
     let text = CString::new(server.to_string()).expect("no NUL");
     counted(total, || {
         // SAFETY: a string that ends in NUL; the channel is closed once, at the end.
         let channel = unsafe { bench_ares_channel(text.as_ptr()) };
         // SAFETY: the channel is open.
         let cost = measure(Cpu::Thread, total, || unsafe {
-            bench_ares_lookups(channel, int(at_once), int(total));
+            bench_ares_lookups(channel, both.into(), int(at_once), int(total));
         });
         // SAFETY: nobody uses it any more.
         unsafe { bench_ares_close(channel) };
@@ -95,11 +95,17 @@ pub(crate) fn lookups(server: SocketAddr, at_once: usize, total: usize) -> Cost 
 
 /// So many lookups in so many threads; `None` if the C library of this machine asks somebody else.
 #[allow(clippy::cast_precision_loss, reason = "figures of a table")]
-pub(crate) fn getaddrinfo(server: SocketAddr, at_once: usize, total: usize) -> Option<Cost> {
+pub(crate) fn getaddrinfo(
+    server: SocketAddr,
+    both: bool,
+    at_once: usize,
+    total: usize,
+) -> Option<Cost> {
     let (mut spent, start) = (0_u64, now_ns());
     // SAFETY: `spent` may be written to; one call at a time.
-    let found =
-        unsafe { bench_getaddrinfo(server.port(), int(at_once), int(total), &raw mut spent) };
+    let found = unsafe {
+        bench_getaddrinfo(server.port(), both.into(), int(at_once), int(total), &raw mut spent)
+    };
     let wall = now_ns() - start;
     let per = |ns: u64| ns as f64 / total as f64;
     // What the C library allocates is not counted.

@@ -35,7 +35,7 @@ fn resolver(server: &Holder, in_flight: usize) -> Cost {
         ($queries:literal) => {{
             type Storage = ResolverStorage<$queries, { $queries + 16 }, { 64 * $queries + 1_024 }>;
             let storage: &'static mut Storage = Box::leak(Box::new(Storage::new()));
-            lookups::bringup_in(storage, server.address, in_flight, total)
+            lookups::bringup_in(storage, server.address, false, in_flight, total)
         }};
     }
     match in_flight {
@@ -64,13 +64,13 @@ fn queries(sizes: &[usize], rounds: usize) {
         // A socket for each query.
         Line::new("hickory-resolver on tokio", |n| {
             let (address, at_once, total) = held(n);
-            (n + 100 < descriptors).then(|| lookups::hickory(address, at_once, total))
+            (n + 100 < descriptors).then(|| lookups::hickory(address, false, at_once, total))
         }),
     ];
     #[cfg(cares)]
     lines.push(Line::uncounted("c-ares", |n| {
         let (address, at_once, total) = held(n);
-        Some(crate::ares::lookups(address, at_once, total))
+        Some(crate::ares::lookups(address, false, at_once, total))
     }));
     let what = Growth {
         title: "Lookups in flight",

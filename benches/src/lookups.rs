@@ -2,7 +2,7 @@
 
 use std::cell::Cell;
 use std::collections::VecDeque;
-use std::net::{SocketAddr, UdpSocket};
+use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::os::fd::AsRawFd as _;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -12,10 +12,13 @@ use std::time::Duration;
 
 use bringup_core::attach::AttachQueue;
 use bringup_core::event_loop::{Application, EventLoop, LoopStorage, Ready, Registrar};
+use bringup_core::platform::Platform as _;
 use bringup_core::poll::{PollStorage, UnixPoll};
 use bringup_core::timer::Owner;
 use bringup_dns::client::LargeStorage;
-use bringup_dns::{Config, Event, QueryKind, QueryOptions, RecordType, Resolver, ResolverStorage};
+use bringup_dns::{
+    Config, Event, QueryKind, QueryOptions, RecordType, Resolver, ResolverStorage, SourceAddress,
+};
 use bringup_platform::linux::{EventWake, Linux, LinuxOps};
 use bringup_platform::lock::StdLock;
 use bringup_system::{Buffers, Driven};
@@ -40,24 +43,32 @@ fn server() -> SocketAddr {
     address
 }
 
-/// Turns a query into its answer: an A record, or nothing for any other type. OPT is left out.
+/// Turns a query into its answer: one address, or nothing for any other type. OPT is left out.
 fn answer(bytes: &mut [u8; 512], length: usize) -> Option<usize> {
     let mut at = 12;
     while *bytes.get(at)? != 0 {
         at += usize::from(bytes[at]) + 1;
     }
-    let is_a = bytes.get(at + 1..at + 3)? == [0, 1];
+    let address: &[u8] = match bytes.get(at + 1..at + 3)? {
+        [0, 1] => &[192, 0, 2, 1],
+        [0, 28] => &[0x20, 1, 0x0D, 0xB8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1],
+        _ => &[],
+    };
+    let rtype = bytes[at + 2];
     at += 5;
     if at > length {
         return None;
     }
-    bytes[2..12].copy_from_slice(&[0x81, 0x80, 0, 1, 0, u8::from(is_a), 0, 0, 0, 0]);
-    if !is_a {
+    let count = u8::from(!address.is_empty());
+    bytes[2..12].copy_from_slice(&[0x81, 0x80, 0, 1, 0, count, 0, 0, 0, 0]);
+    if count == 0 {
         return Some(at);
     }
-    let record = [0xC0, 12, 0, 1, 0, 1, 0, 0, 0, 60, 0, 4, 192, 0, 2, 1];
-    bytes.get_mut(at..at + record.len())?.copy_from_slice(&record);
-    Some(at + record.len())
+    let head = [0xC0, 12, 0, rtype, 0, 1, 0, 0, 0, 60, 0, u8::try_from(address.len()).ok()?];
+    let end = at + head.len() + address.len();
+    bytes.get_mut(at..at + head.len())?.copy_from_slice(&head);
+    bytes.get_mut(at + head.len()..end)?.copy_from_slice(address);
+    Some(end)
 }
 
 /// The same, but so many queries wait for their answers: only when there is another, the oldest are
@@ -127,6 +138,7 @@ type Port = Linux<UnixPoll<'static>>;
 struct Load {
     resolver: Driven<Resolver<'static>, Port, 128, 8>,
     buffers: Buffers,
+    kind: QueryKind,
     at_once: usize,
     running: usize,
     next: usize,
@@ -140,9 +152,23 @@ impl Load {
     fn take(&mut self, registrar: &mut Registrar<'_, Port>) {
         let Self { resolver, buffers, .. } = self;
         while let Some(event) = resolver.next_event() {
-            let Event::Done { key, .. } = event else { continue };
-            let found = resolver.client().result(key).and_then(|a| a.addresses().next());
-            self.failed += usize::from(found.is_none());
+            let (Event::Done { key, .. } | Event::Update { key }) = event;
+            let Some(answer) = resolver.client().result(key) else { continue };
+            if self.kind == QueryKind::Addresses {
+                // The family that is first is told at once; the others wait for both, and so does this.
+                if answer.addresses().count() == 1 {
+                    continue;
+                }
+                let mut buffer = [IpAddr::from([0; 4]); 8];
+                let mut oracle = |to: IpAddr| {
+                    let source = registrar.platform().source(to).ok()??;
+                    Some(SourceAddress::new(source.address, source.prefix))
+                };
+                let found = answer.ordered_addresses(&mut oracle, &mut buffer);
+                self.failed += usize::from(found.len() != 2);
+            } else {
+                self.failed += usize::from(answer.addresses().next().is_none());
+            }
             resolver.call(registrar, buffers, |r, cx| r.release(cx, key));
             self.running -= 1;
             self.ended += 1;
@@ -154,7 +180,7 @@ impl Load {
         let Self { resolver, buffers, .. } = self;
         while self.running < self.at_once && self.next < self.total {
             let name = format!("n{}.bench.example.", self.next);
-            let kind = QueryKind::Type(RecordType::A);
+            let kind = self.kind;
             let asked = resolver.call(registrar, buffers, |r, cx| {
                 r.query(cx, name.as_str(), kind, QueryOptions::default())
             });
@@ -173,15 +199,16 @@ impl Application<Port> for Load {
 }
 
 /// So many lookups through our resolver on our loop; CPU of this thread.
-pub(crate) fn bringup(server: SocketAddr, at_once: usize, total: usize) -> Cost {
+fn bringup(server: SocketAddr, both: bool, at_once: usize, total: usize) -> Cost {
     let storage: &'static mut LargeStorage = Box::leak(Box::new(LargeStorage::new()));
-    bringup_in(storage, server, at_once, total)
+    bringup_in(storage, server, both, at_once, total)
 }
 
 /// The same in other memory. What is lent lives for the rest of the program, which is short.
 pub(crate) fn bringup_in<const Q: usize, const E: usize, const B: usize, const S: usize>(
     storage: &'static mut ResolverStorage<Q, E, B, S>,
     server: SocketAddr,
+    both: bool,
     at_once: usize,
     total: usize,
 ) -> Cost {
@@ -194,6 +221,7 @@ pub(crate) fn bringup_in<const Q: usize, const E: usize, const B: usize, const S
     let mut app = Load {
         resolver: Driven::new(resolver, Owner::Application),
         buffers: Buffers::new(),
+        kind: if both { QueryKind::Addresses } else { QueryKind::Type(RecordType::A) },
         at_once,
         running: 0,
         next: 0,
@@ -217,8 +245,9 @@ pub(crate) fn bringup_in<const Q: usize, const E: usize, const B: usize, const S
         println!("\nOf {total} lookups of bringup, {at_once} at a time, {} failed.", app.failed);
     }
     let sent = app.resolver.client().counters().sent;
-    if sent > u64::try_from(total).expect("a count") {
-        println!("\nbringup sent {sent} queries for {total} lookups.");
+    let questions = if both { 2 * total } else { total };
+    if sent > u64::try_from(questions).expect("a count") {
+        println!("\nbringup sent {sent} queries for {questions} questions.");
     }
     cost
 }
@@ -252,13 +281,14 @@ fn floor(server: SocketAddr, at_once: usize, total: usize) -> Cost {
 
 /// The peers that are written in C, where they are there.
 #[cfg(cares)]
-fn in_c(server: SocketAddr, at_once: usize, total: usize) -> Vec<Contender<'static>> {
+fn in_c(server: SocketAddr, both: bool, at_once: usize, total: usize) -> Vec<Contender<'static>> {
     use crate::ares;
-    let mut peers = vec![Contender::new("c-ares", move || ares::lookups(server, at_once, total))];
-    if ares::getaddrinfo(server, 1, 1).is_some() {
+    let name = if both { "c-ares, `ares_getaddrinfo`" } else { "c-ares, `ares_query`" };
+    let mut peers = vec![Contender::new(name, move || ares::lookups(server, both, at_once, total))];
+    if ares::getaddrinfo(server, both, 1, 1).is_some() {
         peers.push(Contender::new(
             "getaddrinfo, a thread each (allocations not counted)",
-            move || ares::getaddrinfo(server, at_once, total).expect("all are found"),
+            move || ares::getaddrinfo(server, both, at_once, total).expect("all are found"),
         ));
     } else {
         println!(
@@ -269,7 +299,7 @@ fn in_c(server: SocketAddr, at_once: usize, total: usize) -> Vec<Contender<'stat
 }
 
 #[cfg(not(cares))]
-fn in_c(_: SocketAddr, _: usize, _: usize) -> Vec<Contender<'static>> {
+fn in_c(_: SocketAddr, _: bool, _: usize, _: usize) -> Vec<Contender<'static>> {
     println!(
         "\nAbsent: c-ares and getaddrinfo, which `benches/run` builds where there is a C compiler."
     );
@@ -277,9 +307,11 @@ fn in_c(_: SocketAddr, _: usize, _: usize) -> Vec<Contender<'static>> {
 }
 
 /// So many lookups through hickory-resolver on tokio, on this thread.
-pub(crate) fn hickory(server: SocketAddr, at_once: usize, total: usize) -> Cost {
+pub(crate) fn hickory(server: SocketAddr, both: bool, at_once: usize, total: usize) -> Cost {
     use hickory_resolver::TokioResolver;
-    use hickory_resolver::config::{NameServerConfig, ResolveHosts, ResolverConfig};
+    use hickory_resolver::config::{
+        LookupIpStrategy, NameServerConfig, ResolveHosts, ResolverConfig,
+    };
     use hickory_resolver::name_server::TokioConnectionProvider;
     use hickory_resolver::proto::xfer::Protocol;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
@@ -290,6 +322,7 @@ pub(crate) fn hickory(server: SocketAddr, at_once: usize, total: usize) -> Cost 
         TokioResolver::builder_with_config(config, TokioConnectionProvider::default());
     builder.options_mut().edns0 = true;
     builder.options_mut().use_hosts_file = ResolveHosts::Never;
+    builder.options_mut().ip_strategy = LookupIpStrategy::Ipv4AndIpv6;
     let resolver = Rc::new(builder.build());
     let next = Rc::new(Cell::new(0));
     measure(Cpu::Thread, total, || {
@@ -300,8 +333,13 @@ pub(crate) fn hickory(server: SocketAddr, at_once: usize, total: usize) -> Cost 
                 while next.get() < total {
                     let name = format!("n{}.bench.example.", next.get());
                     next.set(next.get() + 1);
-                    let found = resolver.ipv4_lookup(name).await.expect("an answer");
-                    assert!(found.iter().next().is_some(), "an address");
+                    if both {
+                        let found = resolver.lookup_ip(name).await.expect("an answer");
+                        assert_eq!(found.iter().count(), 2);
+                    } else {
+                        let found = resolver.ipv4_lookup(name).await.expect("an answer");
+                        assert!(found.iter().next().is_some(), "an address");
+                    }
                 }
             });
         }
@@ -314,17 +352,21 @@ pub(crate) fn run(rounds: usize) {
     println!(
         "\n## DNS lookups\n\nOne local server that answers at once; {LOOKUPS} names a round, none known."
     );
-    for at_once in [1, 32, 256] {
+    for (both, at_once) in [false, true].into_iter().flat_map(|b| [1, 32, 256].map(|n| (b, n))) {
         let total = if at_once == 1 { LOOKUPS / 10 } else { LOOKUPS };
         let mut contenders = vec![
-            Contender::new("**bringup**", || bringup(server, at_once, total)),
-            Contender::new("hickory-resolver on tokio", || hickory(server, at_once, total)),
+            Contender::new("**bringup**", || bringup(server, both, at_once, total)),
+            Contender::new("hickory-resolver on tokio", || hickory(server, both, at_once, total)),
         ];
-        contenders.extend(in_c(server, at_once, total));
-        contenders.push(Contender::new("floor: send, poll, receive on one socket", || {
-            floor(server, at_once, total)
-        }));
-        let title = format!("Look names up, {at_once} at a time");
+        contenders.extend(in_c(server, both, at_once, total));
+        let title = if both {
+            format!("Look A and AAAA up and sort the addresses, {at_once} at a time")
+        } else {
+            contenders.push(Contender::new("floor: send, poll, receive on one socket", || {
+                floor(server, at_once, total)
+            }));
+            format!("Look names up, {at_once} at a time")
+        };
         table(&title, Ratio::Cpu, rounds, contenders);
     }
 }
