@@ -35,7 +35,7 @@ use bringup_core::time::{Duration, Instant, Utc};
 use self::clock::ClockFd;
 use self::netlink::{Requests, Watch};
 use self::packet::Packet;
-use self::source::Sources;
+use self::source::{Chooser, Sources};
 use self::udp::Udp;
 pub use self::wake::{EventWake, LinuxOps};
 use crate::entropy::Entropy;
@@ -148,6 +148,7 @@ pub struct Linux<Q> {
     open: BTreeMap<i32, Open>,
     /// What is known of this host's addresses, for a moment.
     sources: Option<Sources>,
+    chooser: Chooser,
     options: Options,
 }
 
@@ -175,6 +176,7 @@ where
             requests: None,
             open: BTreeMap::new(),
             sources: None,
+            chooser: Chooser::default(),
             options,
         })
     }
@@ -282,7 +284,7 @@ where
     }
 
     fn source(&mut self, destination: IpAddr) -> Result<Option<Source>, OsError> {
-        let Some(address) = source::choose(destination)? else { return Ok(None) };
+        let Some(address) = self.chooser.choose(destination)? else { return Ok(None) };
         let now = clock::now();
         if !self.sources.as_ref().is_some_and(|sources| sources.is_fresh(now)) {
             let read = self.requests()?.sources(now)?;

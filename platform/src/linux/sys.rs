@@ -44,6 +44,17 @@ pub(super) fn clock_ns(clock: libc::clockid_t) -> i64 {
     i64::from(time.tv_sec).saturating_mul(1_000_000_000).saturating_add(i64::from(time.tv_nsec))
 }
 
+/// connect(2) to no family: a datagram socket forgets its peer, and the address that was chosen for it.
+pub(super) fn disconnect(fd: BorrowedFd<'_>) -> io::Result<()> {
+    let family = libc::sa_family_t::try_from(libc::AF_UNSPEC).unwrap_or(0);
+    let nobody = libc::sockaddr { sa_family: family, sa_data: [0; 14] };
+    // SAFETY: an address of the length that is said, read during the call.
+    check(unsafe {
+        libc::connect(fd.as_raw_fd(), &raw const nobody, length_of::<libc::sockaddr>())
+    })?;
+    Ok(())
+}
+
 /// timerfd_create(2) on CLOCK_BOOTTIME.
 pub(super) fn timerfd() -> io::Result<OwnedFd> {
     let flags = libc::TFD_NONBLOCK | libc::TFD_CLOEXEC;
