@@ -27,6 +27,7 @@ enum Fault {
     RandomEqual,
     RandomShort,
     RandomSeeded,
+    MakesDatagramsUp,
     ForgetsToReceive,
     BlamesAnother,
     StampsTheFuture,
@@ -160,6 +161,10 @@ impl Platform for Broken {
         };
         if self.is(Fault::RefusesForEver) && self.held {
             return Err(ErrorKind::Refused);
+        }
+        if self.is(Fault::MakesDatagramsUp) && received == Ok(None) {
+            let (from, at) = (([192, 0, 2, 1], 53).into(), self.sim.now());
+            return Ok(Some(Received { length: 0, truncated: false, from, at }));
         }
         Ok(received?.filter(|_| !self.is(Fault::ForgetsToReceive)).map(|mut received| {
             match self.fault {
@@ -336,6 +341,7 @@ fn each_fault_of_a_platform_is_found() {
         (Fault::RandomEqual, Promise::RandomDiffers),
         (Fault::RandomShort, Promise::RandomFills),
         (Fault::RandomSeeded, Promise::RandomAnew),
+        (Fault::MakesDatagramsUp, Promise::UdpEmpty),
         (Fault::ForgetsToReceive, Promise::UdpCarries),
         (Fault::BlamesAnother, Promise::UdpCarries),
         (Fault::StampsTheFuture, Promise::UdpCarries),

@@ -93,6 +93,8 @@ impl Platform for Real {
 /// A wake that a test may break.
 trait Breakable: Wake + Default + Sync {
     fn inner(&self) -> &EventWake;
+    /// It has been armed.
+    fn armed(&self) {}
 }
 
 impl Breakable for EventWake {
@@ -106,7 +108,7 @@ impl<O: SystemOps<Wake: Breakable>> Arm<O> for Real {
         let armed = Arm::<LinuxOps>::arm(&mut self.linux, wake.inner());
         match armed {
             Err(_) if self.fault == Fault::ArmsTwice => Ok(0),
-            armed => armed,
+            armed => armed.inspect(|_| wake.armed()),
         }
     }
 }
@@ -129,6 +131,31 @@ impl Wake for Forgetful {
 impl Breakable for Forgetful {
     fn inner(&self) -> &EventWake {
         &self.0
+    }
+}
+
+/// Remembers what came before it was armed.
+#[derive(Default)]
+struct Eager(EventWake, AtomicBool);
+
+impl Wake for Eager {
+    fn wake(&self) {
+        self.1.store(true, Ordering::Relaxed);
+        self.0.wake();
+    }
+    fn clear(&self) {
+        self.0.clear();
+    }
+}
+
+impl Breakable for Eager {
+    fn inner(&self) -> &EventWake {
+        &self.0
+    }
+    fn armed(&self) {
+        if self.1.load(Ordering::Relaxed) {
+            self.0.wake();
+        }
     }
 }
 
@@ -300,6 +327,11 @@ fn a_wake_that_is_always_lost_is_found() {
     let report = report_of::<Ops<StdLock, Dead>>(Fault::None);
     assert_found(&report, Promise::WakeNotForgotten);
     assert_found(&report, Promise::AttachRuns);
+}
+
+#[test]
+fn a_wake_from_before_the_arming_is_found() {
+    assert_found(&report_of::<Ops<StdLock, Eager>>(Fault::None), Promise::WakeUnarmed);
 }
 
 #[test]
