@@ -8,7 +8,9 @@ use std::path::Path;
 
 use plotters::prelude::*;
 
-const SIZE: (u32, u32) = (760, 420);
+const SIZE: (u32, u32) = (980, 420);
+/// Where the names of the lines begin: beside them, or they would lie on each other.
+const NAMES_X: i32 = 690;
 const FONT: &str = "system-ui, 'DejaVu Sans', sans-serif";
 const INK: RGBColor = RGBColor(31, 35, 40);
 const GRID: RGBColor = RGBColor(209, 217, 224);
@@ -110,6 +112,7 @@ fn draw(chart: &Chart) -> Result<String, Box<dyn std::error::Error>> {
     {
         let root = SVGBackend::with_string(&mut svg, SIZE).into_drawing_area();
         root.fill(&WHITE)?;
+        let (root, names) = root.split_horizontally(NAMES_X);
         let points = || chart.lines.iter().flat_map(|(_, points)| points.iter().copied());
         // A little wider than the sizes, so that no point stands on an edge.
         let x = decades(points().map(|p| p.0));
@@ -133,19 +136,17 @@ fn draw(chart: &Chart) -> Result<String, Box<dyn std::error::Error>> {
             .bold_line_style(GRID)
             .light_line_style(TRANSPARENT)
             .draw()?;
+        let mut names_y = 50;
         for ((name, points), colour) in chart.lines.iter().zip(LINES.iter().cycle()) {
             let (colour, style) = (*colour, colour.stroke_width(2));
-            area.draw_series(LineSeries::new(points.iter().copied(), style))?
-                .label(name)
-                .legend(move |(x, y)| PathElement::new([(x, y), (x + 18, y)], style));
+            area.draw_series(LineSeries::new(points.iter().copied(), style))?;
             area.draw_series(points.iter().map(|p| Circle::new(*p, 3, colour.filled())))?;
+            let y = names_y;
+            names.draw(&PathElement::new([(0, y), (18, y)], style))?;
+            let font = (FONT, 12).into_font().color(&INK);
+            names.draw(&Text::new(name.as_str(), (26, y - 6), font))?;
+            names_y += 20;
         }
-        area.configure_series_labels()
-            .position(SeriesLabelPosition::UpperLeft)
-            .label_font((FONT, 12).into_font().color(&INK))
-            .background_style(WHITE)
-            .border_style(GRID)
-            .draw()?;
         root.present()?;
     }
     let end = svg.find('>').map_or(0, |at| at + 1);
