@@ -158,9 +158,10 @@ impl World {
         &self.network.device
     }
 
-    /// What the contender printed.
+    /// What the contender printed, and what the server logged.
     pub(crate) fn said(&self) -> String {
-        fs::read_to_string(self.device().folder().join("contender.log")).unwrap_or_default()
+        let said = fs::read_to_string(self.device().folder().join("contender.log"));
+        said.unwrap_or_default() + &self.dnsmasq.log()
     }
 
     /// Frames that the device has sent and received so far.
