@@ -36,6 +36,7 @@ pub(crate) struct Limits {
 impl Limits {
     /// A question is asked, or what is asked is asked anew.
     pub(crate) fn begins(&mut self, at: Instant) {
+        forget(&mut self.begun, at, BEFORE);
         self.begun.push_back(at);
     }
 
