@@ -15,7 +15,7 @@ use std::{env, fs, thread};
 
 use bringup_tests::lab::network::{Network, SERVER_INTERFACE};
 use bringup_tests::lab::relay::{Way, relay};
-use bringup_tests::lab::{self, Host, bringup, run, servers};
+use bringup_tests::lab::{self, Host, bringup, servers};
 
 /// Who is not done by then has no result.
 const PATIENCE: Duration = Duration::from_secs(10);
