@@ -32,6 +32,7 @@ const LOOKUPS: usize = times(20_000);
 fn server() -> SocketAddr {
     let socket = UdpSocket::bind("127.0.0.1:0").expect("a port");
     let address = socket.local_addr().expect("it is bound");
+    make_room(&socket);
     thread::spawn(move || {
         let mut bytes = [0; 512];
         while let Ok((length, from)) = socket.recv_from(&mut bytes) {
