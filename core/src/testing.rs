@@ -4,6 +4,7 @@
 //! With feature `testing` this is public, for whoever has a [`Poll`](crate::poll::Poll) of his own:
 //! implement `Fresh` for it, and `poller_scenarios!` makes a test of everything that the core's own
 //! poller, and the loop on it, are held to.
+#![cfg_attr(not(unix), allow(dead_code, reason = "most of it is for the tests of poll(2)"))]
 
 extern crate std;
 
