@@ -98,10 +98,11 @@ impl World {
         match data.u8() % 24 {
             0 => self.call(data, |client, cx| client.start(cx)),
             1 => self.call(data, |client, _| client.stop()),
-            2 => {
-                let samples = data.u8() % 8;
-                self.call(data, |client, cx| client.probe(cx, samples));
-            }
+            2 => match data.u8() {
+                // The other numbers that would be 0 samples.
+                248 => self.call(data, |client, cx| client.end_probe(cx)),
+                samples => self.call(data, |client, cx| client.probe(cx, samples % 8)),
+            },
             3 => self.set_servers(data),
             4 => self.call(data, |client, _| client.forget()),
             5 => {
