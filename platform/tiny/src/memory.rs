@@ -46,7 +46,10 @@ impl<T> Room<T> {
         Self { taken: AtomicBool::new(false), place: UnsafeCell::new(MaybeUninit::uninit()) }
     }
 
-    #[expect(clippy::mut_from_ref, reason = "it is the only reference: `taken` lets one caller pass")]
+    #[expect(
+        clippy::mut_from_ref,
+        reason = "it is the only reference: `taken` lets one caller pass"
+    )]
     fn place(&'static self) -> &'static mut MaybeUninit<T> {
         assert!(!self.taken.swap(true, Ordering::Relaxed));
         // SAFETY: nobody else gets here.
@@ -69,7 +72,10 @@ impl<T> Zeros<T> {
     }
 
     /// Lends the value, once.
-    #[expect(clippy::mut_from_ref, reason = "it is the only reference: `taken` lets one caller pass")]
+    #[expect(
+        clippy::mut_from_ref,
+        reason = "it is the only reference: `taken` lets one caller pass"
+    )]
     pub(crate) fn take(&'static self) -> &'static mut T {
         assert!(!self.taken.swap(true, Ordering::Relaxed));
         // SAFETY: nobody else gets here.
