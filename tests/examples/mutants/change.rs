@@ -13,6 +13,7 @@ use crate::find::{Finder, Mutant};
 const SWITCH: &str = r#"
 extern crate std as switch_std;
 /// Whether this change is on. Where a file is named, the changes that are reached are written down there.
+/// The names are this crate's: another may still be built with changes of its own.
 #[doc(hidden)]
 #[inline]
 pub fn is_on(number: u32) -> bool {
@@ -20,8 +21,9 @@ pub fn is_on(number: u32) -> bool {
     use switch_std::{env, fs, io::Write, string::String};
     static ON: OnceLock<(u32, Option<String>)> = OnceLock::new();
     let (on, file) = ON.get_or_init(|| {
-        let on = env::var("BRINGUP_MUTANT").ok().and_then(|n| n.parse().ok());
-        (on.unwrap_or(u32::MAX), env::var("BRINGUP_REACHED").ok())
+        let on = env::var(concat!("MUTANT_OF_", env!("CARGO_PKG_NAME"))).ok().and_then(|n| n.parse().ok());
+        let file = env::var(concat!("REACHED_IN_", env!("CARGO_PKG_NAME")));
+        (on.unwrap_or(u32::MAX), file.ok())
     });
     if let Some(file) = file {
         static REACHED: [core::sync::atomic::AtomicBool; 8_192] =

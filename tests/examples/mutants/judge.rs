@@ -72,6 +72,8 @@ pub(crate) fn until_it_builds(work: &Path, name: &str, changed: &mut Changed) {
 /// A program of tests.
 pub(crate) struct Tests {
     what: &'static str,
+    /// The crate that is changed.
+    package: String,
     program: PathBuf,
     folder: PathBuf,
     each: Vec<Test>,
@@ -95,6 +97,7 @@ fn programs(messages: &[Value], name: &str) -> Option<PathBuf> {
 /// Builds a program of tests, and runs each of its tests once.
 fn program(
     work: &Path,
+    package: &str,
     what: &'static str,
     target: &[&str],
     name: &str,
@@ -103,7 +106,8 @@ fn program(
     let (is_good, messages) = cargo(work, &[&["test", "--no-run"], target].concat());
     assert!(is_good, "{what} are built");
     let program = programs(&messages, name).expect("a program of tests");
-    let mut tests = Tests { what, program, folder: work.to_owned(), each: Vec::new() };
+    let (package, folder) = (package.to_owned(), work.to_owned());
+    let mut tests = Tests { what, package, program, folder, each: Vec::new() };
     let list = Command::new(&tests.program).args(["--list", "--format", "terse"]).output();
     let list = String::from_utf8(list.expect("it runs").stdout).expect("names");
     let names = list.lines().filter_map(|line| line.strip_suffix(": test"));
@@ -130,14 +134,15 @@ fn program(
 pub(crate) fn build(work: &Path, name: &str, with_simulator: bool) -> Vec<Tests> {
     let package = format!("bringup-{name}");
     let own = package.replace('-', "_");
-    let mut all = vec![program(work, "its own tests", &["-p", &package, "--lib"], &own, None)];
+    let mut all =
+        vec![program(work, &package, "its own tests", &["-p", &package, "--lib"], &own, None)];
     if name != "system" {
         let target = ["-p", "bringup-fuzz", "--test", "replay"];
-        all.push(program(work, "the corpora", &target, "replay", Some("every_property")));
+        all.push(program(work, &package, "the corpora", &target, "replay", Some("every_property")));
     }
     if with_simulator || name == "system" {
         let target = ["-p", "bringup-tests", "--test", "simulator"];
-        all.push(program(work, "the simulator", &target, "simulator", None));
+        all.push(program(work, &package, "the simulator", &target, "simulator", None));
     }
     all
 }
@@ -181,8 +186,10 @@ fn run(tests: &Tests, names: &[&str], switch: Switch<'_>, limit: Duration) -> En
     command.arg("--exact").args(names).current_dir(&tests.folder);
     command.env("RUST_BACKTRACE", "0").env("BRINGUP_SEEDS", "10");
     match switch {
-        Switch::On(number) => command.env("BRINGUP_MUTANT", number.to_string()),
-        Switch::Record(file) => command.env("BRINGUP_REACHED", file),
+        Switch::On(number) => {
+            command.env(format!("MUTANT_OF_{}", tests.package), number.to_string())
+        }
+        Switch::Record(file) => command.env(format!("REACHED_IN_{}", tests.package), file),
     };
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
     let before = used();
