@@ -114,6 +114,21 @@ mod tests {
     }
 
     #[test]
+    fn claims_that_share_a_single_point_agree() {
+        let claim = |offset_ns| Candidate { offset_ns, distance_ns: 5 };
+        for (apart, agree) in [(10, true), (11, false)] {
+            assert_eq!(claim(0).agrees(&claim(apart)), agree, "{apart}");
+            assert_eq!(claim(apart).agrees(&claim(0)), agree, "{apart}");
+        }
+    }
+
+    #[test]
+    fn nobody_is_beyond_the_last_candidate() {
+        let all = intersect(&at(&[0; MAX_CANDIDATES + 1])).unwrap();
+        assert_eq!((0..20).filter(|&i| all.contains(i)).count(), MAX_CANDIDATES);
+    }
+
+    #[test]
     fn overlap_is_not_transitive() {
         // The first meets the second and the second the third; no point is in all three.
         let chain: Vec<_> =

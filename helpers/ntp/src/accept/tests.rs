@@ -217,6 +217,7 @@ fn a5_every_bit_of_the_origin_counts() {
 
 #[test]
 fn a11_a12_delay() {
+    let at_once = bytes(&Packet { transmit: good().receive, ..good() });
     let good = bytes(&good());
     for (row, elapsed_us, expected) in [
         ("A12: 3 s on the way", 3_000_999, Ok(2_999_999)),
@@ -229,6 +230,8 @@ fn a11_a12_delay() {
         let delay = after(elapsed_us, server(), &good).map(|m| m.delay_ns / 1_000);
         assert_eq!(delay, expected, "{row}");
     }
+    let longest = after(3_000_000, server(), &at_once).map(|m| m.delay_ns);
+    assert_eq!(longest, Ok(3_000_000_000), "A12: the limit itself");
 }
 
 #[test]
@@ -283,6 +286,10 @@ fn a13_holds_below_the_second() {
     let t = Timestamp::from_utc(BUILD.offset_by(600_000_000));
     let packet = Packet { receive: t, transmit: t, ..good() };
     assert_eq!(judge(&packet, &[], SENT, SENT, floor), Err(Discard::BelowFloor));
+    assert!(
+        judge(&packet, &[], SENT, SENT, packet.transmit.to_utc(BUILD)).is_ok(),
+        "the floor itself"
+    );
 }
 
 #[test]

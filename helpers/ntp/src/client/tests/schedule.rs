@@ -11,7 +11,7 @@ use super::world::{Answer, BUILD, Fake, SECOND, World};
 use crate::client::{Config, Event, Source};
 use crate::clock::ClockState;
 use crate::discard::Discard;
-use bringup_core::client::{Client, Host};
+use bringup_core::client::{Client, Host, Input};
 use bringup_core::error::ErrorKind;
 use bringup_core::time::Duration;
 
@@ -260,7 +260,7 @@ fn p2_no_second_start_within_a_minute() {
     }
     world.assert_polite();
     assert!(world.sent_within(60) <= 7, "{:?}", world.sent_at());
-    world.run_s(60);
+    world.run_s(10);
     let before = world.outside.sent.len();
     world.start();
     world.run_s(10);
@@ -396,6 +396,59 @@ fn p1_a_long_probe_keeps_15_seconds_after_its_burst() {
     let at: Vec<u64> = world.sent_at().iter().map(|s| s.0).collect();
     assert_eq!(at, [0, 2, 4, 6, 21, 36, 51]);
     assert_eq!(world.count(|e| *e == Event::ProbeDone), 1);
+}
+
+#[test]
+fn p2_a_probe_asks_a_silent_server_ever_more_slowly() {
+    let mut world = World::new(&[silent()]);
+    world.client.probe(&mut world.outside.cx(), 1);
+    world.run_s(60);
+    let at: Vec<u64> = world.sent_at().iter().map(|s| s.0).collect();
+    assert_eq!(at, [0, 1, 3, 7]);
+}
+
+#[test]
+fn a_probe_waits_for_its_last_request_without_spinning() {
+    let mut world = World::new(&[Fake::that(Answer::GoodAfter(3))]);
+    world.client.probe(&mut world.outside.cx(), 2);
+    world.run_s(10);
+    assert_eq!((world.outside.sent.len(), world.client.counters().accepted), (4, 1));
+    world.outside.fakes[0].answer = Answer::Nothing;
+    // That the timeout lies ahead is asserted at each.
+    world.run_s(14);
+    assert_eq!((world.outside.sent.len(), world.count(|e| *e == Event::ProbeDone)), (5, 0));
+    world.run_s(3);
+    assert_eq!((world.outside.sent.len(), world.count(|e| *e == Event::ProbeDone)), (5, 1));
+}
+
+#[test]
+fn p2_refusals_that_are_forged_hasten_no_retry() {
+    let mut world = World::started(&[silent()]);
+    for _ in 0..10 {
+        let socket = world.outside.sent[world.outside.sent.len() - 1].socket;
+        let refused = Input::SendFailed { socket, why: ErrorKind::Refused };
+        world.client.handle_input(&mut world.outside.cx(), refused).unwrap();
+        world.run_s(1);
+    }
+    let at: Vec<u64> = world.sent_at().iter().map(|s| s.0).collect();
+    assert_eq!(at, [0, 1, 3, 7]);
+}
+
+#[test]
+fn servers_are_single_hosts_with_a_port() {
+    for (address, is_askable) in [
+        ("192.0.2.1:123", true),
+        ("[2001:db8::1]:123", true),
+        ("0.0.0.0:123", false),
+        ("[::]:123", false),
+        ("224.0.1.1:123", false),
+        ("[ff05::101]:123", false),
+        ("255.255.255.255:123", false),
+        ("192.0.2.1:0", false),
+    ] {
+        let server = crate::Server { address: address.parse().unwrap(), source: Source::Dhcp };
+        assert_eq!(server.is_askable(), is_askable, "{address}");
+    }
 }
 
 #[test]

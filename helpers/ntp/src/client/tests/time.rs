@@ -106,6 +106,20 @@ fn a_probe_of_a_client_that_knows_the_time_does_not_make_it_forget() {
 }
 
 #[test]
+fn c4_a_probe_of_a_time_that_has_grown_stale_keeps_the_panic_limit() {
+    let mut world = World::started(&[Fake::good(), Fake::good()]);
+    world.run_s(100);
+    world.client.stop();
+    world.run_s(8 * 86_400);
+    assert_eq!(world.client.state(), ClockState::Invalid);
+    world.outside.fakes = vec![Fake::ahead_s(3_600), Fake::ahead_s(3_600)];
+    world.client.probe(&mut world.outside.cx(), 1);
+    world.run_s(60);
+    assert_eq!(world.count(|e| *e == Event::ProbeDone), 1);
+    assert_eq!((world.client.state(), world.ahead_ns()), (ClockState::Invalid, None));
+}
+
+#[test]
 fn a_probe_ends_when_there_is_nobody_left_to_wait_for() {
     for (why, ends) in [
         (ErrorKind::Refused, true),
