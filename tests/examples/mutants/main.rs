@@ -1,13 +1,13 @@
 //! Would a test notice? Every operator, guard, arm and body of a crate is changed, one at a time, and the crate's
 //! tests are run. All changes stand in one build behind a switch, so that none is compiled by itself:
 //!
-//!     cargo run -p bringup-tests --example mutants -- CRATE [--most N] [--minutes N] [--only TEXT] [--simulator]
+//!     cargo run -p bringup-tests --example mutants -- CRATE [OPTIONS]
 //!
 //! CRATE is core, dhcp, dns, ntp or system. They are tried in an order of chance that is the same each time:
-//! the first N, or those of the first N minutes, are a sample. `--only` tries those in whose line of the report
-//! the text is. Of the crate's tests those are run that come by the change; what survives them meets the
-//! fuzzers' corpora and, on request, the simulator. Each change is printed with who noticed it, those that no
-//! test comes by first, and at the end how many there were.
+//! the first N (`--most N`), or those of N minutes (`--minutes N`), are a sample, with which `--after N` goes on.
+//! `--only TEXT` tries those in whose line of the report the text is. Of the crate's tests those are run that
+//! come by the change; what survives them meets the fuzzers' corpora and, with `--simulator`, that. Each change
+//! is printed with who noticed it, those that no test comes by first, and at the end how many there were.
 //!
 //! Changed are: operators (`==`, `<`, `&&`, `+` …), `!` left out, guards that always or never hold, arms that
 //! are left out where a `_` stands in for them, and functions that return at once, with a value that is empty
@@ -51,10 +51,12 @@ fn copy_to(folder: &Path) {
 fn main() -> ExitCode {
     let mut arguments = env::args().skip(1);
     let (mut name, mut with_simulator) = (None, false);
-    let mut sample = Sample { most: usize::MAX, time: Duration::MAX, only: String::new() };
+    let mut sample =
+        Sample { after: 0, most: usize::MAX, time: Duration::MAX, only: String::new() };
     let number = |text: Option<String>| text.and_then(|n| n.parse().ok()).expect("a number");
     while let Some(argument) = arguments.next() {
         match &*argument {
+            "--after" => sample.after = number(arguments.next()),
             "--most" => sample.most = number(arguments.next()),
             "--minutes" => {
                 let minutes = u32::try_from(number(arguments.next())).expect("a few");
