@@ -7,6 +7,7 @@
 mod limits;
 mod links;
 mod memory;
+mod operator;
 mod scripts;
 mod seeds;
 mod world;

@@ -185,6 +185,7 @@ fn what_an_overrun_hid_is_found_out() {
         w.until_operational(s(5));
         w.until(s(5), "two addresses", |w| w.addresses() == 2);
         let first = w.index(0);
+        let heard = w.far[1].borrow().heard.iter().filter(|h| h.1 == 67).count();
         w.sim(|sim| {
             let (index, config) = sim.addresses().map(|(i, a)| (i, *a)).last().expect("one");
             sim.address_remove(index, &config).expect("removed");
@@ -193,6 +194,8 @@ fn what_an_overrun_hid_is_found_out() {
         });
         w.pass(s(1));
         assert_eq!((w.addresses(), w.is_operational()), (1, true), "put back, and gone");
+        let still = w.far[1].borrow().heard.iter().filter(|h| h.1 == 67).count();
+        assert_eq!(still, heard, "the one that stays keeps its lease");
         assert_eq!(w.app.system.dns_servers().iter().count(), 1);
         w.stop();
     });
@@ -405,6 +408,7 @@ fn a_system_that_wants_no_time_is_operational_without() {
         w.far[0].borrow_mut().ntp_on = false;
         w.until_operational(s(5));
         assert!(!w.is_time_known());
+        assert_eq!(w.held_by(Gate::Time), 0);
         w.stop();
     });
 }
