@@ -231,7 +231,10 @@ mod tests {
         assert_eq!(crc32(b"123456789"), 0xCBF4_3926, "the check value of CRC-32");
         let whole = sample(OPTIONS);
         let bare = Snapshot { times: None, router: None, ..sample(&[]) };
-        for snapshot in [whole, bare] {
+        let s = Utc::from_unix_secs(1_000);
+        let at_once = WallTimes { renew_at: s, rebind_at: s, expires_at: s };
+        let ended = Snapshot { times: Some(at_once), ..sample(&[]) };
+        for snapshot in [whole, bare, ended] {
             let bytes = encoded(&snapshot);
             assert_eq!(bytes.len(), FIXED_LEN + snapshot.options.bytes().len());
             let read = Snapshot::decode(&bytes).unwrap();

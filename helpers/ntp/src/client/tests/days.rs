@@ -223,6 +223,18 @@ fn c7_a_leap_second_is_not_waited_for_when_the_time_is_lost() {
 }
 
 #[test]
+fn c7_who_has_fallen_silent_has_no_word_about_leap_seconds() {
+    let mut world = before_a_leap(2);
+    world.run_s(3_600);
+    assert_eq!(world.client.leap(), Leap::Insert);
+    for fake in &mut world.outside.fakes[..2] {
+        fake.answer = Answer::Nothing;
+    }
+    world.run_s(DAY_S);
+    assert_eq!((world.client.state(), world.client.leap()), (ClockState::Confirmed, Leap::None));
+}
+
+#[test]
 fn c7_one_of_three_announces_nothing_and_a_word_can_be_taken_back() {
     let mut world = before_a_leap(1);
     world.run_s(6 * DAY_S);

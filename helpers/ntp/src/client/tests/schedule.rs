@@ -435,6 +435,43 @@ fn p2_refusals_that_are_forged_hasten_no_retry() {
 }
 
 #[test]
+fn p6_the_second_server_is_asked_at_a_time_of_chance() {
+    let mut world = World::started(&[silent(), silent()]);
+    world.run_s(100);
+    let before = world.outside.sent.len();
+    world.start();
+    world.run_s(10);
+    let sent = &world.outside.sent;
+    let pauses = [0, before].map(|first| sent[first + 1].at_us - sent[first].at_us);
+    assert!(pauses.iter().all(|us| (500_000..1_000_000).contains(us)), "{pauses:?}");
+    assert_ne!(pauses[0], pauses[1]);
+}
+
+#[test]
+fn k1_a_probe_is_done_with_a_server_that_denies() {
+    for id in [*b"DENY", *b"RATE"] {
+        let mut world = World::new(&[Fake::that(Answer::Kiss(id, 0)), Fake::good()]);
+        world.client.probe(&mut world.outside.cx(), 2);
+        world.run_s(10);
+        assert_eq!(world.count(|e| *e == Event::ProbeDone), 1, "{id:?}");
+        assert_eq!(world.outside.sent.iter().filter(|s| s.server == 0).count(), 1, "{id:?}");
+    }
+}
+
+#[test]
+fn a_server_that_comes_during_a_start_is_asked_at_once() {
+    let mut world = World::new(&[silent(), Fake::good()]);
+    let list: Vec<_> = world.client.servers().copied().collect();
+    world.client.set_servers(&mut world.outside.cx(), &list[..1]);
+    world.start();
+    world.run_us(100_000);
+    world.client.set_servers(&mut world.outside.cx(), &list);
+    world.run_us(20_000);
+    assert_eq!(world.client.state(), ClockState::Provisional);
+    world.assert_polite();
+}
+
+#[test]
 fn servers_are_single_hosts_with_a_port() {
     for (address, is_askable) in [
         ("192.0.2.1:123", true),

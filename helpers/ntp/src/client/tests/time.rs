@@ -293,6 +293,33 @@ fn c4_panic_limit_survives_a_restart() {
 }
 
 #[test]
+fn c4_a_clock_that_was_set_by_a_confirmed_time_is_not_moved_beyond_the_panic_limit() {
+    let mut world = World::new(&[Fake::good(), Fake::good()]);
+    world.outside.obeys = true;
+    world.outside.wall_ahead_ns = -7_200_000_000_000;
+    world.start();
+    world.run_s(200);
+    assert_eq!(world.wall_error_ns(), 0, "C1: at first, however far");
+    // Somebody sets it; who is to say that it was a mistake?
+    world.outside.wall_ahead_ns += 3_600_000_000_000;
+    world.run_s(3_600);
+    assert_eq!(world.wall_error_ns(), 3_600_000_000_000);
+    assert!(world.count(|e| matches!(e, Event::PanicLimit { .. })) > 0);
+}
+
+#[test]
+fn several_servers_correct_the_clock_that_one_alone_has_set() {
+    let late = Fake::that(Answer::GoodAfter(2));
+    let mut world = World::new(&[Fake::ahead_s(3600), late.clone(), late.clone(), late]);
+    world.outside.obeys = true;
+    world.start();
+    world.run_s(10);
+    assert_eq!(world.wall_error_ns(), 3_600_000_000_000);
+    world.run_s(400);
+    assert_eq!(world.wall_error_ns(), 0);
+}
+
+#[test]
 fn several_servers_correct_what_one_alone_has_confirmed() {
     let late = Fake::that(Answer::GoodAfter(2));
     let mut world = World::started(&[Fake::ahead_s(3600), late.clone(), late.clone(), late]);
