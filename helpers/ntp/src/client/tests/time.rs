@@ -180,6 +180,18 @@ fn a_probe_of_silent_and_good_servers_ends() {
 }
 
 #[test]
+fn a_probe_has_no_use_for_an_answer_more_than_it_wanted() {
+    let slow = Fake { home_us: 1_500_000, ..Fake::good() };
+    let mut world = World::new(&[slow, Fake::that(Answer::Nothing)]);
+    world.client.probe(&mut world.outside.cx(), 1);
+    world.run_s(30);
+    let asked = world.outside.sent.iter().filter(|s| s.server == 0).count();
+    assert_eq!((asked, world.client.counters().accepted), (2, 2), "it was asked again meanwhile");
+    assert_eq!(world.count(|e| matches!(e, Event::Report { .. })), 2);
+    assert_eq!(world.count(|e| *e == Event::ProbeDone), 1);
+}
+
+#[test]
 fn c2_the_address_of_a_name_alone_does_not_confirm() {
     let mut world = World::with(Config::new(BUILD), &[Fake::good()], Source::Name);
     world.start();
@@ -407,6 +419,7 @@ fn what_is_known_goes_stale_when_the_last_server_is_withdrawn() {
     let (p, i) = (ClockState::Provisional, ClockState::Invalid);
     assert_eq!(world.count(|e| *e == Event::StateChanged { from: p, to: i }), 1);
     assert_eq!((world.ahead_ns(), world.outside.sent.len()), (None, sent));
+    assert_eq!(world.count(|e| *e == Event::Exhausted), 0, "there was nobody to be silent");
 }
 
 #[test]
