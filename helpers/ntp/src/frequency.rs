@@ -67,6 +67,12 @@ mod tests {
         assert_eq!(f.sample(at(64), 4_096_000), Some(1_000), "a 64th of 64 ppm");
         f.adjusted(at(0), 100_000_000);
         assert_eq!(f.sample(at(64), 70_000_000), None, "still slewing");
+        for (slewing_ns, ppb) in [(32_000_000, Some(1_000)), (32_000_001, None)] {
+            f.adjusted(at(0), slewing_ns);
+            assert_eq!(f.sample(at(64), 4_096_000), ppb, "{slewing_ns} ns at 500 ppm");
+        }
+        f.adjusted(at(0), 0);
+        assert!(f.sample(at(SHORTEST_S), 1_000_000).is_some());
         f.adjusted(at(0), 0);
         assert_eq!(f.sample(at(8), 1_000_000), None, "too soon");
         f.adjusted(at(0), 0);

@@ -140,6 +140,8 @@ mod tests {
             ("Sunday, 06-Nov-94 08:49:37 GMT", None),
             ("Sun, 06 Nob 1994 08:49:37 GMT", None),
             ("Sun, 06 Nov 1994 24:49:37 GMT", None),
+            ("Sun, 06 Nov 1994 08:60:37 GMT", None),
+            ("Sun, 06 Nov 1994 08:49:61 GMT", None),
             ("Sun, 00 Nov 1994 08:49:37 GMT", None),
             ("Sun, 06 Nov 1994 08:49:37 UTC", None),
             ("Sun, 6 Nov 1994 08:49:37 GMT", None),
@@ -161,7 +163,8 @@ mod tests {
         for (row, now, off_ns, allowed) in [
             ("at once", at, 1_000_000_000, true),
             ("a nanosecond more", at, 1_000_000_001, false),
-            ("before", at, -1_000_000_001, false),
+            ("before", at, -1_000_000_000, true),
+            ("a nanosecond before that", at, -1_000_000_001, false),
             ("a million seconds later", later, 16_000_000_000, true),
             ("a nanosecond more", later, 16_000_000_001, false),
         ] {

@@ -132,6 +132,11 @@ fn every_rule_by_its_number() {
         ),
         ("A10", Packet { transmit: later(-2), ..good }, Discard::NegativeProcessing),
         ("A10", Packet { transmit: later(4_000_000_001), ..good }, Discard::SlowProcessing),
+        (
+            "A10: the limit itself",
+            Packet { transmit: Timestamp::from_bits(good.receive.to_bits() + (4 << 32)), ..good },
+            Discard::SlowProcessing,
+        ),
         ("A11", Packet { transmit: later(41_100_000), ..good }, Discard::NegativeDelay),
         (
             "A13: a second before the build",

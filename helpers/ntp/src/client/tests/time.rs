@@ -184,6 +184,11 @@ fn a_probe_has_no_use_for_an_answer_more_than_it_wanted() {
     let slow = Fake { home_us: 1_500_000, ..Fake::good() };
     let mut world = World::new(&[slow, Fake::that(Answer::Nothing)]);
     world.client.probe(&mut world.outside.cx(), 1);
+    world.run_us(1_600_000);
+    assert_eq!(world.client.counters().accepted, 1);
+    let again = *world.outside.sent.iter().rev().find(|s| s.server == 0).unwrap();
+    let refused = Input::SendFailed { socket: again.socket, why: ErrorKind::Refused };
+    world.client.handle_input(&mut world.outside.cx(), refused).unwrap();
     world.run_s(30);
     let asked = world.outside.sent.iter().filter(|s| s.server == 0).count();
     assert_eq!((asked, world.client.counters().accepted), (2, 2), "it was asked again meanwhile");
