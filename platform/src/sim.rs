@@ -94,9 +94,11 @@ impl Sim {
         }
     }
 
-    /// Adds an interface, which is down, with a wire whose cable is in. Returns its index.
+    /// Adds an interface, which is down, with a wire whose cable is in. Returns its index, which none
+    /// had before.
     pub fn add_interface(&mut self, name: &str, mac: Mac) -> u32 {
-        let index = self.host.nics.keys().next_back().copied().unwrap_or(LOOPBACK) + 1;
+        self.host.nics_ever += 1;
+        let index = LOOPBACK + self.host.nics_ever;
         self.host.nics.insert(index, Nic::new(name, mac));
         let faults = Faults::default();
         let wire = Wire { mac, carrier: false, to_device: faults, from_device: faults };

@@ -85,6 +85,8 @@ pub(super) struct Way {
 #[derive(Debug, Default)]
 pub(super) struct Host {
     pub(super) nics: BTreeMap<u32, Nic>,
+    /// How many there have been: a number is not given twice.
+    pub(super) nics_ever: u32,
     routes: Vec<(u32, RouteConfig)>,
 }
 
