@@ -120,7 +120,12 @@ impl NtpClient {
             Phase::Starting { next_at, .. }
             | Phase::Bursting { next_at, .. }
             | Phase::Searching { next_at, .. } => Some(next_at),
-            Phase::Polling => self.active().filter_map(|n| self.server(n)).map(|a| a.next_at).min(),
+            Phase::Polling => {
+                let active = self.active().filter_map(|n| self.server(n)).map(|a| a.next_at);
+                // One that may be asked again has its place among the active back.
+                let back = servers.filter(|a| a.quarantined).map(|a| a.not_before);
+                active.chain(back).min()
+            }
             Phase::Probing { .. } => {
                 servers.filter(|a| a.probe.wanted > 0 && a.probe.tries > 0).map(|a| a.next_at).min()
             }

@@ -180,6 +180,23 @@ fn k1_a_list_of_none_but_those_who_deny_is_asked_again_after_an_hour() {
 }
 
 #[test]
+fn k1_the_end_of_a_quarantine_is_due_by_itself() {
+    // Found by the fuzzer: the server was asked again only when somebody called the client without need.
+    // One address of a name confirms nothing, so that no save wakes the client.
+    let fakes = [Fake::that(Answer::Kiss(*b"DENY", 0)), Fake::good()];
+    let mut world = World::with(Config::new(BUILD), &fakes, Source::Name);
+    world.start();
+    for _ in 0..800 {
+        world.run_s(10);
+        let sent = world.outside.sent.len();
+        world.client.handle_timeout(&mut world.outside.cx());
+        world.drain();
+        assert_eq!(world.outside.sent.len(), sent, "nothing was due");
+    }
+    assert!(world.outside.sent.iter().filter(|s| s.server == 0).count() > 1);
+}
+
+#[test]
 fn k1_deny_sends_the_next_server_at_once() {
     let deny = Fake::that(Answer::Kiss(*b"DENY", 0));
     let mut world = World::started(&[deny, Fake::good(), Fake::good()]);
