@@ -34,11 +34,13 @@ struct World {
     jump: Option<SystemState>,
     walk: Option<Walk>,
     ended: bool,
+    /// How many steps there have been since somebody did something.
+    steps: usize,
 }
 
 /// Whatever notifiers answer and whoever asks for what: a step up is one step, asked of everybody
 /// once and in order, never past a hold or the goal; a step down was asked for; nothing comes after
-/// the end; and the machine comes to rest.
+/// the end; and the machine comes to rest once nobody does anything more.
 pub fn core_state(bytes: &[u8]) {
     let mut data = Data::new(bytes);
     let mut w = World {
@@ -50,6 +52,7 @@ pub fn core_state(bytes: &[u8]) {
         jump: None,
         walk: None,
         ended: false,
+        steps: 0,
     };
     while !data.is_empty() {
         w.act(&mut data);
@@ -64,6 +67,7 @@ pub fn core_state(bytes: &[u8]) {
 impl World {
     /// Something that anybody may do at any time, during an announcement too.
     fn act(&mut self, data: &mut Data<'_>) {
+        self.steps = 0;
         match data.u8() % 8 {
             0 => {
                 if let Ok(key) = self.machine.add_notifier() {
@@ -150,7 +154,9 @@ impl World {
 
     /// Lets the machine walk until it rests.
     fn run(&mut self, data: &mut Data<'_>) {
-        for _ in 0..MAX_STEPS {
+        self.steps = 0;
+        while self.steps < MAX_STEPS {
+            self.steps += 1;
             let before = self.machine.state();
             let was_idle = self.machine.is_idle();
             let step = self.machine.step();
