@@ -325,6 +325,19 @@ fn c4_a_clock_that_was_set_by_a_confirmed_time_is_not_moved_beyond_the_panic_lim
 }
 
 #[test]
+fn c1_a_clock_that_was_set_by_an_unconfirmed_time_may_be_set_again() {
+    let mut world = World::with(Config::new(BUILD), &[Fake::good()], Source::Name);
+    world.outside.obeys = true;
+    world.outside.wall_ahead_ns = -7_200_000_000_000;
+    world.start();
+    world.run_s(200);
+    assert_eq!((world.client.state(), world.wall_error_ns()), (ClockState::Provisional, 0));
+    world.outside.wall_ahead_ns += 3_600_000_000_000;
+    world.run_s(3_600);
+    assert_eq!(world.wall_error_ns(), 0);
+}
+
+#[test]
 fn several_servers_correct_the_clock_that_one_alone_has_set() {
     let late = Fake::that(Answer::GoodAfter(2));
     let mut world = World::new(&[Fake::ahead_s(3600), late.clone(), late.clone(), late]);
