@@ -321,6 +321,35 @@ mod tests {
     }
 
     #[test]
+    fn an_option_of_a_fixed_size_that_has_another_is_none() {
+        let mut storage = [0; 400];
+        for (code, size) in [
+            (80, 0),
+            (19, 1),
+            (46, 1),
+            (53, 1),
+            (116, 1),
+            (13, 2),
+            (26, 2),
+            (57, 2),
+            (2, 4),
+            (28, 4),
+            (51, 4),
+            (54, 4),
+            (108, 4),
+        ] {
+            for length in 0..=size + 1 {
+                let mut vault = Vault::new(&mut storage);
+                let option = [code, length, 1, 1, 1, 1, 1];
+                let stored = store(&mut vault, &option[..2 + usize::from(length)]);
+                let is_one = length == size;
+                assert_eq!(stored.malformed, u32::from(!is_one), "{code}, {length} octets");
+                assert_eq!(get(&vault, code).is_some(), is_one, "{code}, {length} octets");
+            }
+        }
+    }
+
+    #[test]
     fn rule_26_joined_or_first() {
         let mut storage = [0; 200];
         let mut vault = Vault::new(&mut storage);
