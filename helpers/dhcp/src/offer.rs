@@ -150,6 +150,29 @@ mod tests {
     }
 
     #[test]
+    fn rule_6_what_an_offer_is_worth() {
+        for (options, worth) in [
+            (&[][..], 1),
+            (&[1, 4, 255, 255, 255, 0], 201),
+            (&[42, 4, 10, 0, 0, 1], 401),
+            (&[6, 4, 10, 0, 0, 1], 1_001),
+            (&[3, 4, 10, 0, 0, 1], 2_001),
+            (&[121, 5, 0, 10, 0, 0, 1], 2_001),
+            (&[121, 0, 1, 0, 3, 0], 1),
+        ] {
+            let mut bytes = [0; 260];
+            bytes[236..240].copy_from_slice(&crate::message::MAGIC_COOKIE);
+            bytes[240..240 + options.len()].copy_from_slice(options);
+            let message = Message::parse(&bytes).unwrap();
+            let Offer { address, server, .. } = offer(1);
+            let view = OfferView { address, server, lease_time: 60, is_ours: false, message };
+            assert_eq!(score(&view), worth, "{options:?}");
+            let ours = OfferView { is_ours: true, lease_time: 86_400 * 200, ..view };
+            assert_eq!(score(&ours), worth + 4_099, "{options:?}");
+        }
+    }
+
+    #[test]
     fn rule_6_the_best_of_those_that_stand() {
         let mut offers = Offers::new();
         for (n, score, at) in [(1, 5, 0), (2, 9, 1), (3, 9, 2), (4, 1, 3)] {

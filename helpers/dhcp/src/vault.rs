@@ -350,6 +350,16 @@ mod tests {
     }
 
     #[test]
+    fn what_of_a_snapshot_does_not_fit_is_counted() {
+        let options = OptionSet::for_tests(&[6, 0, 4, 10, 0, 0, 3, 15, 0, 2, b'a', b'b']);
+        for (size, dropped) in [(24, 0), (14, 1), (8, 2)] {
+            let mut storage = [0; 24];
+            let mut vault = Vault::new(&mut storage[..size]);
+            assert_eq!(vault.load(options), dropped, "{size} octets");
+        }
+    }
+
+    #[test]
     fn rule_26_joined_or_first() {
         let mut storage = [0; 200];
         let mut vault = Vault::new(&mut storage);
