@@ -116,6 +116,7 @@ fn the_exit_code_is_the_commands() {
             command.arg(&program).args([DEVICE_INTERFACE, "--once"]);
             let refused = run(&mut command, Duration::from_secs(70));
             refused.expect_code(77);
+            assert_eq!(refused.first("error")["why"], "needs CAP_NET_RAW", "{refused}");
         }
     });
 }

@@ -18,7 +18,28 @@ unsafe extern "C" {
         argument: *mut c_void,
     ) -> c_int;
     fn pthread_detach(thread: c_ulong) -> c_int;
+    fn capget(header: *mut CapabilityHeader, data: *mut [CapabilityData; 2]) -> c_int;
 }
+
+/// `struct __user_cap_header_struct` of linux/capability.h.
+#[repr(C)]
+struct CapabilityHeader {
+    version: u32,
+    pid: c_int,
+}
+
+/// `struct __user_cap_data_struct`: of 32 capabilities.
+#[repr(C)]
+#[derive(Default)]
+struct CapabilityData {
+    effective: u32,
+    permitted: u32,
+    inheritable: u32,
+}
+
+/// `_LINUX_CAPABILITY_VERSION_3`: two words of capabilities.
+const CAPABILITY_VERSION: u32 = 0x2008_0522;
+const CAP_NET_RAW: u32 = 13;
 
 const SIGINT: c_int = 2;
 const SIGTERM: c_int = 15;
@@ -41,6 +62,15 @@ pub(crate) fn on_end(handler: extern "C" fn(c_int)) {
         // SAFETY: the handler is async-signal-safe: it raises a flag.
         unsafe { signal(number, handler) };
     }
+}
+
+/// capget(2): whether this process has CAP_NET_RAW; `None` if the kernel does not say.
+pub(crate) fn may_open_packet_sockets() -> Option<bool> {
+    let mut header = CapabilityHeader { version: CAPABILITY_VERSION, pid: 0 };
+    let mut data = <[CapabilityData; 2]>::default();
+    // SAFETY: a header, and the two words that its version stands for.
+    let failed = unsafe { capget(&mut header, &mut data) };
+    (failed == 0).then_some(data[0].effective & 1 << CAP_NET_RAW != 0)
 }
 
 /// pthread_create(3): a thread that nobody waits for. Whether it could be had.

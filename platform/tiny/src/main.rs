@@ -24,7 +24,6 @@ mod say;
 use core::ffi::{CStr, c_char, c_int};
 
 use bringup_core::attach::{AttachQueue, Node, Outcome};
-use bringup_core::client::LinkFilter;
 use bringup_core::error::ErrorKind;
 use bringup_core::event_loop::{EventLoop, LoopStorage};
 use bringup_core::platform::{Platform, PlatformError};
@@ -112,18 +111,21 @@ fn run(arguments: &Arguments) -> Result<Exit, TinyError> {
         ..bringup_dhcp::Config::new(link.mac)
     };
     let (name, storage) = (arguments.interface, LEASE.take());
-    let id = match app.system.add_interface(&mut registrar, name, dhcp, storage) {
-        Ok(id) => id,
+    match app.system.add_interface(&mut registrar, name, dhcp, storage) {
+        Ok(_) => {}
         Err(AddInterfaceError::Platform(error)) => return Ok(failed(name, error)),
         Err(_) => {
             Line::failed(name, "is not Ethernet, as DHCP needs it", 0);
             return Ok(Exit::Unknown);
         }
-    };
-    // Without the right to it the client would try for ever.
-    let index = app.system.interface(id).map_or(0, |interface| interface.link().index);
-    let probe = registrar.platform().link_open(index, LinkFilter::Arp)?;
-    registrar.platform().close(probe);
+    }
+    // Without the right to it the client would try for ever. A socket is not opened to find out: closing one
+    // takes the kernel some 25 ms.
+    if libc::may_open_packet_sockets() == Some(false) {
+        Line::failed(name, "needs CAP_NET_RAW", 0);
+        app.finish(&mut registrar);
+        return Ok(Exit::Privilege);
+    }
 
     // From here on there is something to take off: before it, a signal may end the program by itself.
     libc::on_end(ask_to_end);
