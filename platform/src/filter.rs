@@ -56,6 +56,10 @@ static NOT_OUR_OWN: [Instruction; 4] = [
     op(RETURN, 0, 0, 0),
 ];
 
+/// Nothing, for a socket that nobody listens to any more.
+#[allow(dead_code, reason = "its one port is not built for every machine")]
+pub(crate) static NOTHING: [Instruction; 1] = [op(RETURN, 0, 0, 0)];
+
 /// IPv4, UDP, not a later fragment, to port 68, whatever the length of the IP header.
 static DHCP_CLIENT: [Instruction; 14] = [
     op(LOAD_WORD, 0, 0, PACKET_TYPE),

@@ -109,6 +109,9 @@ pub struct Tiny<'m> {
     /// Readable when CLOCK_BOOTTIME reaches a deadline.
     clock: c_int,
     armed_for: Option<Instant>,
+    /// A packet socket that the loop has closed and the kernel has not. That takes it 10 to 25 ms, in which
+    /// all else would stand still, and so it waits until there is nothing to do.
+    closing: Option<c_int>,
     requests: Requests<'m>,
     watch: Watch<'m>,
 }
@@ -126,6 +129,7 @@ impl<'m> Tiny<'m> {
             poller,
             clock,
             armed_for: None,
+            closing: None,
             requests: Requests::new(requests),
             watch: Watch::new(watch),
         })
@@ -137,11 +141,19 @@ impl<'m> Tiny<'m> {
         self.armed_for = at;
         Ok(())
     }
+
+    /// Closes what was left for a quiet moment.
+    fn close_at_last(&mut self) {
+        if let Some(fd) = self.closing.take() {
+            sys::close(fd);
+        }
+    }
 }
 
 impl Drop for Tiny<'_> {
     fn drop(&mut self) {
         sys::close(self.clock);
+        self.close_at_last();
         self.requests.close();
         self.watch.close();
     }
@@ -178,6 +190,9 @@ impl<'m> Platform for Tiny<'m> {
         let now = self.now();
         let timeout = deadline.map(|at| at.since(now));
         let far = timeout.is_none_or(|timeout| timeout > SHORT);
+        if far {
+            self.close_at_last();
+        }
         if far && self.armed_for != deadline {
             self.arm_clock(deadline)?;
         } else if !far && self.armed_for.is_some_and(|at| at <= now) {
@@ -199,7 +214,13 @@ impl<'m> Platform for Tiny<'m> {
     }
 
     fn close(&mut self, fd: c_int) {
-        if !self.watch.forget(fd) {
+        if self.watch.forget(fd) {
+            return;
+        }
+        if packet::silence(fd) {
+            self.close_at_last();
+            self.closing = Some(fd);
+        } else {
             sys::close(fd);
         }
     }

@@ -9,7 +9,7 @@ use bringup_core::time::Instant;
 use super::error::{Call, EAFNOSUPPORT, TinyError};
 use super::sys::{self, Address, SocketOption};
 use crate::control::{CHECKSUM_UNCHECKABLE, Messages, auxdata_status};
-use crate::filter::program;
+use crate::filter::{NOTHING, program};
 
 pub(super) fn open(interface: u32, filter: LinkFilter) -> Result<c_int, TinyError> {
     // The socket has no protocol yet and receives nothing, so that no frame slips in before the filter
@@ -31,6 +31,12 @@ pub(super) fn send(fd: c_int, to: Mac, ethertype: u16, payload: &[u8]) -> Result
     // The socket knows its interface, but an address without one is refused.
     let interface = sys::local_address(Call::Link, fd)?.interface();
     sys::send_to(Call::Link, fd, payload, &Address::link(interface, ethertype, to.0))
+}
+
+/// If it is a packet socket: from now on it hears nothing.
+pub(super) fn silence(fd: c_int) -> bool {
+    sys::local_address(Call::Link, fd).is_ok_and(|address| address.family() == sys::AF_PACKET)
+        && sys::attach_filter(Call::Link, fd, &NOTHING).is_ok()
 }
 
 /// A frame, cut to the buffer: the length fields inside tell.

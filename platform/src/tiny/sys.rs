@@ -380,7 +380,7 @@ impl Address {
         bytes.copied().unwrap_or([0; N])
     }
 
-    fn family(&self) -> c_int {
+    pub(super) fn family(&self) -> c_int {
         u16::from_ne_bytes(self.array(0)).into()
     }
 
