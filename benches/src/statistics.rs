@@ -7,9 +7,10 @@ pub(crate) fn spread(mut values: Vec<f64>) -> (f64, f64, f64) {
     (at(values.len() / 2), at(0), at(values.len().saturating_sub(1)))
 }
 
-/// Three digits that matter, never fewer than the whole number.
+/// Three digits that matter, never fewer than the whole number; a dash for what is no number.
 pub(crate) fn figure(value: f64) -> String {
     match value {
+        v if v.is_nan() => "–".to_owned(),
         v if v >= 100.0 => format!("{v:.0}"),
         v if v >= 10.0 => format!("{v:.1}"),
         v => format!("{v:.2}"),
