@@ -413,43 +413,4 @@ impl Client {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn requests() {
-        let query = |name: &str, rtype: Option<&str>| {
-            Some(Request::Query(name.to_owned(), rtype.map(str::to_owned)))
-        };
-        for (line, expected) in [
-            ("status", Some(Request::Status)),
-            ("  watch ", Some(Request::Watch)),
-            ("query a.example", query("a.example", None)),
-            ("query a.example mx", query("a.example", Some("mx"))),
-            ("query a.example mx more", None),
-            ("query", None),
-            ("status now", None),
-            ("GET / HTTP/1.1", None),
-            ("", None),
-        ] {
-            assert_eq!(Request::parse(line), expected, "{line}");
-        }
-    }
-
-    #[test]
-    fn what_a_killed_run_left_is_taken_away_and_a_socket_in_use_is_not() {
-        let folder = std::env::temp_dir().join(format!("bringup-socket-{}", std::process::id()));
-        let path = folder.join("deep/status.sock");
-        let first = StatusSocket::bind(&path).unwrap();
-        let second = StatusSocket::bind(&path).err().map(|error| error.kind());
-        assert_eq!(second, Some(ErrorKind::AddrInUse));
-        drop(first);
-        assert!(!path.exists(), "a run that ends well takes it away");
-        // What is left of one that does not.
-        drop(UnixListener::bind(&path).unwrap());
-        assert!(path.exists() && StatusSocket::bind(&path).is_ok());
-        fs::write(&path, "a file").unwrap();
-        assert!(StatusSocket::bind(&path).is_err() && path.exists(), "it is no socket of ours");
-        fs::remove_dir_all(folder).unwrap();
-    }
-}
+mod tests;
