@@ -1,7 +1,7 @@
 //! What only a program may do that was allowed to: the clock, and restarting.
 
 use bringup_core::error::ErrorKind;
-use bringup_core::platform::{Adjust, Platform, PlatformError, Reboot};
+use bringup_core::platform::{Adjust, LeapSecond, Platform, PlatformError, Reboot};
 
 use super::{
     Authority, Checked, Finding, Promise, Report, Rig, broken, ensure, failed, run, unchecked,
@@ -29,7 +29,11 @@ fn clock<R: Rig>(rig: &mut R) -> Checked {
         for adjust in [Adjust::Step { offset_ns: 0 }, Adjust::Slew { offset_ns: 0 }] {
             refused(platform.set_clock(adjust), "the clock was changed, which was not allowed")?;
         }
-        return Ok(());
+        refused(platform.clock_rate(0), "the clock's rate was changed, which was not allowed")?;
+        let leap = platform.clock_leap(LeapSecond::None);
+        refused(leap, "the clock was told of leap seconds, which was not allowed")?;
+        let unknown = platform.clock_synchronised(None);
+        return refused(unknown, "the clock was said to be wrong, which was not allowed");
     }
     let slack_ns = i64::try_from(rig.patience().as_micros()).unwrap_or(i64::MAX) * 1_000;
     let (before, utc) = (platform.now(), platform.utc());

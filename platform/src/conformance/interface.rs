@@ -15,8 +15,11 @@ use super::{
 
 pub(super) fn all<R: Rig>(rig: &mut R, report: &mut Report) {
     run(rig, report, Promise::WatchTells, watch);
+    run(rig, report, Promise::InterfaceDown, down);
+    run(rig, report, Promise::MtuKept, mtu);
     run(rig, report, Promise::AddressKept, address);
     run(rig, report, Promise::RouteKept, route);
+    run(rig, report, Promise::SourceOnLink, source);
 }
 
 const NO_PLAYGROUND: Finding = unchecked("the rig has no interface to play with");
@@ -47,6 +50,29 @@ fn watch<R: Rig>(rig: &mut R) -> Checked {
             }
         }
     }
+}
+
+fn down<R: Rig>(rig: &mut R) -> Checked {
+    let mut platform = rig.platform();
+    let name = rig.playground().ok_or(NO_PLAYGROUND)?;
+    let index = ready_interface(rig, &mut platform, name)?.index;
+    platform.interface_down(index).map_err(failed("it could not be set down"))?;
+    let found = platform.interface(name).map_err(failed("it was not found again"))?;
+    ensure(!found.up, "it was set down, and is up")?;
+    ready_interface(rig, &mut platform, name).map(drop)
+}
+
+fn mtu<R: Rig>(rig: &mut R) -> Checked {
+    let mut platform = rig.platform();
+    let name = rig.playground().ok_or(NO_PLAYGROUND)?;
+    let found = ready_interface(rig, &mut platform, name)?;
+    let other = if found.mtu == 1_400 { 1_300 } else { 1_400 };
+    for mtu in [other, found.mtu] {
+        platform.mtu_set(found.index, mtu).map_err(failed("an MTU was not set"))?;
+        let again = platform.interface(name).map_err(failed("it was not found again"))?;
+        ensure(again.mtu == mtu, "an MTU was set, and the interface has another")?;
+    }
+    Ok(())
 }
 
 const OURS: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 10);
@@ -107,16 +133,36 @@ fn address_of<P: Platform>(platform: &mut P, index: u32) -> Checked {
     platform.address_remove(index, &config(None)).map_err(failed("an address was not removed"))
 }
 
-fn route<R: Rig>(rig: &mut R) -> Checked {
+/// Makes a check while the interface has [`OURS`].
+fn with_address<R: Rig>(
+    rig: &mut R,
+    check: impl FnOnce(&mut R::Platform, u32) -> Checked,
+) -> Checked {
     let mut platform = rig.platform();
     let index = playground(rig, &mut platform)?.index;
     let _ = platform.address_remove(index, &config(None));
     platform.address_add(index, &config(Some(600))).map_err(failed("an address was not added"))?;
-    let checked = route_of(&mut platform, index);
-    // The routes go with the address that they prefer.
+    let checked = check(&mut platform, index);
+    // Routes go with the address that they prefer.
     let removed = platform.address_remove(index, &config(Some(600)));
     checked?;
     removed.map_err(failed("an address was not removed"))
+}
+
+fn route<R: Rig>(rig: &mut R) -> Checked {
+    with_address(rig, route_of)
+}
+
+fn source<R: Rig>(rig: &mut R) -> Checked {
+    with_address(rig, |platform, _| {
+        let neighbour = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 77));
+        let source = platform.source(neighbour).map_err(failed("no source address was found"))?;
+        let Some(source) = source else {
+            return Err(broken("an interface has an address, and no way leads to its link"));
+        };
+        ensure(source.address == IpAddr::V4(OURS), "the source is not the link's address")?;
+        ensure(matches!(source.prefix, 0 | 24), "the source has another prefix than was given")
+    })
 }
 
 fn route_of<P: Platform>(platform: &mut P, index: u32) -> Checked {

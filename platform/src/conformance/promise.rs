@@ -74,11 +74,18 @@ pub enum Promise {
     LinkFilters,
     /// The first changes that a watch tells are the links that are there.
     WatchTells,
+    /// An interface that is set down is found to be down, and comes up again.
+    InterfaceDown,
+    /// An MTU that was set is found.
+    MtuKept,
     /// An address is added, renewed and removed; one that is there for good is left alone.
     AddressKept,
     /// A route is added once, beside others, and removed.
     RouteKept,
-    /// The machine's clock is changed only by a program that may, and then by what was asked for.
+    /// Packets to a station on the link come from an address of that link.
+    SourceOnLink,
+    /// The machine's clock, its rate and its state are changed only by a program that may, and the clock then by what
+    /// was asked for.
     ClockGuarded,
     /// The machine is restarted only by a program that may.
     RebootGuarded,
@@ -86,7 +93,7 @@ pub enum Promise {
 
 impl Promise {
     /// How many there are.
-    pub const COUNT: usize = 37;
+    pub const COUNT: usize = 40;
 
     /// All of them, in order.
     pub const ALL: [Self; Self::COUNT] = [
@@ -123,8 +130,11 @@ impl Promise {
         Self::LinkReceives,
         Self::LinkFilters,
         Self::WatchTells,
+        Self::InterfaceDown,
+        Self::MtuKept,
         Self::AddressKept,
         Self::RouteKept,
+        Self::SourceOnLink,
         Self::ClockGuarded,
         Self::RebootGuarded,
     ];
@@ -165,8 +175,11 @@ impl Promise {
             Self::LinkReceives => "link-receives",
             Self::LinkFilters => "link-filters",
             Self::WatchTells => "watch-tells",
+            Self::InterfaceDown => "interface-down",
+            Self::MtuKept => "mtu-kept",
             Self::AddressKept => "address-kept",
             Self::RouteKept => "route-kept",
+            Self::SourceOnLink => "source-on-link",
             Self::ClockGuarded => "clock-guarded",
             Self::RebootGuarded => "reboot-guarded",
         }

@@ -1,13 +1,13 @@
 //! Simulated ports that are broken on purpose, each in one way: the kit finds the promise that is not
 //! kept.
 
-use core::net::SocketAddr;
+use core::net::{IpAddr, SocketAddr};
 
 use bringup_core::client::{Checksum, LinkFilter, Mac, Rng};
 use bringup_core::error::ErrorKind;
 use bringup_core::platform::{
-    AddressConfig, Adjust, Interface, InterfaceChange, Platform, Reboot, Received, ReceivedFrame,
-    RouteConfig, UdpOptions,
+    AddressConfig, Adjust, Interface, InterfaceChange, LeapSecond, Platform, Reboot, Received,
+    ReceivedFrame, RouteConfig, Source, UdpOptions,
 };
 use bringup_core::time::{Duration, Instant, Utc};
 use bringup_platform::conformance::{Authority, Promise, Rig, UdpPeer, check_platform};
@@ -44,10 +44,16 @@ enum Fault {
     HearsEverything,
     FiltersTooMuch,
     WatchesFromNowOn,
+    StaysUp,
+    ForgetsTheMtu,
     TakesAddressesOver,
     KeepsAddresses,
     AddsRoutesTwice,
+    SendsAsAnother,
     SetsTheClock,
+    TurnsTheClock,
+    TellsOfLeapSeconds,
+    DoubtsTheClock,
     SetsItElsewhere,
     Reboots,
 }
@@ -241,6 +247,21 @@ impl Platform for Broken {
         self.sim.interface_up(interface)
     }
 
+    fn interface_down(&mut self, interface: u32) -> Result<(), ErrorKind> {
+        if self.is(Fault::StaysUp) { Ok(()) } else { self.sim.interface_down(interface) }
+    }
+
+    fn mtu_set(&mut self, interface: u32, mtu: u32) -> Result<(), ErrorKind> {
+        if self.is(Fault::ForgetsTheMtu) { Ok(()) } else { self.sim.mtu_set(interface, mtu) }
+    }
+
+    fn source(&mut self, destination: IpAddr) -> Result<Option<Source>, ErrorKind> {
+        if self.is(Fault::SendsAsAnother) {
+            return Ok(Some(Source { address: destination, prefix: 24, deprecated: false }));
+        }
+        self.sim.source(destination)
+    }
+
     fn address_add(&mut self, at: u32, config: &AddressConfig) -> Result<(), ErrorKind> {
         match self.sim.address_add(at, config) {
             Err(ErrorKind::Exists) if self.is(Fault::TakesAddressesOver) => Ok(()),
@@ -271,6 +292,18 @@ impl Platform for Broken {
             Fault::SetsTheClock | Fault::SetsItElsewhere => Ok(()),
             _ => self.sim.set_clock(adjust),
         }
+    }
+
+    fn clock_rate(&mut self, ppb: i64) -> Result<(), ErrorKind> {
+        if self.is(Fault::TurnsTheClock) { Ok(()) } else { self.sim.clock_rate(ppb) }
+    }
+
+    fn clock_leap(&mut self, leap: LeapSecond) -> Result<(), ErrorKind> {
+        if self.is(Fault::TellsOfLeapSeconds) { Ok(()) } else { self.sim.clock_leap(leap) }
+    }
+
+    fn clock_synchronised(&mut self, error: Option<Duration>) -> Result<(), ErrorKind> {
+        if self.is(Fault::DoubtsTheClock) { Ok(()) } else { self.sim.clock_synchronised(error) }
     }
 
     fn reboot(&mut self, _: Reboot) -> Result<core::convert::Infallible, ErrorKind> {
@@ -358,9 +391,15 @@ fn each_fault_of_a_platform_is_found() {
         (Fault::HearsEverything, Promise::LinkReceives),
         (Fault::FiltersTooMuch, Promise::LinkFilters),
         (Fault::WatchesFromNowOn, Promise::WatchTells),
+        (Fault::StaysUp, Promise::InterfaceDown),
+        (Fault::ForgetsTheMtu, Promise::MtuKept),
         (Fault::TakesAddressesOver, Promise::AddressKept),
         (Fault::KeepsAddresses, Promise::AddressKept),
         (Fault::AddsRoutesTwice, Promise::RouteKept),
+        (Fault::SendsAsAnother, Promise::SourceOnLink),
+        (Fault::TurnsTheClock, Promise::ClockGuarded),
+        (Fault::TellsOfLeapSeconds, Promise::ClockGuarded),
+        (Fault::DoubtsTheClock, Promise::ClockGuarded),
         (Fault::SetsTheClock, Promise::ClockGuarded),
         (Fault::SetsItElsewhere, Promise::ClockGuarded),
         (Fault::Reboots, Promise::RebootGuarded),

@@ -71,14 +71,17 @@ where
 }
 
 /// What an ordinary user's machine cannot show.
-const NEEDS_MORE: [Promise; 7] = [
+const NEEDS_MORE: [Promise; 10] = [
     Promise::ClockCountsSuspend,
     Promise::LinkSends,
     Promise::LinkReceives,
     Promise::LinkFilters,
     Promise::WatchTells,
+    Promise::InterfaceDown,
+    Promise::MtuKept,
     Promise::AddressKept,
     Promise::RouteKept,
+    Promise::SourceOnLink,
 ];
 
 pub(crate) fn assert_kept(report: &Report, lacks: &[Promise]) {
