@@ -3,8 +3,8 @@
 //!
 //! [`Sim`] is the platform. Its [`Peer`]s are the other stations on its wires: servers, routers,
 //! troublemakers. [`wire`] carries frames with [`Faults`], [`packet`] makes and reads IPv4 and UDP,
-//! `platform` is what the device's program may do, `host` its addresses and routes, `socket` its
-//! sockets, `clock` its wall clock, `poll` its poller and wake.
+//! `platform` is what the device's program may do, `refusal` what it is refused, `host` its addresses
+//! and routes, `socket` its sockets, `clock` its wall clock, `poll` its poller and wake.
 //!
 //! **Time** moves in `Platform::wait` alone: to the next frame, deadline of a peer or end of an
 //! address, or to the loop's own deadline. When nothing is left to happen and the loop has no
@@ -19,6 +19,7 @@ mod host;
 pub mod packet;
 mod platform;
 mod poll;
+mod refusal;
 mod socket;
 pub mod wire;
 
@@ -37,6 +38,8 @@ use self::clock::{START, SeededRng, Wall};
 use self::host::{Host, Nic};
 use self::packet::ETHERTYPE_IPV4;
 pub use self::poll::{SimHandle, SimOps, SimPoll, SimWake};
+pub use self::refusal::Operation;
+use self::refusal::Refusals;
 use self::socket::Sockets;
 pub use self::wire::{Counters, Direction, Faults, Outbox, Peer, Seen, WireFrame};
 use self::wire::{LOOPBACK, Network, Wire};
@@ -62,6 +65,7 @@ pub struct Sim {
     sockets: Sockets,
     network: Network,
     wake: Option<Arc<AtomicBool>>,
+    refusals: Refusals,
     clock_allowed: bool,
     reboot_allowed: bool,
     adjustments: Vec<Adjust>,
@@ -84,6 +88,7 @@ impl Sim {
             sockets: Sockets::default(),
             network: Network::new(!seed, LOG_LIMIT),
             wake: None,
+            refusals: Refusals::default(),
             clock_allowed: false,
             reboot_allowed: false,
             adjustments: Vec::new(),
@@ -171,6 +176,11 @@ impl Sim {
     /// Lets watchers miss the notices that they have not taken yet.
     pub fn overrun_watches(&mut self) {
         self.sockets.overrun();
+    }
+
+    /// Has the machine refuse something with this error from now on; `None` has it do it again.
+    pub fn refuse(&mut self, what: Operation, why: Option<ErrorKind>) {
+        self.refusals.set(what, why);
     }
 
     /// Sets the wall clock, as somebody else on the machine would.

@@ -14,6 +14,7 @@ use bringup_core::time::{Duration, Instant, Utc};
 
 use super::packet;
 use super::poll::{SimHandle, SimPoll, SimWake};
+use super::refusal::Operation;
 use super::socket::{LinkSocket, Socket, UdpSocket};
 use super::wire::WireFrame;
 use super::{MAX_EVENTS, Sim};
@@ -217,16 +218,19 @@ impl Platform for Sim {
     }
 
     fn watch_open(&mut self) -> Result<SimHandle, ErrorKind> {
+        self.refusals.check(Operation::WatchOpen)?;
         let there = self.host.nics.iter();
         let changes = there.map(|(at, nic)| InterfaceChange::Is(nic.describe(*at))).collect();
         Ok(self.sockets.add(Socket::Watch(changes)))
     }
 
     fn watch_receive(&mut self, handle: SimHandle) -> Result<Option<InterfaceChange>, ErrorKind> {
+        self.refusals.check(Operation::WatchReceive)?;
         Ok(self.sockets.watch(handle)?.pop_front())
     }
 
     fn interface_up(&mut self, interface: u32) -> Result<(), ErrorKind> {
+        self.refusals.check(Operation::InterfaceUp)?;
         let nic = self.host.nic(interface)?;
         if !core::mem::replace(&mut nic.up, true) {
             self.changed(interface);
@@ -235,22 +239,26 @@ impl Platform for Sim {
     }
 
     fn interface_down(&mut self, interface: u32) -> Result<(), ErrorKind> {
+        self.refusals.check(Operation::InterfaceDown)?;
         self.host.nic(interface)?;
         self.set_up(interface, false);
         Ok(())
     }
 
     fn mtu_set(&mut self, interface: u32, mtu: u32) -> Result<(), ErrorKind> {
+        self.refusals.check(Operation::MtuSet)?;
         self.host.mtu_set(interface, mtu)?;
         self.changed(interface);
         Ok(())
     }
 
     fn address_add(&mut self, interface: u32, config: &AddressConfig) -> Result<(), ErrorKind> {
+        self.refusals.check(Operation::AddressAdd)?;
         self.host.address_add(self.now, interface, config)
     }
 
     fn address_remove(&mut self, index: u32, config: &AddressConfig) -> Result<(), ErrorKind> {
+        self.refusals.check(Operation::AddressRemove)?;
         self.host.address_remove(index, config)?;
         let address: Ipv4Addr = config.address;
         self.sockets.tell(InterfaceChange::AddressRemoved { index, address });
@@ -258,16 +266,19 @@ impl Platform for Sim {
     }
 
     fn route_add(&mut self, interface: u32, config: &RouteConfig) -> Result<(), ErrorKind> {
+        self.refusals.check(Operation::RouteAdd)?;
         self.host.route_add(interface, config)
     }
 
     fn route_remove(&mut self, interface: u32, config: &RouteConfig) -> Result<(), ErrorKind> {
+        self.refusals.check(Operation::RouteRemove)?;
         self.host.route_remove(interface, config)?;
         self.sockets.tell(InterfaceChange::RouteRemoved { index: interface });
         Ok(())
     }
 
     fn set_clock(&mut self, adjust: Adjust) -> Result<(), ErrorKind> {
+        self.refusals.check(Operation::SetClock)?;
         if !self.clock_allowed {
             return Err(ErrorKind::PermissionDenied);
         }
@@ -280,6 +291,7 @@ impl Platform for Sim {
     }
 
     fn clock_rate(&mut self, ppb: i64) -> Result<(), ErrorKind> {
+        self.refusals.check(Operation::ClockRate)?;
         if !self.clock_allowed {
             return Err(ErrorKind::PermissionDenied);
         }
@@ -288,6 +300,7 @@ impl Platform for Sim {
     }
 
     fn clock_leap(&mut self, leap: LeapSecond) -> Result<(), ErrorKind> {
+        self.refusals.check(Operation::ClockLeap)?;
         if !self.clock_allowed {
             return Err(ErrorKind::PermissionDenied);
         }
@@ -296,6 +309,7 @@ impl Platform for Sim {
     }
 
     fn clock_synchronised(&mut self, error: Option<Duration>) -> Result<(), ErrorKind> {
+        self.refusals.check(Operation::ClockSynchronised)?;
         if !self.clock_allowed {
             return Err(ErrorKind::PermissionDenied);
         }
