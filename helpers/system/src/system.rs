@@ -8,6 +8,7 @@
 use core::fmt;
 use core::net::{IpAddr, Ipv4Addr, SocketAddr};
 
+use bringup_core::error::ErrorKind;
 use bringup_core::event_loop::{Ready, Registrar, SourceKey};
 use bringup_core::platform::{self, Platform, PlatformError};
 use bringup_core::poll::Interest;
@@ -27,6 +28,7 @@ use crate::ring::Ring;
 use crate::servers::{Origin, ServerList};
 use crate::sources;
 use crate::time_names::{DrivenResolver, NtpName, TimeNames};
+use crate::wiring::WATCH_RETRY;
 
 /// The largest number of sockets that an NTP client names.
 const NTP_SOCKETS: usize = 16;
@@ -267,7 +269,14 @@ impl<'m, P: Platform> System<'m, P> {
         self.again = Some(registrar.add_timer(Owner::System).map_err(|_| StartError)?);
         self.watch_timer = Some(registrar.add_timer(Owner::System).map_err(|_| StartError)?);
         if self.interfaces.iter().any(Option::is_some) {
-            self.watch(registrar)?;
+            match self.watch(registrar) {
+                Err(None) => return Err(StartError),
+                Err(Some(error)) if error.kind() != ErrorKind::Unsupported => {
+                    let action = Action::Watch;
+                    self.events.push(Event::Failed { interface: None, action, error });
+                }
+                _ => {}
+            }
         }
         for index in 0..self.interfaces.len() {
             let Some(interface) = self.interfaces.get_mut(index).and_then(Option::as_mut) else {
@@ -296,16 +305,14 @@ impl<'m, P: Platform> System<'m, P> {
         Ok(())
     }
 
-    fn watch(&mut self, registrar: &mut Registrar<'_, P>) -> Result<(), StartError> {
-        match registrar.platform().watch_open() {
-            Ok(handle) => {
-                let key = registrar.add_source(Owner::System, handle, Interest::READ);
-                self.watch = Some((key.map_err(|_| StartError)?, handle));
-            }
-            Err(error) if error.kind() == bringup_core::error::ErrorKind::Unsupported => {}
-            Err(error) => {
-                let action = Action::Watch;
-                self.events.push(Event::Failed { interface: None, action, error });
+    /// Opens the watch; without an error of the platform the loop has no slot for it.
+    fn watch(&mut self, registrar: &mut Registrar<'_, P>) -> Result<(), Option<P::Error>> {
+        let handle = registrar.platform().watch_open().map_err(Some)?;
+        match registrar.add_source(Owner::System, handle, Interest::READ) {
+            Ok(key) => self.watch = Some((key, handle)),
+            Err(_) => {
+                registrar.platform().close(handle);
+                return Err(None);
             }
         }
         Ok(())
@@ -329,8 +336,10 @@ impl<'m, P: Platform> System<'m, P> {
                     self.names.ask(registrar, &mut self.resolver, &mut self.buffers);
                 }
                 Ready::Timer { key, .. } if self.watch_timer == Some(key) => {
-                    // Without a slot for it, as without a watch: nothing more is told of links.
-                    let _ = self.watch(registrar);
+                    // That it failed has been told.
+                    if self.watch(registrar).is_err() {
+                        registrar.set_timer(key, registrar.now() + WATCH_RETRY);
+                    }
                     self.look_again(registrar);
                 }
                 _ => {}

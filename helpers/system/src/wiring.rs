@@ -27,7 +27,7 @@ const RESERVED: usize = 16;
 const MAX_CHANGES: usize = 4_096;
 
 /// The wait before a watch that failed is opened again.
-const WATCH_RETRY: Duration = Duration::from_secs(1);
+pub(crate) const WATCH_RETRY: Duration = Duration::from_secs(1);
 
 impl<P: Platform> System<'_, P> {
     pub(crate) fn is_open(&self, now: Instant, gate: Gate) -> bool {

@@ -8,6 +8,7 @@ mod limits;
 mod links;
 mod memory;
 mod operator;
+mod refusals;
 mod scripts;
 mod seeds;
 mod world;

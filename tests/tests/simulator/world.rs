@@ -21,7 +21,9 @@ use bringup::dns::{self, Name, QueryKey, QueryKind, QueryOptions, Resolver, Smal
 use bringup::ntp::ClockState;
 use bringup::platform::lock::StdLock;
 use bringup::platform::sim::packet::{parse_udp, udp};
-use bringup::platform::sim::{Direction, Outbox, Peer, Sim, SimOps, SimWake, WireFrame, true_utc};
+use bringup::platform::sim::{
+    Direction, Operation, Outbox, Peer, Sim, SimOps, SimWake, WireFrame, true_utc,
+};
 use bringup::system::{Config, Event, Gate, NtpName, System};
 
 use crate::limits::Limits;
@@ -176,7 +178,7 @@ pub(crate) struct App<'m> {
 }
 
 impl App<'_> {
-    fn listen(&mut self, now: Instant) {
+    pub(crate) fn listen(&mut self, now: Instant) {
         while let Some(event) = self.system.next_event() {
             if let Event::State { from, to } = event {
                 self.states.push((from, to));
@@ -239,6 +241,8 @@ pub(crate) struct Plan {
     pub(crate) own_address: Option<Ipv4Addr>,
     /// Whether leases are given back at the end.
     pub(crate) release: bool,
+    /// What the machine refuses from the start.
+    pub(crate) refuses: Vec<(Operation, ErrorKind)>,
 }
 
 impl Default for Plan {
@@ -257,6 +261,7 @@ impl Default for Plan {
             snapshot: Vec::new(),
             own_address: None,
             release: false,
+            refuses: Vec::new(),
         }
     }
 }
@@ -297,6 +302,8 @@ pub(crate) struct World<'a, 'q, 'm> {
     wait_for_time: bool,
     /// Whether leases are given back at the end.
     release: bool,
+    /// Whether the machine refuses an address, so that a lease does not mean that there is one.
+    pub(crate) lacks: bool,
 }
 
 /// Makes a world, starts the system, and lets `story` go on.
@@ -320,6 +327,9 @@ pub(crate) fn within(plan: &Plan, story: impl FnOnce(&mut World<'_, '_, '_>)) {
         sim.add_peer(index, Rc::clone(&servers));
         sim.set_carrier(index, plan.carrier);
         far.push(servers);
+    }
+    for (what, why) in &plan.refuses {
+        sim.refuse(*what, Some(*why));
     }
     sim.step_wall(-1_500_000_000);
     sim.allow_clock();
@@ -389,6 +399,7 @@ pub(crate) fn within(plan: &Plan, story: impl FnOnce(&mut World<'_, '_, '_>)) {
         heap: memory::live(),
         wait_for_time: plan.wait_for_time,
         release: plan.release,
+        lacks: false,
     };
     story(&mut world);
     world.event_loop.shutdown(world.app);
@@ -522,7 +533,7 @@ impl World<'_, '_, '_> {
         let interfaces = self.far.len();
         assert!(addresses <= 2 * interfaces && routes <= 4 * interfaces, "{addresses}, {routes}");
         let state = self.state();
-        if state.rank() >= SystemState::Dhcp.rank() {
+        if state.rank() >= SystemState::Dhcp.rank() && !self.lacks {
             assert!(!there.is_empty(), "{state} without an address");
         }
         if state.rank() >= SystemState::TimeValid.rank() && self.wait_for_time {
