@@ -15,6 +15,7 @@ mod manager;
 mod reload;
 mod resolv_conf;
 mod status;
+mod systemd;
 
 /// A network with everything that a device needs.
 struct Served {
