@@ -39,6 +39,7 @@ const SIMULATED_ERROR_NS: i64 = -1_500_000_000;
 const NTP_NAMES: &[NtpName<'_>] = &[NtpName { name: NTP_NAME, port: 123 }];
 
 /// Runs the demonstration.
+#[inline(never)] // its memory is on the stack, and no other command needs it
 pub fn run(output: &mut Output) -> Exit {
     match namespace::enter().and_then(|()| with_real_wires(output)) {
         Ok(exit) => exit,

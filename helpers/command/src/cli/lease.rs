@@ -36,6 +36,7 @@ const OFFERS_MAX: usize = 64;
 const HEARD_MAX: usize = 16;
 
 /// Asks the servers and tells what they offer.
+#[inline(never)] // its memory is on the stack, and no other command needs it
 pub fn run(args: &Args, output: &mut Output) -> Exit {
     if let Some(exit) = privilege::refuse("`lease`", &[Capability::NetRaw], output) {
         return exit;

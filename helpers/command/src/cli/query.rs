@@ -7,7 +7,7 @@ use bringup_core::platform::Platform;
 use bringup_core::poll::PollStorage;
 use bringup_core::time::{Duration, Instant};
 use bringup_core::timer::Owner;
-use bringup_dns::client::{Event as ResolverEvent, LargeStorage};
+use bringup_dns::client::{Event as ResolverEvent, ResolverStorage};
 use bringup_dns::{
     Config, Counters, Failure, Outcome, QueryError, QueryKey, QueryKind, QueryOptions, RecordType,
     Resolver,
@@ -24,12 +24,16 @@ use super::output::Output;
 use super::replies;
 use crate::resolver_files::ResolverFiles;
 
+/// One name with some types at once, and room for the longest answer that there is.
+type Memory = ResolverStorage<8, 64, 131_072, 131_070>;
+
 /// Without a type, both are asked for.
 const ADDRESSES: [RecordType; 2] = [RecordType::A, RecordType::AAAA];
 
 /// Looks the name up, and tells what was found.
+#[inline(never)] // its memory is on the stack, and no other command needs it
 pub fn run(args: &Query, output: &mut Output) -> Exit {
-    let (mut poll, mut storage) = (PollStorage::new(), Box::new(LargeStorage::new()));
+    let (mut poll, mut storage) = (PollStorage::new(), Box::new(Memory::new()));
     let files = ResolverFiles::of_system();
     let mut resolver = Resolver::new(Config::DEFAULT, &mut *storage);
     if args.server.is_empty() {

@@ -28,6 +28,7 @@ const PORT: u16 = 123;
 const PER_NAME: usize = 4;
 
 /// Asks the servers and tells what they say.
+#[inline(never)] // its memory is on the stack, and no other command needs it
 pub fn run(args: &Args, output: &mut Output) -> Exit {
     if args.servers.is_empty() {
         let hint = "name one, as in `bringup time time.example.net`";

@@ -34,6 +34,7 @@ use super::text::{Host, ServerAddress};
 use crate::resolver_files::ResolverFiles;
 
 /// Runs `bringup up`. `line` is the command line, for when it is to be read again.
+#[inline(never)] // its memory is on the stack, and no other command needs it
 pub fn run(args: &Up, line: &[OsString], output: &mut Output) -> Exit {
     if let Some(exit) = privilege::refuse("`up`", &needed(args), output) {
         return exit;
