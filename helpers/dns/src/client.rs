@@ -389,9 +389,7 @@ impl<'m> Resolver<'m> {
             self.stop_query(cx.now, slot);
         }
         for index in 0..self.lookups.len() {
-            if self.lookups.get(index).is_some_and(|lookup| !lookup.is_free()) {
-                self.end_lookup(cx.now, index);
-            }
+            self.end_lookup(cx.now, index);
         }
         self.replace_servers(cx, &[]);
         self.wake = None;

@@ -320,6 +320,13 @@ mod tests {
     }
 
     #[test]
+    fn rule_44_the_last_of_many_may_be_the_first() {
+        let given = ["::192.0.2.1", "fd00::1", "2001::1", "2002::1", "192.0.2.1", "2001:db8::1"];
+        let expected: Vec<_> = given.iter().rev().map(|a| ip(a)).collect();
+        assert_eq!(sorted(&given, &[]), expected, "by precedence, since none has a route");
+    }
+
+    #[test]
     fn what_is_too_many_stays_where_it_is() {
         let mut addresses: Vec<IpAddr> = (0..100u8).map(|n| [192, 0, 2, n].into()).collect();
         addresses.push(ip("2001:db8::1"));

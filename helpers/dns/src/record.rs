@@ -308,13 +308,11 @@ impl<'a> Strings<'a> {
     }
 }
 
-/// The typed view of checked data; `None` for types without one.
+/// The typed view of checked data; `None` for types without one, and for addresses.
 fn typed(rtype: RecordType, rdata: RdataView<'_>) -> Option<RData<'_>> {
     let mut r = rdata.reader();
     let name = |r: &Reader<'_>| Some(NameView::at_checked(rdata.message, r.position()));
     Some(match rtype {
-        RecordType::A => RData::A(Ipv4Addr::from(r.array::<4>().ok()?)),
-        RecordType::AAAA => RData::Aaaa(Ipv6Addr::from(r.array::<16>().ok()?)),
         RecordType::CNAME => RData::Cname(name(&r)?),
         RecordType::DNAME => RData::Dname(name(&r)?),
         RecordType::NS => RData::Ns(name(&r)?),

@@ -71,7 +71,7 @@ impl Walk {
 
     /// Whether the first name to try is the name as it is.
     pub(crate) fn begins_bare(self) -> bool {
-        self.step == 0 && matches!(self.order, Order::Bare | Order::BareFirst)
+        matches!(self.order, Order::Bare | Order::BareFirst)
     }
 
     /// Has `to` become the next name to try, and says whether a suffix made it; a name that gets too long

@@ -412,17 +412,12 @@ impl Servers {
         }
     }
 
-    /// Notes that the platform is being asked to open this socket.
+    /// Notes that the platform is being asked to open this socket, after all that it is to close.
     pub(crate) fn set_open(&mut self, number: u8, now: Instant) {
         if let Some(socket) = self.socket_mut(number) {
             socket.state = SocketState::Open;
             socket.uses = 0;
             socket.opened_at = now;
-        }
-        // Opening an index closes what was open under it.
-        let server = ServerId::of_socket(number);
-        if let Some(closing) = self.closing.get_mut(server.index()) {
-            *closing &= !(1 << (number % 16));
         }
     }
 
@@ -524,6 +519,57 @@ mod tests {
         assert_eq!(spans, [5, 10, 20, 40, 60, 60]);
         server.note_answer(None);
         assert!(!server.is_shunned(Instant::ZERO));
+    }
+
+    #[test]
+    fn bug_33_a_port_is_given_up_after_a_while_unless_somebody_waits() {
+        let mut servers = Servers::new(1);
+        servers.replace(&[address(1)]);
+        let (first, mut rng) = (ServerId(0), crate::testing::Seeded(1));
+        let at = |s: u64| Instant::ZERO + Duration::from_secs(s);
+        let mut take = |servers: &mut Servers, now| {
+            let socket = servers.take_socket(first, now, &mut rng);
+            let is_new = !servers.is_open(socket);
+            if is_new {
+                servers.set_open(socket, now);
+            }
+            is_new
+        };
+        assert!(take(&mut servers, at(0)) && !take(&mut servers, at(0)));
+        for _ in 0..2 {
+            servers.leave_socket(0, at(0));
+        }
+        // 64 uses, the last of which waits for too long.
+        let uses = (0..100).take_while(|_| {
+            let is_new = take(&mut servers, at(1));
+            servers.leave_socket(0, at(1));
+            !is_new
+        });
+        assert_eq!(uses.count(), usize::from(SOCKET_USES) - 1);
+        assert!(!take(&mut servers, at(1)));
+        assert!(!take(&mut servers, at(200)), "its age counts when nobody waits on it");
+        servers.leave_socket(0, at(200));
+        servers.leave_socket(0, at(200));
+        assert!(take(&mut servers, at(200)));
+        servers.leave_socket(0, at(200));
+        assert!(!take(&mut servers, at(319)));
+        servers.leave_socket(0, at(319));
+        assert!(take(&mut servers, at(320)));
+    }
+
+    #[test]
+    fn a_socket_that_is_not_used_is_closed_after_a_while() {
+        let mut servers = Servers::new(1);
+        servers.replace(&[address(1)]);
+        let at = |s: u64| Instant::ZERO + Duration::from_secs(s);
+        let socket = servers.take_socket(ServerId(0), at(0), &mut crate::testing::Seeded(1));
+        servers.set_open(socket, at(0));
+        assert_eq!(servers.retire_idle(at(100)), None, "somebody waits on it");
+        servers.leave_socket(socket, at(100));
+        assert_eq!(servers.retire_idle(at(129)), Some(at(130)));
+        assert_eq!(servers.next_to_close(), None);
+        assert_eq!(servers.retire_idle(at(130)), None);
+        assert_eq!((servers.next_to_close(), servers.next_to_close()), (Some(socket), None));
     }
 
     #[test]

@@ -160,6 +160,8 @@ mod tests {
             (RecordType::A, RecordType::AAAA, RecordType::PTR, RecordType::TXT);
         let one = "1.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.ip6.arpa";
         let two = "2.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.ip6.arpa";
+        let other_tree =
+            "1.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.ip6.example";
         let v4 = Record(RData::A(Ipv4Addr::LOCALHOST));
         let v6 = Record(RData::Aaaa(Ipv6Addr::LOCALHOST));
         let localhost = Record(RData::Ptr(LOCALHOST));
@@ -182,6 +184,9 @@ mod tests {
             ("1.0.0.127.in-addr.arpa", a, Some(NoData)),
             (one, ptr, Some(localhost)),
             (two, ptr, None),
+            ("1.127.in-addr.arpa", ptr, None),
+            ("1.0.0.128.in-addr.arpa", ptr, None),
+            (other_tree, ptr, None),
             ("home.arpa", a, None),
             ("x.test", a, None),
             ("x.example", a, None),
@@ -213,6 +218,7 @@ mod tests {
             ("fe80::1%+2", Text::ScopeName),
             ("fe80::1%99999999999999999999", Text::ScopeName),
             ("[::1]", Text::Name),
+            ("::", Text::Literal(Literal { address: Ipv6Addr::UNSPECIFIED.into(), scope_id: 0 })),
             ("example.org", Text::Name),
         ] {
             assert_eq!(literal(text), expected, "{text}");

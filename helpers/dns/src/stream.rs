@@ -416,6 +416,21 @@ mod tests {
     }
 
     #[test]
+    fn half_a_message_that_nobody_finishes_breaks_the_connection() {
+        for (taken, is_broken) in [(10, false), (9, true), (0, true)] {
+            let mut streams = Streams::new(&mut []);
+            streams.connect(SERVER, Instant::ZERO);
+            let sending = Sending { lookup: Some(3), taken: 0, length: 10, rest: Rest::Handed };
+            streams.set_sending(SERVER, Some(sending));
+            // It is cancelled before the platform says how much it has taken.
+            streams.orphan(SERVER, 3);
+            assert_eq!(streams.next_broken(), None);
+            streams.sent(SERVER, taken);
+            assert_eq!(streams.next_broken().is_some(), is_broken, "{taken} of 10");
+        }
+    }
+
+    #[test]
     fn a_room_comes_back_when_its_connection_goes() {
         let mut memory = [0; 100];
         let mut streams = Streams::new(&mut memory);

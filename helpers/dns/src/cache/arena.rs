@@ -26,9 +26,9 @@ impl<'m> Arena<'m> {
         Self { bytes, end: 0, live: 0 }
     }
 
-    /// Whether a block of `length` octets fits, after sliding if need be.
+    /// Whether a block of `length` octets, at most [`MAX_BLOCK`], fits, after sliding if need be.
     pub(super) const fn has_room(&self, length: usize) -> bool {
-        length <= MAX_BLOCK && self.live + HEAD + length <= self.bytes.len()
+        self.live + HEAD + length <= self.bytes.len()
     }
 
     /// Whether so much is free that the cost of the next sliding is spread over many blocks.

@@ -202,6 +202,49 @@ fn what_does_not_fit_is_refused() {
     assert_eq!(cache.insert_made(name("y").as_wire(), &a(1), 9, at(0)), Err(NoRoom));
 }
 
+#[test]
+fn names_are_spread_by_a_secret_and_told_apart_where_they_meet() {
+    let mut memory = memory(8, 512);
+    let mut cache = memory.cache();
+    let of = |cache: &Cache<'_>, n: u32| cache.hash_of(name(&format!("n{n}.example")).as_wire());
+    let before: Vec<_> = (0..1_000).map(|n| of(&cache, n)).collect();
+    cache.set_seed(7);
+    let hashes: Vec<_> = (0..1_000).map(|n| of(&cache, n)).collect();
+    assert!(
+        before.iter().zip(&hashes).all(|(a, b)| a != b),
+        "what was learned of one is of no use"
+    );
+    for shift in [0, 8, 16, 24] {
+        let mut row = [0; 256];
+        hashes.iter().for_each(|hash| row[usize::try_from(hash >> shift & 255).unwrap()] += 1);
+        assert!(row.iter().all(|count| *count < 20), "four in each, as a rule: {row:?}");
+    }
+    // Two of some 100,000 names have the same hash of 32 bits.
+    let mut known: BTreeMap<u32, u32> = BTreeMap::new();
+    let pair = (0..1_000_000).find_map(|n| known.insert(of(&cache, n), n).map(|other| [other, n]));
+    let [one, other] = pair.expect("2^20 names into 2^32").map(|n| format!("n{n}.example"));
+    put(&mut cache, &one, &a(1), 10, at(0));
+    assert_eq!(find(&mut cache, &other, RecordType::A, at(0)), Known::Nothing);
+    let kept = put(&mut cache, &other, &a(2), 10, at(0));
+    assert_eq!(find(&mut cache, &other, RecordType::A, at(0)), Known::Data(kept));
+    assert_eq!(cache.len(), 2);
+}
+
+#[test]
+fn rule_48_a_name_that_has_data_after_all_exists_for_every_type() {
+    let mut memory = memory(8, 512);
+    let mut cache = memory.cache();
+    put_kind(&mut cache, "x", Kind::NxDomain { cut: false }, 10, at(0));
+    put(&mut cache, "x", &aaaa(1), 10, at(1));
+    assert_eq!(find(&mut cache, "x", RecordType::A, at(1)), Known::Nothing);
+    // Of failures there is one.
+    for failure in [Failure::ServFail, Failure::Timeout] {
+        cache.insert_failure(name("y").as_wire(), RecordType::A, failure, at(1)).unwrap();
+    }
+    assert_eq!(find(&mut cache, "y", RecordType::A, at(1)), Known::Failure(Failure::Timeout));
+    assert_eq!(cache.len(), 2);
+}
+
 /// The cache against a map, over random operations with a clock that only goes on.
 #[test]
 fn a_model_agrees() {

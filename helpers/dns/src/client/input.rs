@@ -305,10 +305,9 @@ impl Resolver<'_> {
         self.note_plain(cx.now, index, server);
         match self.absorb(cx.now, index, message, qname) {
             Ok((path, end)) => {
-                let address = self.servers.get(server).map(|s| s.at.address);
+                let from = self.servers.get(server).map(|s| s.at.address);
                 let index = self.answered_by(cx.now, index);
-                self.note_server(self.waiting(index), index, address);
-                self.complete(cx, index, &path, end);
+                self.complete(cx, index, &path, end, from);
             }
             Err(failure) => self.server_failed(cx, index, server, failure),
         }
@@ -356,21 +355,6 @@ impl Resolver<'_> {
         }
     }
 
-    /// Notes who answered or failed, for every query that waits on the lookup.
-    pub(super) fn note_server(
-        &mut self,
-        among: core::ops::Range<usize>,
-        index: usize,
-        address: Option<SocketAddr>,
-    ) {
-        let waiting = crate::query::LegState::Waiting(u16::try_from(index).unwrap_or(u16::MAX));
-        for query in self.queries.get_mut(among).unwrap_or_default() {
-            if query.legs.iter().any(|leg| leg.state == waiting) {
-                query.server = address;
-            }
-        }
-    }
-
     /// A server is of no use for this question. If it is the one being waited for, the next is asked.
     pub(super) fn server_failed(
         &mut self,
@@ -412,18 +396,16 @@ impl Resolver<'_> {
             return Err(Discard::UnknownSend);
         }
         self.counters.refused_sends += 1;
-        let last = self.last_transmit.take();
+        let last = self.last_transmit.take().filter(|last| last.socket() == socket);
         let refused = matches!(why, ErrorKind::Refused | ErrorKind::Unreachable);
         match last {
-            Some(Last::Open(opened)) if opened == socket => {
+            Some(Last::Open(_)) => {
                 self.servers.set_closed(socket);
                 self.refuse_all(cx, server, socket, why);
             }
             // Buffers are full for the moment: as if it had been lost on the way.
-            Some(Last::Query(sent, _)) if sent == socket && why == ErrorKind::Busy => {}
-            Some(Last::Query(sent, index)) if sent == socket && !refused => {
-                self.refuse(cx, index, server);
-            }
+            Some(Last::Query(..)) if why == ErrorKind::Busy => {}
+            Some(Last::Query(_, index)) if !refused => self.refuse(cx, index, server),
             // A refusal may be the echo of an earlier send on this socket: nobody is there.
             _ if refused => self.refuse_all(cx, server, socket, why),
             _ => {}
@@ -499,4 +481,26 @@ fn is_same_endpoint(server: SocketAddr, from: SocketAddr) -> bool {
         _ => true,
     };
     server.ip() == from.ip() && server.port() == from.port() && scopes_agree
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_scope_counts_where_both_sides_know_one() {
+        for (server, from, expected) in [
+            ("192.0.2.1:53", "192.0.2.1:53", true),
+            ("192.0.2.1:53", "192.0.2.2:53", false),
+            ("192.0.2.1:53", "192.0.2.1:54", false),
+            ("[fe80::1%2]:53", "[fe80::1%2]:53", true),
+            ("[fe80::1%2]:53", "[fe80::1%3]:53", false),
+            ("[fe80::1]:53", "[fe80::1%3]:53", true),
+            ("[fe80::1%2]:53", "[fe80::1]:53", true),
+            ("[fe80::1]:53", "[fe80::1]:53", true),
+        ] {
+            let [server, from] = [server, from].map(|text| text.parse().unwrap());
+            assert_eq!(is_same_endpoint(server, from), expected, "{server} {from}");
+        }
+    }
 }

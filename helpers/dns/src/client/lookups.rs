@@ -1,5 +1,6 @@
 //! How a lookup lives: begun by a leg, moved from server to server, ended with what was found.
 
+use core::net::SocketAddr;
 use core::ops::Range;
 
 use bringup_core::client::Cx;
@@ -149,11 +150,11 @@ impl Resolver<'_> {
         let failure = lookup.failure.unwrap_or(Failure::Timeout);
         let (name, rtype, failed_at) = (lookup.name.clone(), lookup.rtype, lookup.failed_at);
         let waiting = self.waiting(index);
-        self.note_server(waiting.clone(), index, failed_at);
         // Without room for the memory of it the next caller asks again.
         let _ = self.cache.insert_failure(name.as_wire(), rtype, failure, cx.now);
         self.end_lookup(cx.now, index);
-        self.deliver(cx, waiting, index, &Path::EMPTY, End::Known(Outcome::Failed(failure)));
+        let end = End::Known(Outcome::Failed(failure));
+        self.deliver(cx, waiting, index, &Path::EMPTY, end, failed_at);
     }
 
     /// Has a leg wait no longer. A lookup without waiters lingers for a moment, unless it was never
@@ -199,24 +200,30 @@ impl Resolver<'_> {
         self.arm(Some(now + IDLE_LOOK));
     }
 
-    /// Ends a lookup with what a response said.
-    pub(super) fn complete(&mut self, cx: &mut Cx<'_>, index: usize, path: &Path, end: End) {
+    /// Ends a lookup with what a response from this server said.
+    pub(super) fn complete(
+        &mut self,
+        cx: &mut Cx<'_>,
+        index: usize,
+        path: &Path,
+        end: End,
+        from: Option<SocketAddr>,
+    ) {
         let waiting = self.waiting(index);
         self.end_lookup(cx.now, index);
-        self.deliver(cx, waiting, index, path, end);
+        self.deliver(cx, waiting, index, path, end, from);
         self.drop_pins(path);
     }
 
     /// The queries among which those are that wait on a lookup: mostly it is one.
     pub(super) fn waiting(&self, index: usize) -> Range<usize> {
         match self.lookups.get(index).map(|lookup| (lookup.waiters, lookup.waiter)) {
-            Some((0, _)) => 0..0,
             Some((1, slot)) if slot != u16::MAX => usize::from(slot)..usize::from(slot) + 1,
             _ => 0..self.queries.len(),
         }
     }
 
-    /// Tells every leg that waits on lookup `index`, whose slot is free again. Each leg is visited
+    /// Tells every leg that waits on lookup `index`, whose slot is free again, and who said so. Each leg is visited
     /// once, so one that is put onto a new lookup in the same slot is not taken for an old one.
     fn deliver(
         &mut self,
@@ -225,11 +232,15 @@ impl Resolver<'_> {
         index: usize,
         path: &Path,
         end: End,
+        from: Option<SocketAddr>,
     ) {
         for slot in waiting {
             for leg in 0..2 {
                 let state = self.leg(slot, leg).map_or(LegState::Unused, |leg| leg.state);
                 if state == LegState::Waiting(u16::try_from(index).unwrap_or(u16::MAX)) {
+                    if let Some(query) = self.queries.get_mut(slot) {
+                        query.server = from;
+                    }
                     self.deliver_to(cx, slot, leg, path, end);
                     self.settle_leg(cx.now, slot, leg);
                 }

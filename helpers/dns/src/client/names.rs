@@ -183,8 +183,8 @@ impl Resolver<'_> {
                         IpAddr::V4(address) => RData::A(address),
                         IpAddr::V6(address) => RData::Aaaa(address),
                     };
-                    if data.rtype() == rtype && w.remaining() >= RECORD_HEAD + size {
-                        // There is room for it.
+                    if data.rtype() == rtype {
+                        // There is room for so many, and no more is written.
                         let _ = w.u16(rtype.0);
                         let _ = w.u16(u16::try_from(size).unwrap_or(0));
                         let _ = data.write(w);

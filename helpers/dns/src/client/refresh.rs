@@ -9,9 +9,7 @@ use bringup_core::time::{Duration, Instant};
 use super::Resolver;
 use crate::cache::Known;
 use crate::name::{Name, NameView};
-use crate::query::{
-    Ask, AttemptState, Failure, LegState, Lookup, LookupState, MAX_ALIASES, Outcome,
-};
+use crate::query::{Ask, Failure, LegState, Lookup, LookupState, MAX_ALIASES, Outcome};
 use crate::record::RData;
 use crate::server::{Server, ServerId};
 
@@ -154,14 +152,13 @@ impl Resolver<'_> {
         self.enter(free, LookupState::Send(failing));
     }
 
-    /// A lookup is about to ask a server for the first time: a probe of that server that asks the same
-    /// ends, since a question is out at a server once (RFC 5452 §5).
+    /// A lookup is about to ask a server: a probe of that server that asks the same ends, since a question is out at a server once (RFC 5452 §5).
     pub(super) fn supersede_probe(&mut self, now: Instant, index: usize, server: ServerId) {
-        let Some(lookup) = self.lookups.get(index) else { return };
-        let is_first = lookup.attempt(server).state == AttemptState::Idle;
-        if !is_first || !self.servers.get(server).is_some_and(Server::is_failing) {
+        // Only those are probed.
+        if !self.servers.get(server).is_some_and(Server::is_failing) {
             return;
         }
+        let Some(lookup) = self.lookups.get(index) else { return };
         let (name, rtype) = (&lookup.name, lookup.rtype);
         let same = |l: &Lookup| l.rtype == rtype && l.name.as_wire() == name.as_wire();
         let probe = self.lookups.iter().position(|l| l.probe == Some(server) && same(l));
@@ -254,6 +251,8 @@ mod tests {
             ("::ffff:10.0.0.1", true),
             ("::ffff:192.0.2.1", false),
             ("2001:db8::1", false),
+            ("fe00::1", false),
+            ("2a80::1", false),
         ] {
             assert_eq!(is_private(address.parse().unwrap()), expected, "{address}");
         }

@@ -4,6 +4,7 @@ mod accept;
 mod answers;
 mod bugs;
 mod cookies;
+mod corners;
 mod failover;
 mod lifetime;
 mod refresh;

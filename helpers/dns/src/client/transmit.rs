@@ -26,6 +26,14 @@ pub(super) enum Last {
     Query(u8, usize),
 }
 
+impl Last {
+    pub(super) const fn socket(self) -> u8 {
+        match self {
+            Self::Open(socket) | Self::Query(socket, _) => socket,
+        }
+    }
+}
+
 impl Resolver<'_> {
     pub(super) fn next_transmit<'b>(
         &mut self,

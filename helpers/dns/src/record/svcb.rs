@@ -289,6 +289,7 @@ mod tests {
             // A mandatory key that is not there, one that nobody knows, no protocol at all.
             (b"\0\0\0\x02\0\x03", false),
             (b"\0\0\0\x02\x02\x9A\x02\x9A\0\0", false),
+            (b"\0\0\0\x02\0\x06\0\x06\0\x100123456789abcdef", true),
             (b"\0\x02\0\0", false),
             (b"\0\x01\0\x03\x02h3\0\x02\0\0", true),
         ] {
@@ -314,6 +315,9 @@ mod tests {
         assert_eq!(select(none, &mut rng), Services::Unavailable);
         assert_eq!(select(&mut [service(1, host.view(), odd)], &mut rng), Services::None);
         assert_eq!(select(&mut [], &mut rng), Services::None);
+        let mut turned = [5, 4, 3, 2, 1].map(one);
+        let Services::Bindings(order) = select(&mut turned, &mut rng) else { panic!() };
+        assert!(order.iter().map(|service| service.priority).eq(1..=5));
         let names = ["a.example", "b.example", "c.example"].map(name);
         let mut firsts = Vec::new();
         for _ in 0..60 {

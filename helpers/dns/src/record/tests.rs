@@ -97,3 +97,67 @@ fn data_stands_alone_once_expanded() {
     let texts: Vec<_> = [record].iter().map(|r| format!("{r}")).collect();
     assert_eq!(texts, [".\t1\tIN\tMX\t10 x.mail.example."]);
 }
+
+#[test]
+fn rule_45_names_are_found_in_every_type_that_may_compress_them() {
+    // RFC 1035, and those that RFC 3597 §4 lists: what stands before the names, and how many there are.
+    for (rtype, before, names) in [
+        (2, 0, 1),
+        (3, 0, 1),
+        (4, 0, 1),
+        (5, 0, 1),
+        (7, 0, 1),
+        (8, 0, 1),
+        (9, 0, 1),
+        (12, 0, 1),
+        (14, 0, 2),
+        (15, 2, 1),
+        (17, 0, 2),
+        (18, 2, 1),
+        (21, 2, 1),
+        (24, 18, 1),
+        (26, 2, 2),
+        (30, 0, 1),
+        (33, 6, 1),
+    ] {
+        let rtype = RecordType(rtype);
+        let mut message = std::vec![0; 12];
+        message.extend_from_slice(name("mail.example").as_wire());
+        let at = message.len();
+        message.extend(std::vec![1; before]);
+        for _ in 0..names {
+            message.extend_from_slice(b"\xC0\x0C");
+        }
+        let rdata = RdataView { message: &message, at, end: message.len() };
+        assert_eq!(layout::check(rtype, Class::IN, rdata, &mut Names::none()), Ok(()), "{rtype}");
+        let length = before + names * name("mail.example").as_wire().len();
+        assert_eq!(layout::expanded_len(rtype, Class::IN, rdata), length, "{rtype}");
+        let mut buffer = [0; 64];
+        let mut w = Writer::new(&mut buffer);
+        layout::expand(rtype, Class::IN, rdata, &mut w).unwrap();
+        assert!(w.written().ends_with(name("mail.example").as_wire()), "{rtype}");
+        assert_eq!(w.position(), length, "{rtype}");
+    }
+}
+
+#[test]
+fn what_a_type_means_in_the_internet_it_does_not_mean_elsewhere() {
+    let chaos = Class(3);
+    for (rtype, data) in [
+        (RecordType::A, &b"\xC0\0\x02\x01"[..]),
+        (RecordType::AAAA, b"0123456789abcdef"),
+        (RecordType::SRV, b"\0\0\0\0\0\0\0"),
+    ] {
+        let of = |class| {
+            let rdata = RdataView::alone(data);
+            Record { owner: NameView::ROOT, rtype, class, ttl: 1, rdata }
+        };
+        assert_eq!(of(chaos).data(), RData::Opaque { rtype, bytes: data });
+        assert_eq!(of(chaos).address(), None);
+        let elsewhere = data.to_vec();
+        let same = Record { rdata: RdataView::alone(&elsewhere), ..of(chaos) };
+        let other = Record { rdata: RdataView::alone(b""), ..same };
+        assert!(of(chaos) == same && same != other);
+        assert_ne!(of(Class::IN).data(), RData::Opaque { rtype, bytes: data });
+    }
+}

@@ -301,7 +301,7 @@ fn rule_34_sends_are_counted_by_who_asks_and_not_by_id() {
 }
 
 /// A bench whose first server has failed and is due for a probe.
-fn with_one_to_probe(storage: &mut Storage) -> Bench<'_> {
+pub(super) fn with_one_to_probe(storage: &mut Storage) -> Bench<'_> {
     let mut bench = Bench::new(storage, 2);
     bench.query_a("x.example");
     bench.wait(ms(500));

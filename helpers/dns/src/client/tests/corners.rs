@@ -1,0 +1,379 @@
+//! Two things at once: a second caller, a second server, a second family, a connection beside a socket.
+
+extern crate std;
+
+use super::failover::with_one_to_probe;
+use crate::client::{Event, ResolverStorage};
+use crate::config::Config;
+use crate::config::hosts::HostsText;
+use crate::counters::Discard;
+use crate::message::{Message, Rcode};
+use crate::order::SourceAddress;
+use crate::query::{Failure, Outcome, QueryKey, QueryKind};
+use crate::record::RecordType;
+use crate::testing::{Bench, SERVERS, Sent, Storage, a, aaaa, ms, name};
+use bringup_core::client::{Client as _, Input, StreamInput};
+use bringup_core::error::ErrorKind;
+use core::net::{IpAddr, SocketAddr};
+use std::vec::Vec;
+
+fn server(n: usize) -> SocketAddr {
+    SERVERS[n].parse().unwrap()
+}
+
+/// A bench whose platform has connections.
+fn with_tcp(storage: &mut Storage, servers: usize) -> Bench<'_> {
+    let mut bench = Bench::new(storage, servers);
+    bench.tcp = true;
+    bench
+}
+
+fn truncated(sent: &Sent) -> crate::testing::Reply {
+    let mut reply = sent.reply();
+    reply.header.tc = true;
+    reply
+}
+
+/// Asks, and gives this address at once.
+fn learn(bench: &mut Bench<'_>, text: &str, ttl: u32) -> QueryKey {
+    let key = bench.query_a(text);
+    let sent = bench.one_sent();
+    bench.reply(&sent, &sent.reply().answer(text, ttl, &a(1)));
+    assert_eq!(bench.outcome(key), Outcome::Answer);
+    key
+}
+
+#[test]
+fn of_two_that_wait_for_one_answer_the_one_that_stays_hears_it() {
+    for leaves in 0..2 {
+        let mut storage = Storage::new();
+        let mut bench = Bench::new(&mut storage, 1);
+        let keys = [bench.query_a("x.example"), bench.query_a("x.example")];
+        let sent = bench.one_sent();
+        bench.release(keys[leaves]);
+        bench.reply(&sent, &sent.reply().answer("x.example", 60, &a(1)));
+        assert_eq!(bench.outcome(keys[1 - leaves]), Outcome::Answer);
+    }
+}
+
+#[test]
+fn rule_23_a_probe_ends_when_its_server_is_asked_the_same() {
+    let mut storage = Storage::new();
+    let mut bench = with_one_to_probe(&mut storage);
+    let key = bench.query_a("y.example");
+    let [asked, probe] = &bench.take_sent()[..] else { panic!("asked, and probed") };
+    assert_eq!([asked.to, probe.to], [server(1), server(0)]);
+    bench.reply(asked, &asked.reply().rcode(Rcode::SERVFAIL));
+    let sent = bench.one_sent();
+    assert_eq!(sent.to, server(0));
+    // One question at a server is one chance to guess its id (RFC 5452 §5).
+    let late = probe.reply().answer("y.example", 60, &a(66)).bytes();
+    assert!(bench.receive(probe.socket, probe.to, &late).is_err());
+    bench.reply(&sent, &sent.reply().answer("y.example", 60, &a(1)));
+    assert_eq!(bench.outcome(key), Outcome::Answer);
+}
+
+#[test]
+fn a_probe_that_nobody_answers_is_no_failure_of_the_name() {
+    let mut storage = Storage::new();
+    let mut bench = with_one_to_probe(&mut storage);
+    // What is not kept, so that the cache knows nothing of it.
+    let key = bench.query_a("y.example");
+    let sent = bench.take_sent();
+    let asked = &sent[0];
+    bench.reply(asked, &asked.reply().answer("y.example", 0, &a(1)));
+    assert_eq!(bench.outcome(key), Outcome::Answer);
+    bench.release(key);
+    bench.wait(ms(1_000));
+    let key = bench.query_a("y.example");
+    assert!(!bench.take_sent().is_empty(), "as if it had failed");
+    bench.release(key);
+}
+
+#[test]
+fn what_waits_for_any_server_is_asked_again_at_once_when_the_network_changes() {
+    for of in 0..2 {
+        for is_replaced in [false, true] {
+            let mut storage = Storage::new();
+            let mut bench = Bench::new(&mut storage, 2);
+            bench.query_a("x.example");
+            bench.wait(ms(500 * of));
+            assert_eq!(bench.take_sent().len() as u64, 1 + of);
+            bench.wait(ms(1));
+            if is_replaced {
+                bench.set_servers(&SERVERS[2..]);
+            } else {
+                bench.with(|r, cx| r.link_up(cx));
+            }
+            let sent = bench.one_sent();
+            let first = if is_replaced { server(2) } else { server(0) };
+            assert_eq!((sent.at, sent.to), (bench.now, first), "{of}: {is_replaced}");
+        }
+    }
+}
+
+#[test]
+fn a_send_that_the_machine_forbids_moves_on_at_once() {
+    let mut storage = Storage::new();
+    let mut bench = Bench::new(&mut storage, 2);
+    bench.refusing.push((server(0), ErrorKind::PermissionDenied));
+    bench.query_a("x.example");
+    let sent = bench.one_sent();
+    assert_eq!((sent.at, sent.to), (bench.now, server(1)));
+}
+
+#[test]
+fn a_refusal_is_of_the_socket_that_it_names() {
+    let mut storage = Storage::new();
+    let mut bench = Bench::new(&mut storage, 1);
+    bench.resolver.set_config(Config { attempts: 1, ..Config::DEFAULT });
+    let first = bench.query_a("x.example");
+    let socket = bench.one_sent().socket;
+    // The last thing that was handed out is of another socket.
+    let kind = QueryKind::Type(RecordType::A);
+    let mut other = socket;
+    while other == socket {
+        bench.query("y.example", kind);
+        other = bench.sent.last().map_or(socket, |sent| sent.socket);
+    }
+    let failed = Input::SendFailed { socket, why: ErrorKind::PermissionDenied };
+    bench.with(|r, cx| r.handle_input(cx, failed)).unwrap();
+    assert!(bench.take_events().is_empty(), "nobody knows whose packet it was");
+    bench.release(first);
+}
+
+#[test]
+fn one_attempt_is_one_whatever_the_server_says() {
+    let mut storage = Storage::new();
+    let mut bench = Bench::new(&mut storage, 1);
+    bench.resolver.set_config(Config { attempts: 1, ..Config::DEFAULT });
+    let key = bench.query_a("x.example");
+    let sent = bench.one_sent();
+    let mut reply = sent.reply().rcode(Rcode::FORMERR);
+    reply.edns = None;
+    bench.reply(&sent, &reply);
+    assert!(bench.take_sent().is_empty());
+    assert_eq!(bench.outcome(key), Outcome::Failed(Failure::FormErr));
+}
+
+#[test]
+fn what_nobody_waits_for_any_more_sends_nothing() {
+    for reply in [
+        truncated,
+        |sent: &Sent| sent.reply().rcode(Rcode::BADCOOKIE),
+        |sent: &Sent| sent.reply().rcode(Rcode::SERVFAIL),
+    ] {
+        let mut storage = Storage::new();
+        let mut bench = with_tcp(&mut storage, 2);
+        let key = bench.query_a("x.example");
+        let sent = bench.one_sent();
+        bench.release(key);
+        bench.reply(&sent, &reply(&sent));
+        bench.wait(ms(60_000));
+        assert!(bench.take_sent().is_empty() && bench.connects.is_empty());
+    }
+}
+
+#[test]
+fn rule_27_badcookie_without_a_cookie_is_the_end_of_that_server() {
+    let mut storage = Storage::new();
+    let mut bench = with_tcp(&mut storage, 2);
+    bench.resolver.set_config(Config { cookies: false, ..Config::DEFAULT });
+    bench.query_a("x.example");
+    let sent = bench.one_sent();
+    bench.reply(&sent, &sent.reply().rcode(Rcode::BADCOOKIE));
+    assert_eq!(bench.one_sent().to, server(1));
+}
+
+#[test]
+fn rule_27_replies_without_the_cookie_cost_one_connection_and_no_more() {
+    let mut storage = Storage::new();
+    let mut bench = with_tcp(&mut storage, 1);
+    let key = bench.query_a("a.example");
+    let sent = bench.one_sent();
+    let cookie = [&sent.cookie().unwrap()[..8], &[7; 8]].concat();
+    bench.reply(&sent, &sent.reply().answer("a.example", 60, &a(1)).cookie(&cookie));
+    assert_eq!(bench.outcome(key), Outcome::Answer);
+    let key = bench.query_a("b.example");
+    let sent = bench.one_sent();
+    let forged = sent.reply().answer("b.example", 60, &a(66)).bytes();
+    let forge = |bench: &mut Bench<'_>, to: &Sent| {
+        let taken = bench.receive(to.socket, to.to, &forged);
+        assert_eq!(taken, Err(Discard::MissingCookie));
+    };
+    for _ in 0..5 {
+        forge(&mut bench, &sent);
+    }
+    assert_eq!((bench.connects.len(), bench.take_sent().len()), (1, 0));
+    // It takes no connection: it is asked by UDP as before, and is not tried for one again.
+    bench.stream(0, StreamInput::Closed).unwrap();
+    let again = bench.one_sent();
+    for _ in 0..5 {
+        forge(&mut bench, &again);
+    }
+    assert_eq!((bench.connects.len(), bench.take_sent().len()), (1, 0));
+    bench.reply(&again, &again.reply().answer("b.example", 60, &a(1)).cookie(&cookie));
+    assert_eq!(bench.outcome(key), Outcome::Answer);
+}
+
+#[test]
+fn rule_27_an_answer_over_tcp_says_nothing_of_cookies() {
+    let mut storage = Storage::new();
+    let mut bench = with_tcp(&mut storage, 1);
+    let key = bench.query_a("a.example");
+    let sent = bench.one_sent();
+    bench.reply(&sent, &truncated(&sent));
+    bench.stream(0, StreamInput::Connected).unwrap();
+    let over_tcp = bench.one_sent_tcp();
+    bench.reply_tcp(&over_tcp, &over_tcp.reply().answer("a.example", 60, &a(1)));
+    assert_eq!(bench.outcome(key), Outcome::Answer);
+    bench.wait(ms(3_000));
+    bench.query_a("b.example");
+    assert!(bench.one_sent().cookie().is_some());
+}
+
+#[test]
+fn rule_25_a_server_that_took_no_connection_is_not_asked_for_one_for_a_minute() {
+    let mut storage = Storage::new();
+    let mut bench = with_tcp(&mut storage, 1);
+    // Silent over UDP: the third send goes over TCP, where nobody listens.
+    for (passed, connects) in [(0, 1), (5_000, 0), (65_000, 1)] {
+        bench.wait(ms(passed));
+        let key = bench.query_a(&std::format!("n{passed}.example"));
+        bench.wait(ms(1_500));
+        assert_eq!(bench.connects.len(), connects, "after {passed} ms");
+        bench.connects.clear();
+        if connects == 1 {
+            bench.stream(0, StreamInput::Closed).unwrap();
+        }
+        bench.wait(ms(10_000));
+        assert!(bench.resolver.result(key).is_some());
+        bench.release(key);
+    }
+}
+
+#[test]
+fn a_connection_that_stood_and_was_lost_is_no_sign_against_connections() {
+    let mut storage = Storage::new();
+    let mut bench = with_tcp(&mut storage, 1);
+    let key = bench.query_a("x.example");
+    let sent = bench.one_sent();
+    bench.reply(&sent, &truncated(&sent));
+    bench.stream(0, StreamInput::Connected).unwrap();
+    let over_tcp = bench.one_sent_tcp();
+    bench.reply_tcp(&over_tcp, &over_tcp.reply().answer("x.example", 60, &a(1)));
+    assert_eq!(bench.outcome(key), Outcome::Answer);
+    bench.stream(0, StreamInput::Closed).unwrap();
+    bench.query_a("y.example");
+    bench.wait(ms(3_000));
+    assert_eq!(bench.connects.len(), 2, "silence over UDP is a reason to try TCP");
+}
+
+#[test]
+fn signatures_are_not_to_be_checked_over_tcp_either_before_the_time_is_known() {
+    for is_known in [false, true] {
+        let mut storage = Storage::new();
+        let mut bench = with_tcp(&mut storage, 1);
+        bench.resolver.set_time_valid(is_known);
+        assert_eq!(bench.resolver.is_time_valid(), is_known);
+        bench.query_a("x.example");
+        let sent = bench.one_sent();
+        bench.reply(&sent, &truncated(&sent));
+        bench.stream(0, StreamInput::Connected).unwrap();
+        let sent = bench.one_sent_tcp();
+        assert_eq!(Message::parse(&sent.bytes).unwrap().header().cd, !is_known);
+    }
+}
+
+#[test]
+fn the_buffers_of_an_answer_have_both_families() {
+    let mut storage = Storage::new();
+    let mut bench = Bench::new(&mut storage, 1);
+    let key = bench.query("x.example", QueryKind::Addresses);
+    let [v4, v6] = &bench.take_sent()[..] else { panic!("two families") };
+    let four = (1..4).fold(v4.reply(), |reply, n| reply.answer("x.example", 60, &a(n)));
+    let six = (1..4).fold(v6.reply(), |reply, n| reply.answer("x.example", 60, &aaaa(n)));
+    bench.reply(v4, &four);
+    bench.reply(v6, &six);
+    let answer = bench.resolver.result(key).unwrap();
+    let mut source = |to: IpAddr| Some(SourceAddress::new(to, 24));
+    for (room, of_v6) in [(1, 1), (2, 1), (3, 2), (4, 2), (5, 3)] {
+        let mut buffer = [IpAddr::from([0; 4]); 5];
+        let found = answer.ordered_addresses(&mut source, &mut buffer[..room]);
+        assert_eq!(found.iter().filter(|a| a.is_ipv6()).count(), of_v6, "room for {room}");
+    }
+}
+
+#[test]
+fn one_family_that_fails_or_has_nothing_leaves_the_other_as_it_is() {
+    let mut storage = Storage::new();
+    let mut bench = Bench::new(&mut storage, 1);
+    let key = bench.query("x.example", QueryKind::Addresses);
+    let [v4, v6] = &bench.take_sent()[..] else { panic!("two families") };
+    // RFC 2308 §5: that one family has nothing holds for 10 s; the addresses hold for a minute.
+    bench.reply(v6, &v6.reply().soa("example", 10, 10));
+    bench.reply(v4, &v4.reply().answer("x.example", 60, &a(1)));
+    assert_eq!(bench.outcome(key), Outcome::Answer);
+    assert_eq!(bench.resolver.result(key).unwrap().ttl(), 60);
+    bench.release(key);
+    // An alias that only one family went through is shown.
+    let key = bench.query("y.example", QueryKind::Addresses);
+    let [v4, v6] = &bench.take_sent()[..] else { panic!("two families") };
+    bench.reply(v4, &v4.reply().rcode(Rcode::SERVFAIL));
+    bench.reply(v6, &v6.reply().cname("y.example", 60, "z").answer("z", 60, &aaaa(1)));
+    assert_eq!(bench.outcome(key), Outcome::Answer);
+    let shown = bench.records(key);
+    assert_eq!(shown, ["y.example. 60 IN CNAME z.", "z. 60 IN AAAA 2001:db8::1"]);
+}
+
+#[test]
+fn rule_40_a_name_of_the_cache_does_not_overtake_the_search_list() {
+    let mut storage = Storage::new();
+    let mut bench = Bench::new(&mut storage, 1);
+    learn(&mut bench, "www.example.", 60);
+    bench.resolver.set_search([name("search.example")]);
+    bench.resolver.set_config(Config { ndots: 2, ..Config::DEFAULT });
+    bench.query_a("www.example");
+    assert_eq!(bench.one_sent().qname(), name("www.example.search.example"));
+}
+
+#[test]
+fn rule_37_the_families_of_a_hosts_file_come_in_any_order() {
+    let mut storage = ResolverStorage::<8, 32, 16_384>::new();
+    let mut bench = Bench::new(&mut storage, 1);
+    let file = HostsText(b"2001:db8::7 box\n192.0.2.7 box\n2001:db8::8 box\n192.0.2.8 box\n");
+    bench.resolver.set_hosts(Some(&file));
+    let key = bench.query("box", QueryKind::Addresses);
+    let all = [
+        "box. 0 IN A 192.0.2.7",
+        "box. 0 IN A 192.0.2.8",
+        "box. 0 IN AAAA 2001:db8::7",
+        "box. 0 IN AAAA 2001:db8::8",
+    ];
+    assert_eq!(bench.records(key), all);
+    // As many as there is room for, and the last of them whole.
+    let many: Vec<u8> = (0..=255u8)
+        .flat_map(|n| std::format!("192.0.2.{n} many\n2001:db8::{n} many\n").into_bytes())
+        .collect();
+    let file = HostsText(&many);
+    let mut storage = ResolverStorage::<8, 32, 16_384>::new();
+    let mut bench = Bench::new(&mut storage, 1);
+    bench.resolver.set_hosts(Some(&file));
+    let key = bench.query("many", QueryKind::Addresses);
+    assert_eq!(bench.take_events(), [Event::Done { key, outcome: Outcome::Answer }]);
+    let found: Vec<_> = bench.resolver.result(key).unwrap().addresses().collect();
+    let of_v4 = found.iter().filter(|a| a.is_ipv4()).count();
+    assert!(of_v4 >= 16 && found.len() == 2 * of_v4, "{found:?}");
+}
+
+#[test]
+fn two_machines_hash_the_same_name_differently() {
+    let hash = |seed: u64| {
+        let mut storage = Storage::new();
+        let mut bench = Bench::new(&mut storage, 1);
+        bench.rng = crate::testing::Seeded(seed);
+        bench.query_a("x.example");
+        bench.resolver.cache.hash_of(name("x.example").as_wire())
+    };
+    assert_ne!(hash(1), hash(2));
+}
