@@ -265,13 +265,33 @@ pub(crate) struct Sample {
     pub(crate) time: Duration,
     /// Those in whose line of the report this is.
     pub(crate) only: String,
+    /// And none but these, if they are given: the keys of lines of a report.
+    pub(crate) again: Option<BTreeSet<String>>,
+}
+
+/// A line of a report without the number of its line, which changes.
+fn key(shown: &str) -> Option<String> {
+    let (file, rest) = shown.split_once(':')?;
+    let (_, rest) = rest.split_once(' ')?;
+    Some(format!("{file} {rest}"))
+}
+
+/// What nobody noticed, in the lines of a report.
+pub(crate) fn survivors(report: &str) -> BTreeSet<String> {
+    let survived = report.lines().filter_map(|line| line.strip_prefix(NOBODY));
+    survived.filter_map(|line| key(line.trim().split("; no test").next()?)).collect()
 }
 
 pub(crate) fn all(tests: &[Tests], changed: &Changed, sample: &Sample) -> ExitCode {
     let shown = |(number, file, mutant): (usize, &str, &Mutant)| {
         (number, format!("{file}:{} {}: {}", mutant.line, mutant.function, mutant.what))
     };
-    let all = changed.mutants().map(shown).filter(|(_, shown)| shown.contains(&sample.only));
+    let is_again = |shown: &str| {
+        let again = sample.again.as_ref();
+        again.is_none_or(|again| key(shown).is_some_and(|key| again.contains(&key)))
+    };
+    let all = changed.mutants().map(shown);
+    let all = all.filter(|(_, shown)| shown.contains(&sample.only) && is_again(shown));
     let is_reached =
         |number: &usize| tests.iter().flat_map(|t| &t.each).any(|t| t.reaches.contains(number));
     let (mut reached, unreached): (Vec<_>, Vec<_>) =

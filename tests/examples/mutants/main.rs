@@ -5,9 +5,10 @@
 //!
 //! CRATE is core, dhcp, dns, ntp or system. They are tried in an order of chance that is the same each time:
 //! the first N (`--most N`), or those of N minutes (`--minutes N`), are a sample, with which `--after N` goes on.
-//! `--only TEXT` tries those in whose line of the report the text is. Of the crate's tests those are run that
-//! come by the change; what survives them meets the fuzzers' corpora and, with `--simulator`, that. Each change
-//! is printed with who noticed it, those that no test comes by first, and at the end how many there were.
+//! `--only TEXT` tries those in whose line of the report the text is, `--again FILE` those that nobody noticed in
+//! an earlier report. Of the crate's tests those are run that come by the change; what survives them meets the
+//! fuzzers' corpora and, with `--simulator`, that. Each change is printed with who noticed it, those that no test
+//! comes by first, and at the end how many there were.
 //!
 //! Changed are: operators (`==`, `<`, `&&`, `+` …), `!` left out, guards that always or never hold, arms that
 //! are left out where a `_` stands in for them, and functions that return at once, with a value that is empty
@@ -51,8 +52,13 @@ fn copy_to(folder: &Path) {
 fn main() -> ExitCode {
     let mut arguments = env::args().skip(1);
     let (mut name, mut with_simulator) = (None, false);
-    let mut sample =
-        Sample { after: 0, most: usize::MAX, time: Duration::MAX, only: String::new() };
+    let mut sample = Sample {
+        after: 0,
+        most: usize::MAX,
+        time: Duration::MAX,
+        only: String::new(),
+        again: None,
+    };
     let number = |text: Option<String>| text.and_then(|n| n.parse().ok()).expect("a number");
     while let Some(argument) = arguments.next() {
         match &*argument {
@@ -63,6 +69,10 @@ fn main() -> ExitCode {
                 sample.time = Duration::from_secs(60) * minutes;
             }
             "--only" => sample.only = arguments.next().expect("a text"),
+            "--again" => {
+                let report = fs::read_to_string(arguments.next().expect("a file"));
+                sample.again = Some(judge::survivors(&report.expect("a report")));
+            }
             "--simulator" => with_simulator = true,
             _ => name = Some(argument),
         }
