@@ -519,10 +519,8 @@ impl<'m> Cache<'m> {
 
     /// An entry's owner, in lower case.
     pub(crate) fn owner(&self, index: u16) -> NameView<'_> {
-        match self.entry(index) {
-            Some(entry) if entry.in_use => NameView::of_checked(self.owner_of(entry)),
-            _ => NameView::ROOT,
-        }
+        // What is free has no octets, which is the root as well.
+        self.entry(index).map_or(NameView::ROOT, |e| NameView::of_checked(self.owner_of(e)))
     }
 
     /// An entry's type.
@@ -553,12 +551,10 @@ impl<'m> Cache<'m> {
         entry.ttl_s.saturating_sub(age_s)
     }
 
-    /// The records of an entry; none for negative ones.
+    /// The records of an entry; negative ones have none behind their owner.
     pub(crate) fn records(&self, index: u16, now: Instant) -> EntryRecords<'_> {
         let empty = EntryRecords { owner: NameView::ROOT, ttl: 0, reader: Reader::new(&[]) };
-        let Some(entry) = self.entry(index).filter(|e| e.in_use && e.kind == Kind::Data) else {
-            return empty;
-        };
+        let Some(entry) = self.entry(index) else { return empty };
         let block = self.arena.get(entry.offset, entry.length);
         EntryRecords {
             owner: self.owner(index),

@@ -151,3 +151,81 @@ pub(crate) fn failure(rcode: crate::message::Rcode) -> Failure {
         Rcode(other) => Failure::Rcode(other),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    extern crate std;
+    use super::*;
+    use crate::record::RData;
+    use crate::testing::{Reply, name};
+    use std::vec::Vec;
+
+    fn reply() -> Reply {
+        let query = b"\0\x01\x01\0\0\x01\0\0\0\0\0\0\x01x\x07example\0\0\x01\0\x01";
+        Reply::to(query)
+    }
+
+    #[test]
+    fn a_referral_has_other_servers_and_nothing_of_its_own() {
+        for (has_ns, has_soa, aa, ra, expected) in [
+            (true, false, false, false, true),
+            (false, false, false, false, false),
+            (true, true, false, false, false),
+            (true, false, true, false, false),
+            (true, false, false, true, false),
+        ] {
+            let mut reply = reply();
+            let target = name("ns.example");
+            if has_ns {
+                let data = RData::Ns(target.view());
+                reply = reply.record(Section::Authority, "other", 60, &data);
+            }
+            if has_soa {
+                reply = reply.soa("other", 60, 60);
+            }
+            (reply.header.aa, reply.header.ra) = (aa, ra);
+            let bytes = reply.bytes();
+            let message = Message::parse(&bytes).unwrap();
+            let read = negative(&message, name("x.example").view());
+            let what = [has_ns, has_soa, aa, ra];
+            assert_eq!((read.is_referral, read.has_soa), (expected, false), "{what:?}");
+        }
+    }
+
+    #[test]
+    fn rule_16_a_dname_redirects_what_is_below_its_owner() {
+        for (owner, expected) in [
+            ("x.example", false),
+            ("example", true),
+            ("y.example", false),
+            ("y", false),
+            ("a.x.example", false),
+        ] {
+            assert_eq!(is_below(name("x.example").view(), name(owner).view()), expected, "{owner}");
+        }
+    }
+
+    #[test]
+    fn answers_about_others_say_nothing() {
+        let target = name("z.example");
+        for (owners, expected) in [
+            (&[][..], false),
+            (&["x.example"], false),
+            (&["y.example"], true),
+            (&["y.example", "x.example"], false),
+            // An alias of the tree that the name is in.
+            (&["example"], false),
+            (&["x.example."], false),
+        ] {
+            let owners: Vec<_> = owners.to_vec();
+            let add = |reply: Reply, owner: &&str| match *owner {
+                "example" => reply.answer("example", 60, &RData::Dname(target.view())),
+                owner => reply.answer(owner, 60, &crate::testing::a(1)),
+            };
+            let bytes = owners.iter().fold(reply(), add).bytes();
+            let message = Message::parse(&bytes).unwrap();
+            let about = is_about_others(&message, name("x.example").view());
+            assert_eq!(about, expected, "{owners:?}");
+        }
+    }
+}

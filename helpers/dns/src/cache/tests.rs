@@ -203,6 +203,42 @@ fn what_does_not_fit_is_refused() {
 }
 
 #[test]
+fn rule_34_a_failure_is_of_its_type_alone() {
+    let mut memory = memory(8, 512);
+    let mut cache = memory.cache();
+    let owner = name("x");
+    for n in 0..5 {
+        // Again as soon as it may be asked for.
+        let now = at((1 << n) - 1);
+        cache.insert_failure(owner.as_wire(), RecordType::AAAA, Failure::ServFail, now).unwrap();
+    }
+    assert_eq!(find(&mut cache, "x", RecordType::A, at(31)), Known::Nothing);
+    let known = find(&mut cache, "x", RecordType::AAAA, at(31));
+    assert_eq!(known, Known::Nothing, "the last was for 16 s from 15 on");
+    assert!(find(&mut cache, "x", RecordType::AAAA, at(30)) != Known::Nothing);
+    cache.insert_failure(owner.as_wire(), RecordType::A, Failure::ServFail, at(31)).unwrap();
+    assert!(find(&mut cache, "x", RecordType::A, at(31)) != Known::Nothing);
+    assert_eq!(find(&mut cache, "x", RecordType::A, at(32)), Known::Nothing, "it is the first");
+}
+
+#[test]
+fn rule_35_only_data_of_the_type_is_ever_stale() {
+    let mut memory = memory(8, 512);
+    let mut cache = memory.cache();
+    cache.keep = Duration::from_secs(1_000);
+    put(&mut cache, "x", &aaaa(1), 10, at(0));
+    cache.insert_failure(name("x").as_wire(), RecordType::A, Failure::ServFail, at(0)).unwrap();
+    let stale = |cache: &Cache<'_>, rtype| cache.find_stale(name("x").as_wire(), rtype, at(20));
+    assert_eq!(stale(&cache, RecordType::A), Known::Nothing);
+    assert!(matches!(stale(&cache, RecordType::AAAA), Known::Data(_)));
+    put(&mut cache, "y", &RData::Cname(name("z").view()), 10, at(0));
+    let of = |rtype, now| cache.find_stale(name("y").as_wire(), rtype, now);
+    assert!(matches!(of(RecordType::A, at(20)), Known::Alias(_)));
+    assert!(matches!(of(RecordType::CNAME, at(20)), Known::Data(_)));
+    assert_eq!(of(RecordType::A, at(1_010)), Known::Nothing);
+}
+
+#[test]
 fn names_are_spread_by_a_secret_and_told_apart_where_they_meet() {
     let mut memory = memory(8, 512);
     let mut cache = memory.cache();

@@ -300,6 +300,7 @@ mod tests {
         assert!(one.alpn().eq([&b"h2"[..], b"h3"]));
         assert_eq!((one.port(), one.no_default_alpn()), (Some(8080), false));
         assert!(one.hints().eq([IpAddr::from([192, 0, 2, 1])]));
+        assert!(service(1, NameView::ROOT, b"\0\x01\0\x03\x02h3\0\x02\0\0").no_default_alpn());
         let owner = name("x.example");
         assert_eq!(one.host(owner.view()), owner.view());
     }

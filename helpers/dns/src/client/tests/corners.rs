@@ -377,3 +377,165 @@ fn two_machines_hash_the_same_name_differently() {
     };
     assert_ne!(hash(1), hash(2));
 }
+
+#[test]
+fn a_network_that_changes_forgets_failures_and_nothing_else() {
+    let mut storage = Storage::new();
+    let mut bench = Bench::new(&mut storage, 1);
+    let key = learn(&mut bench, "x.example", 60);
+    bench.release(key);
+    let failed = bench.query_a("y.example");
+    let sent = bench.one_sent();
+    bench.reply(&sent, &sent.reply().rcode(Rcode::SERVFAIL));
+    assert_eq!(bench.outcome(failed), Outcome::Failed(Failure::ServFail));
+    bench.with(|r, cx| r.link_up(cx));
+    let key = bench.query_a("x.example");
+    assert_eq!(bench.outcome(key), Outcome::Answer);
+    assert!(bench.take_sent().is_empty());
+    bench.query_a("y.example");
+    assert_eq!(bench.take_sent().len(), 1);
+}
+
+#[test]
+fn only_what_was_learned_before_the_time_was_known_is_forgotten_with_it() {
+    let mut storage = Storage::new();
+    let mut bench = Bench::new(&mut storage, 1);
+    learn(&mut bench, "x.example", 60);
+    for (is_known, asks) in [(true, 0), (false, 0), (false, 0), (true, 1)] {
+        bench.resolver.set_time_valid(is_known);
+        bench.query_a("x.example");
+        assert_eq!(bench.take_sent().len(), asks, "{is_known}");
+    }
+}
+
+#[test]
+fn a_round_trip_is_measured_where_it_is_certain_which_send_was_answered() {
+    let round_trip = |bench: &Bench<'_>| {
+        let mut reports = bench.resolver.server_reports(bench.now);
+        reports.next().and_then(|report| report.round_trip)
+    };
+    // At once, after a second send, and over TCP.
+    for case in 0..3 {
+        let mut storage = Storage::new();
+        let mut bench = with_tcp(&mut storage, 1);
+        bench.query_a("x.example");
+        let sent = bench.one_sent();
+        bench.wait(ms(if case == 1 { 520 } else { 20 }));
+        if case == 2 {
+            bench.reply(&sent, &truncated(&sent));
+            assert_eq!(round_trip(&bench), Some(ms(20)));
+            bench.stream(0, StreamInput::Connected).unwrap();
+            bench.wait(ms(400));
+            let over_tcp = bench.one_sent_tcp();
+            bench.reply_tcp(&over_tcp, &over_tcp.reply().answer("x.example", 60, &a(1)));
+        } else {
+            bench.reply(&sent, &sent.reply().answer("x.example", 60, &a(1)));
+        }
+        assert_eq!(round_trip(&bench), [Some(ms(20)), None, Some(ms(20))][case], "{case}");
+    }
+}
+
+#[test]
+fn sockets_are_closed_however_their_queries_end() {
+    for rcode in [Rcode::NOERROR, Rcode::SERVFAIL, Rcode::FORMERR, Rcode::BADCOOKIE] {
+        for is_cut in [false, true] {
+            let mut storage = Storage::new();
+            let mut bench = with_tcp(&mut storage, 2);
+            let key = bench.query_a("x.example");
+            for _ in 0..12 {
+                for sent in bench.take_sent() {
+                    let mut reply = sent.reply().rcode(rcode);
+                    reply.header.tc = is_cut;
+                    let _ = bench.receive(sent.socket, sent.to, &reply.bytes());
+                }
+                for conn in bench.conns.keys().copied().collect::<Vec<_>>() {
+                    bench.stream(conn, StreamInput::Connected).unwrap();
+                    bench.stream(conn, StreamInput::Closed).unwrap();
+                }
+            }
+            bench.wait(ms(60_000));
+            assert!(bench.resolver.result(key).is_some());
+            assert!(bench.open.is_empty() && bench.conns.is_empty(), "{rcode}, {is_cut}");
+            assert_eq!(bench.resolver.poll_timeout(), None, "{rcode}, {is_cut}");
+        }
+    }
+}
+
+#[test]
+fn a_connection_of_a_server_that_goes_is_closed_whichever_it_is() {
+    for is_replaced in [false, true] {
+        let mut storage = Storage::new();
+        let mut bench = with_tcp(&mut storage, 2);
+        bench.resolver.config.use_tcp = true;
+        bench.query_a("x.example");
+        bench.stream(0, StreamInput::Closed).unwrap();
+        bench.stream(1, StreamInput::Connected).unwrap();
+        let sent = bench.one_sent_tcp();
+        assert_eq!(sent.to, server(1));
+        if is_replaced {
+            bench.set_servers(&SERVERS[..1]);
+        } else {
+            bench.with(|r, cx| r.link_up(cx));
+        }
+        assert!(!bench.conns.contains_key(&1), "{is_replaced}");
+    }
+}
+
+#[test]
+fn rule_26_a_server_that_cannot_read_edns_does_not_get_it_over_tcp_either() {
+    let mut storage = Storage::new();
+    let mut bench = with_tcp(&mut storage, 1);
+    let has_opt = |sent: &Sent| Message::parse(&sent.bytes).unwrap().edns().is_some();
+    let key = bench.query_a("x.example");
+    let sent = bench.one_sent();
+    let mut reply = sent.reply().rcode(Rcode::FORMERR);
+    reply.edns = None;
+    bench.reply(&sent, &reply);
+    let plain = bench.one_sent();
+    assert!(has_opt(&sent) && !has_opt(&plain));
+    let mut reply = truncated(&plain);
+    reply.edns = None;
+    bench.reply(&plain, &reply);
+    bench.stream(0, StreamInput::Connected).unwrap();
+    let over_tcp = bench.one_sent_tcp();
+    assert!(!has_opt(&over_tcp));
+    let mut reply = over_tcp.reply().answer("x.example", 60, &a(1));
+    reply.edns = None;
+    bench.reply_tcp(&over_tcp, &reply);
+    assert_eq!(bench.outcome(key), Outcome::Answer);
+    // It is remembered of the server.
+    for text in ["y.example", "z.example"] {
+        bench.resolver.config.use_tcp = text.starts_with('z');
+        bench.query_a(text);
+        let sent = bench.take_sent().pop().or_else(|| bench.take_sent_tcp().pop());
+        assert!(!has_opt(&sent.expect("one, on the connection that stands")), "{text}");
+    }
+}
+
+#[test]
+fn rule_35_a_lookup_that_stale_data_has_overtaken_fills_the_cache_and_ends() {
+    let mut storage = Storage::new();
+    let mut bench = Bench::new(&mut storage, 1);
+    let serve_stale = bringup_core::time::Duration::from_secs(86_400);
+    bench.resolver.set_config(Config { serve_stale, ..Config::DEFAULT });
+    let key = bench.query_a("x.example");
+    let sent = bench.one_sent();
+    // After a round trip of 100 ms the first timeout is 500 ms.
+    bench.wait(ms(100));
+    bench.reply(&sent, &sent.reply().answer("x.example", 10, &a(1)));
+    assert_eq!(bench.outcome(key), Outcome::Answer);
+    bench.release(key);
+    bench.wait(ms(20_000));
+    let key = bench.query_a("x.example");
+    bench.wait(ms(1_800));
+    assert_eq!(bench.outcome(key), Outcome::Answer);
+    assert!(bench.resolver.result(key).unwrap().is_stale());
+    let sent = bench.take_sent();
+    let last = sent.last().unwrap();
+    bench.reply(last, &last.reply().answer("x.example", 60, &a(2)));
+    assert!(bench.take_events().is_empty(), "it has been told");
+    bench.release(key);
+    let key = bench.query_a("x.example");
+    assert_eq!(bench.outcome(key), Outcome::Answer);
+    assert_eq!(bench.records(key), ["x.example. 60 IN A 192.0.2.2"]);
+}
