@@ -4,6 +4,7 @@
 //! [`world`] has the machine, its peers and the invariants that hold at every turn; `scripts` tells
 //! one story per test; `seeds` makes up thousands; `mutants` shows that both can fail.
 
+mod far;
 mod limits;
 mod links;
 mod memory;
