@@ -3,6 +3,8 @@
 use std::net::SocketAddr;
 
 use bringup::core::platform::Platform;
+use bringup::ntp::plausible::Plausible;
+use bringup::platform::sim::true_utc;
 use bringup::system::{Event, NtpName, Origin};
 
 use crate::world::{NTP_NAMES, Plan, World, s, within};
@@ -84,4 +86,46 @@ fn a_lease_that_names_no_mtu_any_more_gives_the_old_one_back() {
         assert_eq!(mtu(w), 1_500);
         w.stop();
     });
+}
+
+#[test]
+fn what_is_known_of_the_time_can_be_asked_for() {
+    within(&Plan::default(), |w| {
+        assert_eq!(w.app.system.clock_offset_ns(&mut w.event_loop.registrar()), None);
+        w.until_operational(s(5));
+        let registrar = &mut w.event_loop.registrar();
+        let offset_ns = w.app.system.clock_offset_ns(registrar).expect("known");
+        assert!((offset_ns - 1_500_000_000).abs() < 10_000_000, "{offset_ns} ns");
+        assert!(w.app.system.ntp_report(registrar, 0).is_some());
+        assert!(w.app.system.ntp_report(registrar, 1).is_none(), "there is one server");
+        w.stop();
+    });
+}
+
+#[test]
+fn a_time_that_a_reference_calls_a_lie_is_not_taken() {
+    within(&Plan::default(), |w| {
+        let now = w.now();
+        let year = s(365 * 86_400);
+        let mut says = || Some(Plausible::around(true_utc(now + year), s(60)));
+        w.app.system.constrain_time(&mut w.event_loop.registrar(), &mut says);
+        w.pass(s(600));
+        assert!(!w.is_time_known());
+        w.app.system.constrain_time(&mut w.event_loop.registrar(), &mut || None);
+        w.until_operational(s(3_600));
+        w.stop();
+    });
+}
+
+#[test]
+fn a_system_that_is_lent_its_memory_does_the_same() {
+    for wait_for_time in [false, true] {
+        let plan = Plan { is_lent: true, option_42: false, wait_for_time, ..Plan::default() };
+        within(&plan, |w| {
+            assert_eq!(w.app.system.resolver().is_time_valid(), !wait_for_time);
+            w.until_operational(s(5));
+            w.until(s(5), "the time", |w| w.is_time_known());
+            w.stop();
+        });
+    }
 }

@@ -1,5 +1,7 @@
 //! What the machine refuses is told once, with what was to be done and why, and the rest goes on.
 
+use std::net::Ipv4Addr;
+
 use bringup::core::client::Mac;
 use bringup::core::error::ErrorKind;
 use bringup::core::event_loop::{EventLoop, LoopStorage};
@@ -105,6 +107,63 @@ fn what_cannot_be_taken_off_in_the_end() {
         stop(w);
         assert_eq!(failed(w), []);
     });
+}
+
+#[test]
+fn what_a_renewed_lease_no_longer_has_and_cannot_be_taken_off() {
+    for (why, told) in [(WHY, 2), (ErrorKind::NotFound, 0)] {
+        within(&Plan::default(), |w| {
+            w.until_operational(s(5));
+            refuse(w, &[Operation::AddressRemove, Operation::RouteRemove], Some(why));
+            let now = w.now();
+            w.far[0].borrow_mut().change(now, |network| {
+                network.prefix_len = 25;
+                network.router = Some(Ipv4Addr::new(10, 89, 0, 2));
+            });
+            w.until(s(2_000), "a renewal", |w| {
+                w.count(|e| matches!(e, Event::Address { renewed: true, .. })) == 1
+            });
+            let all = [(Action::AddressRemove, WHY), (Action::RouteRemove, WHY)];
+            assert_eq!(failed(w), all[..told]);
+            // The new ones are there beside the old.
+            assert_eq!((w.addresses(), w.sim(|sim| sim.routes().len())), (2, 2));
+        });
+    }
+}
+
+#[test]
+fn a_link_local_address_that_cannot_be_put_on_or_taken_off() {
+    let dhcp = |config| bringup::dhcp::Config { link_local: true, ..config };
+    let without_server = |story: &dyn Fn(&mut World<'_, '_, '_>)| {
+        within(&Plan { dhcp, ..Plan::default() }, |w| {
+            w.far[0].borrow_mut().dhcp_on = false;
+            story(w);
+        });
+    };
+    let is_bound = |w: &mut World<'_, '_, '_>| {
+        w.count(|e| matches!(e, Event::LinkLocal { lost: false, .. })) == 1
+    };
+    // One that is there already is somebody else's, and stays.
+    for (why, told) in [(WHY, 1), (ErrorKind::Exists, 0)] {
+        without_server(&|w| {
+            refuse(w, &[Operation::AddressAdd], Some(why));
+            refuse(w, &[Operation::AddressRemove], Some(WHY));
+            w.until(s(60), "an address", is_bound);
+            w.pass(s(1));
+            assert_eq!(failed(w), [(Action::AddressAdd, why)][..told]);
+            stop(w);
+            assert_eq!(failed(w).len(), told, "what is not ours is not taken off");
+        });
+    }
+    for (why, told) in [(WHY, 1), (ErrorKind::NotFound, 0)] {
+        without_server(&|w| {
+            w.until(s(60), "an address", is_bound);
+            refuse(w, &[Operation::AddressRemove], Some(why));
+            w.far[0].borrow_mut().dhcp_on = true;
+            w.until_operational(s(60));
+            assert_eq!(failed(w), [(Action::AddressRemove, why)][..told]);
+        });
+    }
 }
 
 #[test]

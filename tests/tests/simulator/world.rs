@@ -108,6 +108,8 @@ pub(crate) struct Plan {
     pub(crate) own_address: Option<Ipv4Addr>,
     /// Whether leases are given back at the end.
     pub(crate) release: bool,
+    /// Whether the system gets its memory afterwards, as one in a static does.
+    pub(crate) is_lent: bool,
     /// What the machine refuses from the start.
     pub(crate) refuses: Vec<(Operation, ErrorKind)>,
 }
@@ -128,6 +130,7 @@ impl Default for Plan {
             snapshot: Vec::new(),
             own_address: None,
             release: false,
+            is_lent: false,
             refuses: Vec::new(),
         }
     }
@@ -219,7 +222,13 @@ pub(crate) fn within(plan: &Plan, story: impl FnOnce(&mut World<'_, '_, '_>)) {
     let mut cache = SmallStorage::new();
     let mut memory = Box::new(LoopStorage::<_, 32, 128>::new());
     let queue = Queue::new(StdLock::new(), SimWake::new());
-    let system = System::new(config, &mut slots, Resolver::new(config.resolver, &mut cache));
+    let system = if plan.is_lent {
+        let mut system = System::vacant(config);
+        system.lend(&mut slots, &mut cache);
+        system
+    } else {
+        System::new(config, &mut slots, Resolver::new(config.resolver, &mut cache))
+    };
     let mut app = App {
         system,
         said: Vec::new(),
