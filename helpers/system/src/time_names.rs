@@ -240,7 +240,7 @@ impl<'m> TimeNames<'m> {
             if let Some(answer) = resolver.client().result(key) {
                 list.withdraw(Origin::Name(number));
                 if self.silent {
-                    self.turns[index] = (self.turns[index] + 1) % MAX_TURNS;
+                    self.turns[index] = self.turns[index].wrapping_add(1);
                 }
                 let mut buffer = [IpAddr::V4(Ipv4Addr::UNSPECIFIED); sources::MAX_ADDRESSES];
                 let addresses = sources::ordered(registrar.platform(), answer, &mut buffer);

@@ -214,6 +214,7 @@ impl Platform for Sim {
     }
 
     fn interface(&mut self, name: &str) -> Result<Interface, ErrorKind> {
+        self.refusals.check(Operation::Interface)?;
         self.host.by_name(name).ok_or(ErrorKind::NotFound)
     }
 

@@ -7,6 +7,8 @@ use bringup_core::error::ErrorKind;
 /// What a program may ask of the machine, and be refused: see [`Sim::refuse`](super::Sim::refuse).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Operation {
+    /// `interface`, the look at one.
+    Interface,
     /// `interface_up`.
     InterfaceUp,
     /// `interface_down`.

@@ -23,6 +23,8 @@ pub(crate) struct Far {
     pub(crate) dhcp_on: bool,
     pub(crate) dns_on: bool,
     pub(crate) ntp_on: bool,
+    /// Whether an octet of junk precedes each reply.
+    pub(crate) junk: bool,
     /// The leap indicator of its NTP server.
     pub(crate) leap: u8,
     /// The last DISCOVER and the last REQUEST that selects: a changed server learns its client so.
@@ -42,6 +44,11 @@ impl Far {
         let mut zone = Zone::demo(address);
         let name = Name::from_text("moved.bringup.test").expect("a name");
         zone.add(name, Data::A(address));
+        // Nobody is there at the first five.
+        let name = Name::from_text("many.bringup.test").expect("a name");
+        for last in [5, 6, 7, 8, 9, 1] {
+            zone.add(name.clone(), Data::A(Ipv4Addr::new(10, 89, net, last)));
+        }
         Self {
             address,
             dhcp: DhcpServer::new(network.clone()),
@@ -50,6 +57,7 @@ impl Far {
             dhcp_on: true,
             dns_on: true,
             ntp_on: true,
+            junk: false,
             leap: 0,
             known: [None, None],
             granted: BTreeMap::new(),
@@ -132,13 +140,16 @@ impl Peer for Far {
         let mut bytes = [0; 1472];
         if let Some((to, length)) = self.reply(now, port, datagram.payload, &mut bytes) {
             let to = to.unwrap_or(datagram.src);
-            out.send(WireFrame {
-                dst: if to.ip().is_broadcast() { Mac::BROADCAST } else { frame.src },
-                src: self.mac(),
-                ethertype: IPV4,
-                checksum: Checksum::Complete,
-                payload: udp(SocketAddrV4::new(self.address, port), to, &bytes[..length]),
-            });
+            let junk = self.junk.then_some(&b"?"[..]);
+            for bytes in junk.into_iter().chain([&bytes[..length]]) {
+                out.send(WireFrame {
+                    dst: if to.ip().is_broadcast() { Mac::BROADCAST } else { frame.src },
+                    src: self.mac(),
+                    ethertype: IPV4,
+                    checksum: Checksum::Complete,
+                    payload: udp(SocketAddrV4::new(self.address, port), to, bytes),
+                });
+            }
         }
     }
 }

@@ -129,3 +129,43 @@ fn a_system_that_is_lent_its_memory_does_the_same() {
         });
     }
 }
+
+#[test]
+fn what_is_ignored_is_told_with_who_sent_it_if_somebody_wants_to_know() {
+    for tell_discards in [false, true] {
+        within(&Plan { tell_discards, option_42: false, ..Plan::default() }, |w| {
+            w.far[0].borrow_mut().junk = true;
+            w.until_operational(s(5));
+            let server = w.far[0].borrow().address;
+            for (protocol, from) in [
+                ("dhcp", None),
+                ("dns", Some(SocketAddr::from((server, 53)))),
+                ("ntp", Some(SocketAddr::from((server, 123)))),
+            ] {
+                let told = w.count(|e| match e {
+                    Event::Discard { protocol: of, from: by, .. } => (*of, *by) == (protocol, from),
+                    _ => false,
+                });
+                assert_eq!(told > 0, tell_discards, "{protocol}");
+            }
+            w.stop();
+        });
+    }
+}
+
+#[test]
+fn addresses_of_a_name_that_are_silent_give_way_to_its_others() {
+    const MANY: &[NtpName<'_>] = &[NtpName { name: "many.bringup.test", port: 123 }];
+    within(&Plan { option_42: false, ..Plan::default() }, |w| {
+        set(w, false, false, MANY);
+        // Four of the six are used at a time, and none of the first four is there.
+        w.until(s(60), "the addresses", |w| origins(w).len() == 4);
+        w.until_operational(s(7_200));
+        let turns = w.count(|e| matches!(e, Event::Servers { origin: Origin::Name(0) }));
+        // They stay while one of them answers.
+        w.pass(s(86_400));
+        let later = w.count(|e| matches!(e, Event::Servers { origin: Origin::Name(0) }));
+        assert!(turns >= 2 && later == turns, "{turns} turns, and {later}");
+        w.stop();
+    });
+}

@@ -6,6 +6,7 @@ use bringup::core::client::Mac;
 use bringup::core::error::ErrorKind;
 use bringup::core::event_loop::{EventLoop, LoopStorage};
 use bringup::core::platform::{AddressConfig, Interface, Platform};
+use bringup::core::state::SystemState;
 use bringup::core::time::Utc;
 use bringup::dhcp::lease::STORAGE_LEN;
 use bringup::dns::{Resolver, SmallStorage};
@@ -223,6 +224,23 @@ fn a_watch_that_fails_is_opened_again_and_what_was_missed_is_looked_up() {
         w.until(s(1), "the link", |w| w.count(|e| matches!(e, Event::Link { up: true, .. })) == 2);
         assert_eq!(w.now(), begin, "the watch says so at once");
         w.stop();
+    });
+}
+
+#[test]
+fn an_interface_that_cannot_be_looked_at_is_not_taken_to_be_gone() {
+    within(&Plan::default(), |w| {
+        w.until_operational(s(5));
+        for (why, state) in
+            [(WHY, SystemState::Operational), (ErrorKind::NotFound, SystemState::CollectingStdin)]
+        {
+            refuse(w, &[Operation::Interface], Some(why));
+            let index = w.index(0);
+            w.sim(|sim| sim.flap(index));
+            w.sim(|sim| sim.overrun_watches());
+            w.pass(s(2));
+            assert_eq!(w.state(), state, "{why:?}");
+        }
     });
 }
 

@@ -108,6 +108,8 @@ pub(crate) struct Plan {
     pub(crate) own_address: Option<Ipv4Addr>,
     /// Whether leases are given back at the end.
     pub(crate) release: bool,
+    /// Whether the application is told of what is ignored.
+    pub(crate) tell_discards: bool,
     /// Whether the system gets its memory afterwards, as one in a static does.
     pub(crate) is_lent: bool,
     /// What the machine refuses from the start.
@@ -130,6 +132,7 @@ impl Default for Plan {
             snapshot: Vec::new(),
             own_address: None,
             release: false,
+            tell_discards: false,
             is_lent: false,
             refuses: Vec::new(),
         }
@@ -211,6 +214,7 @@ pub(crate) fn within(plan: &Plan, story: impl FnOnce(&mut World<'_, '_, '_>)) {
         wait_for_time: plan.wait_for_time,
         set_clock: plan.set_clock,
         release: plan.release,
+        tell_discards: plan.tell_discards,
         ntp_names: if plan.option_42 { &[] } else { NTP_NAMES },
         ..Config::new(ntp)
     };
