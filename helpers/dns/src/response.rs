@@ -213,14 +213,15 @@ mod tests {
             (&["x.example"], false),
             (&["y.example"], true),
             (&["y.example", "x.example"], false),
-            // An alias of the tree that the name is in.
-            (&["example"], false),
-            (&["x.example."], false),
+            (&["example"], true),
+            // An alias of the tree that the name is in, and of another.
+            (&["DNAME example"], false),
+            (&["DNAME y.example"], true),
         ] {
             let owners: Vec<_> = owners.to_vec();
-            let add = |reply: Reply, owner: &&str| match *owner {
-                "example" => reply.answer("example", 60, &RData::Dname(target.view())),
-                owner => reply.answer(owner, 60, &crate::testing::a(1)),
+            let add = |reply: Reply, owner: &&str| match owner.strip_prefix("DNAME ") {
+                Some(owner) => reply.answer(owner, 60, &RData::Dname(target.view())),
+                None => reply.answer(owner, 60, &crate::testing::a(1)),
             };
             let bytes = owners.iter().fold(reply(), add).bytes();
             let message = Message::parse(&bytes).unwrap();

@@ -230,12 +230,41 @@ fn routes_that_somebody_takes_away_are_put_back_but_not_in_a_fight() {
 }
 
 #[test]
-fn an_interface_that_was_down_is_down_again_after_the_stop() {
-    within(&Plan::default(), |w| {
-        w.until_operational(s(5));
-        w.stop();
-        assert!(!w.sim(|sim| sim.interface("sim0").expect("there").up));
-    });
+fn an_interface_is_as_it_was_after_the_stop() {
+    for is_up in [false, true] {
+        within(&Plan { is_up, ..Plan::default() }, |w| {
+            w.until_operational(s(5));
+            w.stop();
+            assert_eq!(w.sim(|sim| sim.interface("sim0").expect("there").up), is_up);
+        });
+    }
+}
+
+#[test]
+fn a_system_that_is_to_touch_nothing_tells_what_it_would_have_done() {
+    for is_up in [false, true] {
+        let plan = Plan { is_up, apply: false, mtu: Some(1_400), ..Plan::default() };
+        within(&plan, |w| {
+            w.lacks = true;
+            w.pass(s(60));
+            let link = w.sim(|sim| sim.interface("sim0").expect("there"));
+            assert_eq!((link.up, link.mtu), (is_up, 1_500));
+            assert_eq!((w.addresses(), w.sim(|sim| sim.routes().len())), (0, 0));
+            let told = w.count(|e| matches!(e, Event::Address { .. }));
+            assert_eq!(told, usize::from(is_up), "the lease is there, if there is a link");
+            w.stop();
+        });
+    }
+}
+
+#[test]
+fn an_mtu_is_taken_from_the_least_that_hosts_must_take() {
+    for (mtu, expected) in [(67, 1_500), (68, 68), (1_500, 1_500), (9_000, 1_500)] {
+        within(&Plan { mtu: Some(mtu), ..Plan::default() }, |w| {
+            w.until(s(5), "an address", |w| w.addresses() == 1);
+            assert_eq!(w.sim(|sim| sim.interface("sim0").expect("there").mtu), expected);
+        });
+    }
 }
 
 #[test]

@@ -108,6 +108,10 @@ pub(crate) struct Plan {
     pub(crate) own_address: Option<Ipv4Addr>,
     /// Whether leases are given back at the end.
     pub(crate) release: bool,
+    /// Whether the interfaces are up before the system comes.
+    pub(crate) is_up: bool,
+    /// Whether addresses and routes are put on interfaces.
+    pub(crate) apply: bool,
     /// Whether the application is told of what is ignored.
     pub(crate) tell_discards: bool,
     /// Whether the system gets its memory afterwards, as one in a static does.
@@ -132,6 +136,8 @@ impl Default for Plan {
             snapshot: Vec::new(),
             own_address: None,
             release: false,
+            is_up: false,
+            apply: true,
             tell_discards: false,
             is_lent: false,
             refuses: Vec::new(),
@@ -199,6 +205,7 @@ pub(crate) fn within(plan: &Plan, story: impl FnOnce(&mut World<'_, '_, '_>)) {
         let servers = Rc::new(RefCell::new(servers));
         sim.add_peer(index, Rc::clone(&servers));
         sim.set_carrier(index, plan.carrier);
+        sim.set_up(index, plan.is_up);
         far.push(servers);
     }
     for (what, why) in &plan.refuses {
@@ -214,6 +221,7 @@ pub(crate) fn within(plan: &Plan, story: impl FnOnce(&mut World<'_, '_, '_>)) {
         wait_for_time: plan.wait_for_time,
         set_clock: plan.set_clock,
         release: plan.release,
+        apply: plan.apply,
         tell_discards: plan.tell_discards,
         ntp_names: if plan.option_42 { &[] } else { NTP_NAMES },
         ..Config::new(ntp)

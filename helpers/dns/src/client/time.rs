@@ -4,7 +4,7 @@ use bringup_core::client::Cx;
 use bringup_core::time::{Duration, Instant};
 
 use super::Resolver;
-use crate::query::{Attempt, Lookup, LookupState, Plain, Query};
+use crate::query::{Attempt, Lookup, LookupState, Query};
 use crate::server::ServerId;
 
 /// A timer that is later than this was not held up by the kernel's scheduling alone.
@@ -78,7 +78,7 @@ impl Resolver<'_> {
     fn doubt_edns(&mut self, index: usize, server: ServerId) {
         let Some(known) = self.servers.get(server) else { return };
         let attempt = self.lookups.get_mut(index).and_then(|l| l.attempt_mut(server));
-        let had_opt = |a: &&mut Attempt| a.edns && !a.over_tcp && a.plain == Plain::No;
+        let had_opt = |a: &&mut Attempt| a.edns && !a.over_tcp;
         if let Some(attempt) = attempt.filter(had_opt) {
             attempt.plain = known.after_silence(attempt.sent_at);
         }

@@ -273,6 +273,8 @@ mod tests {
             (b"\0\x04\0\x05abcde", false),
             (b"\0\x06\0\x100123456789abcdef", true),
             (b"\0\x06\0\x04abcd", false),
+            // A key twice.
+            (b"\0\x03\0\x02\x01\xBB\0\x03\0\x02\x01\xBB", false),
             (b"\0\x05\0\0", true),
             (b"\xFF\0\0\0", true),
         ] {

@@ -539,3 +539,50 @@ fn rule_35_a_lookup_that_stale_data_has_overtaken_fills_the_cache_and_ends() {
     assert_eq!(bench.outcome(key), Outcome::Answer);
     assert_eq!(bench.records(key), ["x.example. 60 IN A 192.0.2.2"]);
 }
+
+#[test]
+fn a_refresh_that_somebody_waits_for_does_not_give_way_to_another_question() {
+    let mut storage = ResolverStorage::<1, 32, 4_096>::new();
+    let mut bench = Bench::new(&mut storage, 1);
+    bench.resolver.set_config(Config { refresh_ahead: true, ..Config::DEFAULT });
+    for text in ["x.example", "y.example"] {
+        let key = learn(&mut bench, text, 100);
+        bench.release(key);
+    }
+    bench.wait(ms(95_000));
+    let mut asked = Vec::new();
+    for text in ["x.example", "y.example"] {
+        let key = bench.query_a(text);
+        assert_eq!(bench.outcome(key), Outcome::Answer);
+        asked.push(bench.one_sent());
+        bench.release(key);
+    }
+    // Both places are taken; the one family waits for the first, the other needs a place.
+    bench.resolver.flush_cache();
+    let key = bench.query("x.example", QueryKind::Addresses);
+    assert_eq!(bench.one_sent().qtype(), RecordType::AAAA);
+    bench.reply(&asked[0], &asked[0].reply().answer("x.example", 60, &a(1)));
+    bench.wait(ms(50));
+    assert_eq!(bench.outcome(key), Outcome::Answer);
+}
+
+#[test]
+fn a_connection_that_answers_others_is_not_given_up_for_one_that_it_does_not() {
+    let mut storage = Storage::new();
+    let mut bench = with_tcp(&mut storage, 1);
+    bench.resolver.config.use_tcp = true;
+    bench.query_a("x.example");
+    bench.stream(0, StreamInput::Connected).unwrap();
+    bench.take_sent_tcp();
+    for n in 0..4 {
+        let other = bench.query_a(&std::format!("n{n}.example"));
+        let sent = bench.take_sent_tcp();
+        let sent = sent.iter().find(|sent| sent.qname() != name("x.example")).unwrap();
+        bench.wait(ms(300));
+        let text = std::format!("n{n}.example");
+        bench.reply_tcp(sent, &sent.reply().answer(&text, 60, &a(1)));
+        bench.release(other);
+    }
+    assert!(bench.resolver.counters().timeouts > 0, "x.example has not been answered");
+    assert_eq!((bench.connects.len(), bench.conns.len()), (1, 1));
+}
