@@ -286,6 +286,12 @@ mod tests {
         assert_eq!(get(&vault, 6), Some([10, 0, 0, 3].into()), "a malformed one replaces nothing");
         assert!(store(&mut vault, &[121, 5, 0, 10, 0, 0, 9]).changed);
         assert_eq!(get(&vault, 3), None, "one option with routes speaks for all of them");
+        for code in [121, 249] {
+            // A prefix of 33 bits, and a destination that is cut off.
+            assert_eq!(store(&mut vault, &[code, 5, 33, 10, 0, 0, 9]).malformed, 1);
+            assert_eq!(store(&mut vault, &[code, 3, 24, 10, 0]).malformed, 1);
+            assert_eq!(get(&vault, 121), Some([0, 10, 0, 0, 9].into()));
+        }
         vault.clear();
         store(&mut vault, &[53, 1, 5]);
         assert_eq!(get(&vault, 6), None, "a new lease inherits nothing");

@@ -187,6 +187,7 @@ mod tests {
             ("1.127.in-addr.arpa", ptr, None),
             ("1.0.0.128.in-addr.arpa", ptr, None),
             (other_tree, ptr, None),
+            ("1.0.0", ptr, None),
             ("home.arpa", a, None),
             ("x.test", a, None),
             ("x.example", a, None),

@@ -1,6 +1,6 @@
 //! What the operator says, and what is not said any more.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use bringup::core::platform::Platform;
 use bringup::ntp::plausible::Plausible;
@@ -61,6 +61,13 @@ fn the_operators_servers_are_replaced_while_all_goes_on() {
         assert_eq!((w.app.system.ntp_name(0), origins(w)), (None, vec![Origin::Configured]));
         w.pass(s(60));
         assert_eq!(names(w), asked);
+        set(w, false, false, NTP_NAMES);
+        w.pass(s(1));
+        assert_eq!(
+            (w.app.system.ntp_name(0), origins(w)),
+            (Some(NTP_NAMES[0]), vec![Origin::Name(0)])
+        );
+        // Another name, and no address of it yet.
         set(w, false, false, MOVED);
         assert_eq!((w.app.system.ntp_name(0), origins(w)), (Some(MOVED[0]), vec![]));
         w.pass(s(60));
@@ -166,6 +173,44 @@ fn addresses_of_a_name_that_are_silent_give_way_to_its_others() {
         w.pass(s(86_400));
         let later = w.count(|e| matches!(e, Event::Servers { origin: Origin::Name(0) }));
         assert!(turns >= 2 && later == turns, "{turns} turns, and {later}");
+        w.stop();
+    });
+}
+
+#[test]
+fn servers_of_the_operator_are_told_at_the_start() {
+    const DNS: &[SocketAddr] = &[SocketAddr::new(IpAddr::V4(Ipv4Addr::new(10, 89, 0, 1)), 53)];
+    const NTP: &[SocketAddr] = &[SocketAddr::new(IpAddr::V4(Ipv4Addr::new(10, 89, 0, 1)), 123)];
+    for (dns, ntp) in [(&[][..], &[][..]), (DNS, &[]), (&[], NTP), (DNS, NTP)] {
+        within(&Plan { dns, ntp, ..Plan::default() }, |w| {
+            w.until_operational(s(5));
+            let told = w.count(|e| *e == Event::Servers { origin: Origin::Configured });
+            assert_eq!(told, usize::from(dns.len() + ntp.len() > 0), "{dns:?} {ntp:?}");
+            w.stop();
+        });
+    }
+}
+
+#[test]
+fn a_server_of_a_lease_is_asked_by_way_of_its_interface_where_there_are_several() {
+    for interfaces in [1, 2] {
+        within(&Plan { interfaces, ..Plan::default() }, |w| {
+            w.until_operational(s(5));
+            w.until(s(5), "all addresses", |w| w.addresses() == usize::from(interfaces));
+            let ways: Vec<_> = w.app.system.resolver().servers().map(|s| s.interface).collect();
+            let by_interface = [Some(w.index(0)), (interfaces == 2).then(|| w.index(1))];
+            let expected = if interfaces == 1 { vec![None] } else { by_interface.to_vec() };
+            assert_eq!(ways, expected);
+            w.stop();
+        });
+    }
+}
+
+#[test]
+fn without_interfaces_of_its_own_the_system_takes_the_network_as_it_is() {
+    within(&Plan { interfaces: 0, wait_for_time: false, ..Plan::default() }, |w| {
+        w.lacks = true;
+        w.until_operational(s(1));
         w.stop();
     });
 }

@@ -1,7 +1,7 @@
 //! [`World`]: the system on its loop, and the [`Far`] stations that it talks to.
 
 use std::cell::RefCell;
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -20,7 +20,7 @@ use bringup::ntp::ClockState;
 use bringup::platform::lock::StdLock;
 use bringup::platform::sim::packet::parse_udp;
 use bringup::platform::sim::{Direction, Operation, Sim, SimOps, SimWake, true_utc};
-use bringup::system::{Config, Event, Gate, NtpName, System};
+use bringup::system::{Config, Event, Gate, NtpName, Origin, System};
 
 use crate::far::Far;
 use crate::limits::Limits;
@@ -108,6 +108,9 @@ pub(crate) struct Plan {
     pub(crate) own_address: Option<Ipv4Addr>,
     /// Whether leases are given back at the end.
     pub(crate) release: bool,
+    /// Servers that the operator names.
+    pub(crate) dns: &'static [SocketAddr],
+    pub(crate) ntp: &'static [SocketAddr],
     /// Whether the interfaces are up before the system comes.
     pub(crate) is_up: bool,
     /// Whether addresses and routes are put on interfaces.
@@ -136,6 +139,8 @@ impl Default for Plan {
             snapshot: Vec::new(),
             own_address: None,
             release: false,
+            dns: &[],
+            ntp: &[],
             is_up: false,
             apply: true,
             tell_discards: false,
@@ -181,6 +186,8 @@ pub(crate) struct World<'a, 'q, 'm> {
     wait_for_time: bool,
     /// Whether leases are given back at the end.
     release: bool,
+    /// Whether addresses and routes are put on interfaces, and taken off at the end.
+    apply: bool,
     /// Whether the machine refuses an address, so that a lease does not mean that there is one.
     pub(crate) lacks: bool,
 }
@@ -221,6 +228,8 @@ pub(crate) fn within(plan: &Plan, story: impl FnOnce(&mut World<'_, '_, '_>)) {
         wait_for_time: plan.wait_for_time,
         set_clock: plan.set_clock,
         release: plan.release,
+        dns: plan.dns,
+        ntp: plan.ntp,
         apply: plan.apply,
         tell_discards: plan.tell_discards,
         ntp_names: if plan.option_42 { &[] } else { NTP_NAMES },
@@ -287,6 +296,7 @@ pub(crate) fn within(plan: &Plan, story: impl FnOnce(&mut World<'_, '_, '_>)) {
         heap: memory::live(),
         wait_for_time: plan.wait_for_time,
         release: plan.release,
+        apply: plan.apply,
         lacks: false,
     };
     story(&mut world);
@@ -499,6 +509,12 @@ impl World<'_, '_, '_> {
         self.sim(|sim| sim.addresses().count())
     }
 
+    fn has_servers_of_leases(&self) -> bool {
+        let system = &self.app.system;
+        let mut servers = system.dns_servers().iter().chain(system.ntp_servers().iter());
+        servers.any(|fact| matches!(fact.origin, Origin::Lease(_)))
+    }
+
     /// Stops the system; nothing of it may be left on the machine, and each lease is given back once, at once, if
     /// that is wanted.
     pub(crate) fn stop(&mut self) {
@@ -510,6 +526,8 @@ impl World<'_, '_, '_> {
         let left =
             self.sim(|sim| (sim.addresses().count(), sim.routes().len(), sim.open_sockets()));
         assert_eq!(left, (0, 0, 0), "addresses, routes and sockets that are left");
+        let is_left = self.has_servers_of_leases() && self.apply;
+        assert!(!is_left, "servers of a lease that is no more");
         let (turns, stopped) = (self.turns, self.now());
         for _ in 0..20 {
             let _ = self.event_loop.turn(self.app);

@@ -216,6 +216,7 @@ fn rule_34_a_failure_is_of_its_type_alone() {
     let known = find(&mut cache, "x", RecordType::AAAA, at(31));
     assert_eq!(known, Known::Nothing, "the last was for 16 s from 15 on");
     assert!(find(&mut cache, "x", RecordType::AAAA, at(30)) != Known::Nothing);
+    assert_eq!(find(&mut cache, "x", RecordType::A, at(30)), Known::Nothing);
     cache.insert_failure(owner.as_wire(), RecordType::A, Failure::ServFail, at(31)).unwrap();
     assert!(find(&mut cache, "x", RecordType::A, at(31)) != Known::Nothing);
     assert_eq!(find(&mut cache, "x", RecordType::A, at(32)), Known::Nothing, "it is the first");

@@ -161,3 +161,22 @@ fn what_a_type_means_in_the_internet_it_does_not_mean_elsewhere() {
         assert_ne!(of(Class::IN).data(), RData::Opaque { rtype, bytes: data });
     }
 }
+
+#[test]
+fn rule_45_data_is_exactly_what_its_type_asks_for() {
+    for (rtype, data, expected) in [
+        (RecordType::A, &b"\xC0\0\x02\x01"[..], true),
+        (RecordType::A, b"\xC0\0\x02", false),
+        (RecordType::A, b"\xC0\0\x02\x01\0", false),
+        (RecordType::AAAA, b"0123456789abcdef", true),
+        (RecordType::AAAA, b"0123456789abcde", false),
+        (RecordType::AAAA, b"0123456789abcdef0", false),
+        (RecordType::HINFO, b"\x01a\x01b", true),
+        (RecordType::HINFO, b"\x01a\x01", false),
+        (RecordType(4711), b"", true),
+    ] {
+        let rdata = RdataView::alone(data);
+        let checked = layout::check(rtype, Class::IN, rdata, &mut Names::none());
+        assert_eq!(checked.is_ok(), expected, "{rtype} {data:?}");
+    }
+}

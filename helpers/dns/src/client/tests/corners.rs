@@ -172,6 +172,19 @@ fn what_nobody_waits_for_any_more_sends_nothing() {
         bench.wait(ms(60_000));
         assert!(bench.take_sent().is_empty() && bench.connects.is_empty());
     }
+    for is_replaced in [false, true] {
+        let mut storage = Storage::new();
+        let mut bench = with_tcp(&mut storage, 1);
+        let key = bench.query_a("x.example");
+        bench.take_sent();
+        bench.release(key);
+        if is_replaced {
+            bench.set_servers(&SERVERS[1..]);
+        } else {
+            bench.with(|r, cx| r.link_up(cx));
+        }
+        assert!(bench.take_sent().is_empty(), "{is_replaced}");
+    }
 }
 
 #[test]
@@ -555,6 +568,11 @@ fn a_refresh_that_somebody_waits_for_does_not_give_way_to_another_question() {
         let key = bench.query_a(text);
         assert_eq!(bench.outcome(key), Outcome::Answer);
         asked.push(bench.one_sent());
+        bench.release(key);
+        // Once is enough.
+        let key = bench.query_a(text);
+        assert!(bench.take_sent().is_empty());
+        bench.take_events();
         bench.release(key);
     }
     // Both places are taken; the one family waits for the first, the other needs a place.

@@ -382,7 +382,10 @@ fn a_dead_connection_is_given_up_and_another_server_asked() {
     let key = query_tcp(&mut bench, "x.example", A);
     bench.stream(0, StreamInput::Connected).unwrap();
     assert_eq!(bench.one_sent_tcp().to, server(0));
-    bench.wait(ms(1_000));
+    // Twice what is waited for over UDP: a connection has to be made first.
+    bench.wait(ms(999));
+    assert_eq!(bench.conns.keys().collect::<Vec<_>>(), [&0]);
+    bench.wait(ms(1));
     assert_eq!(bench.conns.keys().collect::<Vec<_>>(), [&1]);
     bench.stream(1, StreamInput::Connected).unwrap();
     let sent = bench.one_sent_tcp();
