@@ -167,5 +167,7 @@ mod tests {
         }
         let f = ClientFqdn::parse(b"\x0F\0\0\x03box").unwrap();
         assert!(f.server_updates && f.overridden && f.no_updates);
+        let f = ClientFqdn::parse(b"\x04\0\0\x03box").unwrap();
+        assert!(!f.server_updates && !f.overridden && !f.no_updates);
     }
 }

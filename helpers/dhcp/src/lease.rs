@@ -451,6 +451,9 @@ mod tests {
                 "224.0.0.0/32 10.0.0.5 Static",
             ],
         );
+        // RFC 2132 §5.8: no default route, and none to nowhere.
+        let none = [33, 0, 16, 0, 0, 0, 0, 10, 0, 0, 5, 10, 1, 1, 1, 0, 0, 0, 0];
+        assert!(routes(&none).is_empty());
         let bad = [121, 0, 5, 99, 10, 0, 0, 3];
         let all = [&three[..], &classless, &ms, &static_].concat();
         assert_eq!(routes(&all), ["0.0.0.0/0 10.0.0.3 Classless"]);

@@ -193,6 +193,17 @@ mod tests {
     }
 
     #[test]
+    fn rule_6_of_equals_the_first_is_taken_and_kept() {
+        let mut offers = Offers::new();
+        for n in 1..=5 {
+            offers.add(offer(n), 7, s(n.into()));
+        }
+        for expected in [Some(1), Some(2), Some(3), Some(4), None] {
+            assert_eq!(offers.take_best(s(5)), expected.map(offer));
+        }
+    }
+
+    #[test]
     fn rule_6_one_offer_of_each_server() {
         let mut offers = Offers::new();
         for score in [9, 3] {

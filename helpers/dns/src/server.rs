@@ -495,6 +495,17 @@ mod tests {
     }
 
     #[test]
+    fn rule_26_silence_is_about_edns_once_a_later_query_without_it_was_answered() {
+        let (mut server, at) = (Server::new(address(1)), Instant::from_micros);
+        assert_eq!(server.after_silence(at(5)), Plain::Unheard);
+        server.note_plain_answer(Plain::Unheard, at(10));
+        assert_eq!(server.after_silence(at(9)), Plain::Unheard, "lost at the same time, perhaps");
+        assert_eq!(server.after_silence(at(10)), Plain::UnheardAgain);
+        server.note_edns();
+        assert_eq!(server.after_silence(at(20)), Plain::No);
+    }
+
+    #[test]
     fn a_report_says_what_was_measured() {
         let (now, mut server) = (Instant::ZERO, Server::new(address(1)));
         let fresh = server.report(now);

@@ -3,6 +3,7 @@
 mod accept;
 mod answers;
 mod bugs;
+mod connections;
 mod cookies;
 mod corners;
 mod failover;
