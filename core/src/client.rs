@@ -59,7 +59,8 @@ pub trait Rng {
 pub struct Cx<'a> {
     /// The one reading of the monotonic clock that this call goes by.
     pub now: Instant,
-    /// The machine's wall clock, read together with `now`. It may be wrong by decades.
+    /// The machine's wall clock, read together with `now`. It may be wrong by decades. A client that does
+    /// not [measure time](Client::MEASURES_TIME) need not be told, and finds [`Utc::UNIX_EPOCH`] here.
     pub utc: Utc,
     /// Unpredictable bytes.
     pub rng: &'a mut dyn Rng,
@@ -119,7 +120,8 @@ pub enum Input<'a> {
         from: SocketAddr,
         /// Its payload.
         bytes: &'a [u8],
-        /// When it arrived; the kernel's receive timestamp where there is one.
+        /// When it arrived; the kernel's receive timestamp where there is one and the client
+        /// [measures time](Client::MEASURES_TIME), else when it was read.
         received_at: Instant,
     },
     /// A frame from the link.
@@ -278,6 +280,12 @@ pub trait Client {
     type Event;
     /// Why an input was ignored; every discard is counted by its reason.
     type Discard;
+
+    /// Whether it has a use for the wall clock and for exact times. For another client a host may read
+    /// the monotonic clock once for a call and all that it sends, leave [`Cx::utc`] at
+    /// [`Utc::UNIX_EPOCH`], and take for the arrival of a datagram the time at which it was read: most of
+    /// what reading clocks costs is saved.
+    const MEASURES_TIME: bool = true;
 
     /// Takes in what arrived.
     fn handle_input(&mut self, cx: &mut Cx<'_>, input: Input<'_>) -> Result<(), Self::Discard>;

@@ -44,6 +44,9 @@ pub struct UdpOptions {
     pub interface: Option<u32>,
     /// May send to a broadcast address.
     pub broadcast: bool,
+    /// Wants to know when a datagram arrived, and not only when it was read. To ask the kernel for its
+    /// stamp makes every receive dearer; a port that has none to give takes no notice.
+    pub stamped: bool,
 }
 
 /// A datagram that was received.
@@ -55,7 +58,9 @@ pub struct Received {
     pub truncated: bool,
     /// Its source.
     pub from: SocketAddr,
-    /// When it arrived; the kernel's timestamp where there is one.
+    /// When it arrived, by the kernel's stamp where there is one and the socket was opened for it
+    /// ([`UdpOptions::stamped`]). Of another socket's it is the time of the call that took it, read from
+    /// the same clock as [`Platform::now`].
     pub at: Instant,
 }
 

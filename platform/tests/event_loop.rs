@@ -48,7 +48,7 @@ where
     let open = |platform: &mut P, peer| loop {
         let port = 20_000 + platform.u16() % 10_000;
         let local = ([127, 0, 0, 1], port).into();
-        let options = UdpOptions { local, peer, interface: None, broadcast: false };
+        let options = UdpOptions { local, peer, interface: None, broadcast: false, stamped: false };
         if let Ok(handle) = platform.udp_open(&options) {
             return (handle, local);
         }

@@ -12,10 +12,11 @@ use bringup_core::error::ErrorKind;
 use bringup_core::event_loop::{Ready, Registrar, SourceKey};
 use bringup_core::platform::{Platform, PlatformError};
 use bringup_core::poll::{Interest, Readiness};
+use bringup_core::time::Instant;
 use bringup_core::timer::{NoSlot, Owner, TimerKey};
 
 use crate::ring::Ring;
-use crate::stage::{Connection, Kind, Socket, Stage, cx};
+use crate::stage::{Connection, Kind, Socket, Stage, cx_at};
 
 /// How many datagrams one readiness takes from a socket before others have their turn.
 const MAX_PER_READY: usize = 16;
@@ -110,17 +111,24 @@ where
         buffers: &mut Buffers,
         f: impl FnOnce(&mut C, &mut Cx<'_>) -> R,
     ) -> R {
-        self.call_with(registrar, &mut buffers.transmit, f)
+        self.call_with(registrar, &mut buffers.transmit, None, f)
     }
 
+    /// `at` is the time, if it has just been read.
     fn call_with<R>(
         &mut self,
         registrar: &mut Registrar<'_, P>,
         transmit: &mut [u8],
+        at: Option<Instant>,
         f: impl FnOnce(&mut C, &mut Cx<'_>) -> R,
     ) -> R {
-        let result = f(&mut self.client, &mut cx(registrar));
-        self.drive(registrar, transmit);
+        // Who does not measure time is given one reading for all that follows from the call.
+        let now = match C::MEASURES_TIME {
+            true => None,
+            false => Some(at.unwrap_or_else(|| registrar.platform().now())),
+        };
+        let result = f(&mut self.client, &mut cx_at(registrar, now));
+        self.drive(registrar, transmit, now);
         result
     }
 
@@ -288,9 +296,14 @@ where
             Input::Datagram { from, .. } => Some(from),
             _ => None,
         };
+        // A datagram that is not stamped has brought the time of this moment.
+        let at = match input {
+            Input::Datagram { received_at, .. } => Some(received_at),
+            _ => None,
+        };
         // It is the client's to count, and changes nothing.
         let taken =
-            self.call_with(registrar, transmit, |client, cx| client.handle_input(cx, input));
+            self.call_with(registrar, transmit, at, |client, cx| client.handle_input(cx, input));
         if let Err(why) = taken {
             self.discards.push((why, from));
         }
@@ -301,10 +314,15 @@ where
         self.discards.pop()
     }
 
-    fn drive(&mut self, registrar: &mut Registrar<'_, P>, transmit: &mut [u8]) {
+    fn drive(
+        &mut self,
+        registrar: &mut Registrar<'_, P>,
+        transmit: &mut [u8],
+        now: Option<Instant>,
+    ) {
         let Self { client, sockets, conns, timer, owner, interface, events, .. } = self;
         let (owner, interface) = (*owner, *interface);
-        let mut stage = Stage { registrar, sockets, conns, events, owner, interface };
+        let mut stage = Stage { registrar, sockets, conns, events, owner, interface, now };
         let deadline = drive(client, &mut stage, transmit);
         if let Some(timer) = *timer {
             match deadline {
@@ -320,7 +338,7 @@ where
     ) -> Stage<'a, 'r, C::Event, P> {
         let Self { sockets, conns, owner, interface, events, .. } = self;
         let (owner, interface) = (*owner, *interface);
-        Stage { registrar, sockets, conns, events, owner, interface }
+        Stage { registrar, sockets, conns, events, owner, interface, now: None }
     }
 
     /// Closes its sockets and connections and gives its timer back.

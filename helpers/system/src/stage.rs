@@ -7,6 +7,7 @@ use bringup_core::error::ErrorKind;
 use bringup_core::event_loop::{Registrar, SourceKey};
 use bringup_core::platform::{Platform, PlatformError, UdpOptions};
 use bringup_core::poll::Interest;
+use bringup_core::time::{Instant, Utc};
 use bringup_core::timer::Owner;
 
 use crate::ring::Ring;
@@ -40,6 +41,8 @@ pub(crate) struct Stage<'a, 'r, E, P: Platform> {
     pub(crate) events: &'a mut Ring<E, MAX_PER_DRIVE>,
     pub(crate) owner: Owner,
     pub(crate) interface: Option<u32>,
+    /// The time of the call, for a client that does not measure time itself.
+    pub(crate) now: Option<Instant>,
 }
 
 impl<E: Copy, P: Platform> Stage<'_, '_, E, P> {
@@ -58,7 +61,8 @@ impl<E: Copy, P: Platform> Stage<'_, '_, E, P> {
         let (opened, kind) = match endpoint {
             Endpoint::Udp { local, peer, interface } => {
                 let interface = interface.or(self.interface);
-                let options = UdpOptions { local, peer, interface, broadcast: false };
+                let stamped = self.now.is_none();
+                let options = UdpOptions { local, peer, interface, broadcast: false, stamped };
                 (platform.udp_open(&options), Kind::Udp)
             }
             Endpoint::Link { filter } => {
@@ -134,7 +138,7 @@ impl<E: Copy, P: Platform> Stage<'_, '_, E, P> {
 
 impl<E: Copy, P: Platform> Host<E> for Stage<'_, '_, E, P> {
     fn cx(&mut self) -> Cx<'_> {
-        cx(self.registrar)
+        cx_at(self.registrar, self.now)
     }
 
     fn transmit(&mut self, transmit: Transmit<'_>) -> Result<usize, ErrorKind> {
@@ -163,6 +167,17 @@ impl<E: Copy, P: Platform> Host<E> for Stage<'_, '_, E, P> {
 
     fn has_room(&self) -> bool {
         self.events.room() > 0
+    }
+}
+
+/// The context of one call at `now`, without the wall clock; where that is `None`, the one of this moment.
+pub(crate) fn cx_at<'a, P: Platform>(
+    registrar: &'a mut Registrar<'_, P>,
+    now: Option<Instant>,
+) -> Cx<'a> {
+    match now {
+        Some(now) => Cx { now, utc: Utc::UNIX_EPOCH, rng: registrar.platform() },
+        None => cx(registrar),
     }
 }
 

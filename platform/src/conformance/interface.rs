@@ -85,7 +85,8 @@ const fn config(valid_s: Option<u32>) -> AddressConfig {
 /// Whether a socket can be bound to the address: then the host has it.
 fn is_there<P: Platform>(platform: &mut P) -> bool {
     let local = SocketAddr::new(IpAddr::V4(OURS), 0);
-    let options = UdpOptions { local, peer: None, interface: None, broadcast: false };
+    let options =
+        UdpOptions { local, peer: None, interface: None, broadcast: false, stamped: false };
     match platform.udp_open(&options) {
         Ok(handle) => {
             platform.close(handle);

@@ -5,7 +5,7 @@ use core::net::{IpAddr, SocketAddr};
 use bringup_core::error::ErrorKind;
 use bringup_core::platform::{Platform, PlatformError, Received, UdpOptions};
 use bringup_core::poll::{Interest, Poll};
-use bringup_core::time::Duration;
+use bringup_core::time::{Duration, Instant};
 
 use super::{
     Checked, Finding, Promise, Report, Rig, TOKEN, UdpPeer, broken, ensure, late, needed, run,
@@ -30,7 +30,8 @@ const NOT_ITSELF: Finding = unchecked("it takes a host that can send to itself")
 const LONGEST: usize = 1_472;
 
 fn options(ip: IpAddr, port: u16, peer: Option<SocketAddr>) -> UdpOptions {
-    UdpOptions { local: SocketAddr::new(ip, port), peer, interface: None, broadcast: false }
+    let local = SocketAddr::new(ip, port);
+    UdpOptions { local, peer, interface: None, broadcast: false, stamped: true }
 }
 
 fn itself<R: Rig>(rig: &mut R) -> Result<IpAddr, Finding> {
@@ -76,6 +77,16 @@ fn receive<R: Rig>(
     handle: <R::Platform as Platform>::Handle,
     buffer: &mut [u8],
 ) -> Result<Received, Finding> {
+    receive_at(rig, platform, handle, buffer).map(|(received, _)| received)
+}
+
+/// The same, and the time right before it was taken.
+fn receive_at<R: Rig>(
+    rig: &R,
+    platform: &mut R::Platform,
+    handle: <R::Platform as Platform>::Handle,
+    buffer: &mut [u8],
+) -> Result<(Received, Instant), Finding> {
     let deadline = late(rig, platform);
     let added = platform.poller().add(handle, TOKEN, Interest::READ);
     added.map_err(needed("a socket cannot be watched"))?;
@@ -83,8 +94,9 @@ fn receive<R: Rig>(
         if wait_for(platform, TOKEN, deadline)?.is_none() {
             break Err(broken("a datagram did not arrive, or was not reported"));
         }
+        let before = platform.now();
         match platform.udp_receive(handle, buffer) {
-            Ok(Some(received)) => break Ok(received),
+            Ok(Some(received)) => break Ok((received, before)),
             Ok(None) => {}
             Err(error) => break Err(needed("receiving failed")(error)),
         }
@@ -234,14 +246,24 @@ fn peer_only<R: Rig>(rig: &mut R) -> Checked {
     let mut platform = rig.platform();
     let (server, at) = known(&mut platform, ip)?;
     let stranger = open(&mut platform, ip, None)?;
-    let client = open(&mut platform, ip, Some(at))?;
-    send(&mut platform, client, at, b"hello")?;
-    let here = receive(rig, &mut platform, server, &mut [0; 16])?.from;
-    send(&mut platform, stranger, here, b"forged")?;
-    send(&mut platform, server, here, b"true")?;
-    let mut buffer = [0; 16];
-    let first = receive(rig, &mut platform, client, &mut buffer)?;
-    ensure(first.from == at, "a connected socket received from a stranger")
+    for stamped in [true, false] {
+        let options = UdpOptions { stamped, ..options(ip, 0, Some(at)) };
+        let client = platform.udp_open(&options).map_err(needed("a socket was not opened"))?;
+        send(&mut platform, client, at, b"hello")?;
+        let here = receive(rig, &mut platform, server, &mut [0; 16])?.from;
+        send(&mut platform, stranger, here, b"forged")?;
+        send(&mut platform, server, here, b"true, and long")?;
+        let mut buffer = [0; 4];
+        let (first, before) = receive_at(rig, &mut platform, client, &mut buffer)?;
+        let of_the_peer = buffer == *b"true" && first.from == at;
+        ensure(of_the_peer, "a connected socket received from a stranger")?;
+        ensure(first.length == 4 && first.truncated, "it was cut, and nobody said so")?;
+        ensure(first.at <= platform.now(), "it arrived in the future")?;
+        let as_asked = stamped || first.at >= before;
+        ensure(as_asked, "nobody asked for a stamp, and its time is not that of the reading")?;
+        platform.close(client);
+    }
+    Ok(())
 }
 
 fn taken<R: Rig>(rig: &mut R) -> Checked {

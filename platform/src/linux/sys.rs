@@ -303,6 +303,14 @@ pub(super) fn send(fd: BorrowedFd<'_>, bytes: &[u8]) -> io::Result<usize> {
     })
 }
 
+/// recv(2): how long the datagram was, which may be more than the buffer holds (`MSG_TRUNC`).
+pub(super) fn receive_payload(fd: BorrowedFd<'_>, buffer: &mut [u8]) -> io::Result<usize> {
+    // SAFETY: `buffer` is borrowed exclusively and outlives the call, and its length goes with it.
+    check_size(unsafe {
+        libc::recv(fd.as_raw_fd(), buffer.as_mut_ptr().cast(), buffer.len(), libc::MSG_TRUNC)
+    })
+}
+
 /// Room for the control messages of one [`receive`].
 #[derive(Debug)]
 #[repr(C, align(8))]

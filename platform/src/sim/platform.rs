@@ -111,6 +111,7 @@ impl Platform for Sim {
             peer,
             interface: options.interface,
             broadcast: options.broadcast,
+            stamped: options.stamped,
             error: None,
             queue: VecDeque::new(),
         })))
@@ -148,11 +149,13 @@ impl Platform for Sim {
         handle: SimHandle,
         buffer: &mut [u8],
     ) -> Result<Option<Received>, ErrorKind> {
+        let now = self.now();
         let udp = self.sockets.udp(handle)?;
         if let Some(error) = udp.error.take() {
             return Err(error);
         }
-        let Some((from, at, bytes)) = udp.queue.pop_front() else { return Ok(None) };
+        let Some((from, arrived_at, bytes)) = udp.queue.pop_front() else { return Ok(None) };
+        let at = if udp.stamped { arrived_at } else { now };
         let length = copy(&bytes, buffer);
         let truncated = length < bytes.len();
         Ok(Some(Received { length, truncated, from: from.into(), at }))

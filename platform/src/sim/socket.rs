@@ -23,6 +23,7 @@ pub(super) struct UdpSocket {
     pub(super) peer: Option<SocketAddrV4>,
     pub(super) interface: Option<u32>,
     pub(super) broadcast: bool,
+    pub(super) stamped: bool,
     /// What a peer caused; told once.
     pub(super) error: Option<ErrorKind>,
     pub(super) queue: VecDeque<(SocketAddrV4, Instant, Vec<u8>)>,

@@ -74,7 +74,13 @@ fn lab(seed: u64) -> Lab {
 }
 
 fn connected(peer: SocketAddrV4) -> UdpOptions {
-    UdpOptions { local: ANY.into(), peer: Some(peer.into()), interface: None, broadcast: false }
+    UdpOptions {
+        local: ANY.into(),
+        peer: Some(peer.into()),
+        interface: None,
+        broadcast: false,
+        stamped: false,
+    }
 }
 
 impl Lab {
@@ -180,7 +186,13 @@ fn packets_to_other_addresses_reach_no_udp_socket() {
     ] {
         let mut lab = lab(1);
         let any = SocketAddr::from(([0, 0, 0, 0], 68));
-        let options = UdpOptions { local: any, peer: None, interface: None, broadcast: false };
+        let options = UdpOptions {
+            local: any,
+            peer: None,
+            interface: None,
+            broadcast: false,
+            stamped: false,
+        };
         let socket = lab.sim.udp_open(&options).expect("opened");
         let payload = packet::udp(THEIRS, SocketAddrV4::new(to, 68), b"x");
         let frame = WireFrame {
@@ -219,6 +231,7 @@ fn ports_are_refused_when_taken_and_differ_when_chosen() {
         peer: None,
         interface: None,
         broadcast: true,
+        stamped: false,
     };
     lab.sim.udp_open(&fixed).expect("opened");
     assert_eq!(lab.sim.udp_open(&fixed), Err(ErrorKind::AddressInUse));
@@ -407,7 +420,13 @@ fn the_clock_is_set_only_where_that_is_allowed() {
 fn the_device_talks_to_itself() {
     let mut lab = lab(1);
     let me = SocketAddrV4::new(Ipv4Addr::LOCALHOST, 53);
-    let server = UdpOptions { local: me.into(), peer: None, interface: None, broadcast: false };
+    let server = UdpOptions {
+        local: me.into(),
+        peer: None,
+        interface: None,
+        broadcast: false,
+        stamped: false,
+    };
     let server = lab.sim.udp_open(&server).expect("opened");
     let client = lab.sim.udp_open(&connected(me)).expect("opened");
     lab.sim.udp_send(client, me.into(), b"query").expect("sent");

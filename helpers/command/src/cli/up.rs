@@ -138,7 +138,8 @@ fn tell_of_the_port<P: Platform>(
     let (who, interfaces) = (who.join(" and "), args.interfaces.join(" or "));
     // It would be shared with a program that shares it, too.
     let local = SocketAddr::from(([0, 0, 0, 0], CLIENT_PORT));
-    let options = UdpOptions { local, peer: None, interface: None, broadcast: false };
+    let options =
+        UdpOptions { local, peer: None, interface: None, broadcast: false, stamped: false };
     match platform.udp_open(&options) {
         Ok(socket) => {
             platform.close(socket);

@@ -72,7 +72,7 @@ pub fn run<'p>(
     for port in [DHCP_PORT, DNS_PORT, NTP_PORT] {
         let local = SocketAddr::from((Ipv4Addr::UNSPECIFIED, port));
         let interface = Some(index);
-        let options = UdpOptions { local, peer: None, interface, broadcast: true };
+        let options = UdpOptions { local, peer: None, interface, broadcast: true, stamped: false };
         let handle = registrar.platform().udp_open(&options)?;
         if let Ok(key) = registrar.add_source(Owner::Application, handle, Interest::READ) {
             far_side.sockets.push((key, handle, port));

@@ -271,6 +271,7 @@ fn rule_21_checksums_left_to_hardware_are_told() {
             peer: None,
             interface: Some(far),
             broadcast: true,
+            stamped: false,
         };
         let server = linux.udp_open(&options).expect("opened");
         let to = SocketAddr::from(([255, 255, 255, 255], 68));
@@ -341,6 +342,7 @@ fn sockets_stay_on_their_interface() {
             peer: None,
             interface: Some(interface),
             broadcast: true,
+            stamped: false,
         };
         let here = linux.udp_open(&on(near)).expect("opened");
         let there = linux.udp_open(&on(far)).expect("the same port on another interface");
@@ -368,6 +370,7 @@ fn port_68_without_the_right_to_bind_it() {
             peer: None,
             interface: None,
             broadcast: false,
+            stamped: false,
         };
         let refused = |operation| OsError::new(operation, libc::EACCES);
         assert!(bare::serves(&options, &refused(Operation::UdpBind)));

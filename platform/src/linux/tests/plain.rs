@@ -13,7 +13,7 @@ const LOOPBACK: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCA
 const SECOND: Duration = Duration::from_secs(1);
 
 fn options(local: SocketAddr, peer: Option<SocketAddr>) -> UdpOptions {
-    UdpOptions { local, peer, interface: None, broadcast: false }
+    UdpOptions { local, peer, interface: None, broadcast: false, stamped: true }
 }
 
 /// A socket and its address, which another socket is asked for by sending to it.
@@ -115,6 +115,30 @@ fn a_connected_socket_hears_its_peer_alone() {
     let received = linux.udp_receive(client, &mut buffer).expect("no error").expect("one");
     assert_eq!(buffer.get(..received.length), Some(&b"real"[..]));
     assert_eq!(linux.udp_receive(client, &mut buffer), Ok(None));
+}
+
+#[test]
+fn without_a_stamp_a_datagram_arrives_when_it_is_read() {
+    let mut linux = Linux::new(Polling::new().expect("a poller")).expect("a platform");
+    let (server, at) = bound(&mut linux);
+    let bare = UdpOptions { stamped: false, ..options(LOOPBACK, Some(at)) };
+    let client = linux.udp_open(&bare).expect("opened");
+    linux.poller().add(client, Token(1), Interest::READ).expect("added");
+    let local = linux.udp_local(client).expect("told");
+    let mut buffer = [0; 4];
+    assert_eq!(linux.udp_receive(client, &mut buffer), Ok(None));
+    for (sent, length, truncated) in
+        [(&b""[..], 0, false), (b"abcd", 4, false), (b"abcde", 4, true)]
+    {
+        linux.udp_send(server, local, sent).expect("sent");
+        wait_for(&mut linux, Token(1));
+        let before = linux.now();
+        let received = linux.udp_receive(client, &mut buffer).expect("no error").expect("one");
+        let expected = Received { length, truncated, from: at, at: received.at };
+        assert_eq!(received, expected, "{sent:?}");
+        assert!(before <= received.at && received.at <= linux.now(), "{received:?}");
+        assert_eq!(buffer.get(..length), sent.get(..length));
+    }
 }
 
 #[test]
