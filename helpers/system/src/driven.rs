@@ -284,8 +284,8 @@ where
                 Err(error) => Input::SendFailed { socket, why: error.kind() },
             };
             self.input(registrar, transmit, input);
-            if self.has_events() {
-                // They are to be taken first; the loop reports the socket again.
+            if self.events.room() == 0 {
+                // What there is to be heard is to be taken first; the loop reports the socket again.
                 return;
             }
         }
