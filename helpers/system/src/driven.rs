@@ -50,6 +50,8 @@ pub struct Driven<C: Client, P: Platform, const SOCKETS: usize, const CONNS: usi
     sockets: [Option<Socket<P::Handle>>; SOCKETS],
     conns: [Option<Connection<P::Handle>>; CONNS],
     timer: Option<TimerKey>,
+    /// What the timer is armed for: mostly it is the same from one call to the next.
+    armed_for: Option<Instant>,
     owner: Owner,
     /// The interface that its sockets are bound to.
     interface: Option<u32>,
@@ -74,6 +76,7 @@ where
             sockets: [const { None }; SOCKETS],
             conns: [const { None }; CONNS],
             timer: None,
+            armed_for: None,
             owner,
             interface: None,
             events: Ring::new(),
@@ -151,6 +154,7 @@ where
     ) -> bool {
         match *ready {
             Ready::Timer { key, .. } if self.timer == Some(key) => {
+                self.armed_for = None;
                 self.call(registrar, buffers, C::handle_timeout);
                 true
             }
@@ -320,16 +324,16 @@ where
         transmit: &mut [u8],
         now: Option<Instant>,
     ) {
-        let Self { client, sockets, conns, timer, owner, interface, events, .. } = self;
+        let Self { client, sockets, conns, owner, interface, events, .. } = self;
         let (owner, interface) = (*owner, *interface);
         let mut stage = Stage { registrar, sockets, conns, events, owner, interface, now };
         let deadline = drive(client, &mut stage, transmit);
-        if let Some(timer) = *timer {
-            match deadline {
-                Some(at) => registrar.set_timer(timer, at),
-                None => registrar.clear_timer(timer),
-            };
-        }
+        let Some(timer) = self.timer.filter(|_| self.armed_for != deadline) else { return };
+        self.armed_for = deadline;
+        match deadline {
+            Some(at) => registrar.set_timer(timer, at),
+            None => registrar.clear_timer(timer),
+        };
     }
 
     fn stage<'a, 'r>(
@@ -350,6 +354,7 @@ where
         }
         if let Some(timer) = self.timer.take() {
             registrar.remove_timer(timer);
+            self.armed_for = None;
         }
     }
 }
