@@ -4,7 +4,7 @@ use bringup_core::client::Rng;
 
 use crate::error::{Operation, OsError, number};
 
-const BUFFER: usize = 256;
+const BUFFER: usize = 1_024;
 
 /// A buffer of unpredictable bytes. Each is handed out once and wiped.
 pub(crate) struct Entropy {
@@ -43,10 +43,14 @@ impl Rng for Entropy {
             draw(&mut self.bytes);
             self.left = BUFFER;
         }
-        let unused = self.bytes.iter_mut().skip(BUFFER - self.left);
-        for (to, from) in buffer.iter_mut().zip(unused) {
-            *to = core::mem::take(from);
-            self.left -= 1;
+        let unused = self.bytes.get_mut(BUFFER - self.left..);
+        match unused.and_then(|unused| unused.get_mut(..buffer.len())) {
+            Some(taken) => {
+                buffer.copy_from_slice(taken);
+                taken.fill(0);
+                self.left -= buffer.len();
+            }
+            None => draw(buffer),
         }
     }
 }
