@@ -22,7 +22,6 @@ mod wake;
 
 use core::convert::Infallible;
 use core::net::{IpAddr, SocketAddr};
-use std::collections::BTreeMap;
 
 use bringup_core::client::{LinkFilter, Mac, Rng};
 use bringup_core::platform::{
@@ -128,6 +127,38 @@ impl Open {
     }
 }
 
+/// What is open, by the number of its descriptor: every send and receive looks there. The kernel gives out
+/// the least number that is free, so that few places stay empty.
+#[derive(Debug)]
+struct Table(Vec<Option<Box<Open>>>);
+
+impl Table {
+    fn place(&mut self, handle: i32) -> Option<&mut Option<Box<Open>>> {
+        self.0.get_mut(usize::try_from(handle).ok()?)
+    }
+
+    fn get(&self, handle: i32) -> Option<&Open> {
+        self.0.get(usize::try_from(handle).ok()?)?.as_deref()
+    }
+
+    fn get_mut(&mut self, handle: i32) -> Option<&mut Open> {
+        self.place(handle)?.as_deref_mut()
+    }
+
+    fn insert(&mut self, handle: i32, open: Open) {
+        // The kernel gives out no negative ones.
+        let Ok(place) = usize::try_from(handle) else { return };
+        if place >= self.0.len() {
+            self.0.resize_with(place + 1, || None);
+        }
+        self.0[place] = Some(Box::new(open));
+    }
+
+    fn remove(&mut self, handle: i32) -> Option<Open> {
+        self.place(handle)?.take().map(|open| *open)
+    }
+}
+
 /// The number of an interface of the calling thread's network namespace.
 pub fn interface_number(name: &str) -> Option<u32> {
     sys::interface_number(name)
@@ -145,7 +176,7 @@ pub struct Linux<Q> {
     entropy: Entropy,
     /// Opened when it is first needed: DNS and NTP alone need none.
     requests: Option<Requests>,
-    open: BTreeMap<i32, Open>,
+    open: Table,
     /// What is known of this host's addresses, for a moment.
     sources: Option<Sources>,
     chooser: Chooser,
@@ -174,7 +205,7 @@ where
             clock: ClockFd::new()?,
             entropy: Entropy::new()?,
             requests: None,
-            open: BTreeMap::new(),
+            open: Table(Vec::new()),
             sources: None,
             chooser: Chooser::default(),
             options,
@@ -188,21 +219,21 @@ where
     }
 
     fn udp(&self, handle: i32) -> Result<&Udp, OsError> {
-        match self.open.get(&handle) {
+        match self.open.get(handle) {
             Some(Open::Udp(udp)) => Ok(udp),
             _ => Err(OsError::new(Operation::Handle, libc::EBADF)),
         }
     }
 
     fn tcp(&self, handle: i32) -> Result<&Tcp, OsError> {
-        match self.open.get(&handle) {
+        match self.open.get(handle) {
             Some(Open::Tcp(tcp)) => Ok(tcp),
             _ => Err(OsError::new(Operation::Handle, libc::EBADF)),
         }
     }
 
     fn link(&self, handle: i32) -> Result<&Packet, OsError> {
-        match self.open.get(&handle) {
+        match self.open.get(handle) {
             Some(Open::Link(packet)) => Ok(packet),
             _ => Err(OsError::new(Operation::Handle, libc::EBADF)),
         }
@@ -294,7 +325,7 @@ where
     }
 
     fn close(&mut self, handle: i32) {
-        match self.open.remove(&handle) {
+        match self.open.remove(handle) {
             // The kernel waits until every processor has seen that such a socket is gone
             // (synchronize_net): some ten milliseconds, most of a bring-up. Where there is no other
             // thread to be had for that, this one waits.
@@ -338,7 +369,7 @@ where
     }
 
     fn watch_receive(&mut self, handle: i32) -> Result<Option<InterfaceChange>, OsError> {
-        match self.open.get_mut(&handle) {
+        match self.open.get_mut(handle) {
             Some(Open::Watch(watch)) => watch.receive(),
             _ => Err(OsError::new(Operation::Handle, libc::EBADF)),
         }
