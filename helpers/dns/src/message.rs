@@ -8,7 +8,7 @@ use core::fmt;
 use bringup_core::wire::Reader;
 
 use crate::malformed::Malformed;
-use crate::name::{NameView, Names, Pointers, read_name, skip_checked};
+use crate::name::{NameView, Names, Pointers, read_checked, read_name};
 use crate::record::{Class, RdataView, Record, RecordType, layout};
 
 /// The header's length, octets (RFC 1035 §4.1.1).
@@ -202,7 +202,15 @@ pub struct Message<'a> {
 impl<'a> Message<'a> {
     /// Checks `bytes` as a whole. Octets behind the last record are let pass, as BIND does.
     pub fn parse(bytes: &'a [u8]) -> Result<Self, Malformed> {
-        Self::parse_with(bytes, |_, _| ())
+        Self::parse_behind(bytes, None)
+    }
+
+    /// The same; `question_end` is where the one question ends, if there is one and it has been read.
+    pub(crate) fn parse_behind(
+        bytes: &'a [u8],
+        question_end: Option<usize>,
+    ) -> Result<Self, Malformed> {
+        Self::parse_from(bytes, question_end, |_, _| ())
     }
 
     /// The same, and shows each record but OPT as soon as it has been checked: who only wants to pick
@@ -211,6 +219,15 @@ impl<'a> Message<'a> {
     #[inline]
     pub fn parse_with(
         bytes: &'a [u8],
+        each: impl FnMut(Section, &Record<'a>),
+    ) -> Result<Self, Malformed> {
+        Self::parse_from(bytes, None, each)
+    }
+
+    #[inline]
+    fn parse_from(
+        bytes: &'a [u8],
+        question_end: Option<usize>,
         mut each: impl FnMut(Section, &Record<'a>),
     ) -> Result<Self, Malformed> {
         let mut r = Reader::new(bytes);
@@ -226,7 +243,11 @@ impl<'a> Message<'a> {
             return Err(Malformed::Counts);
         }
         let mut names = Names::none();
-        for n in 0..questions {
+        if let Some(end) = question_end {
+            r = Reader::at(bytes, end);
+            names = Names::of_question(end.saturating_sub(HEADER_LEN + 4));
+        }
+        for n in 0..if question_end.is_some() { 0 } else { questions } {
             read_question(bytes, &mut r)?;
             if n == 0 {
                 names = Names::of_question(r.position() - HEADER_LEN - 4);
@@ -321,8 +342,7 @@ impl<'a> Iterator for Records<'a> {
         while self.left > 0 {
             self.left -= 1;
             // The message has been checked.
-            let owner = NameView::at_checked(self.bytes, self.reader.position());
-            skip_checked(&mut self.reader)?;
+            let owner = read_checked(self.bytes, &mut self.reader)?;
             let record = read_rest(self.bytes, &mut self.reader, owner).ok()?;
             if record.rtype != RecordType::OPT {
                 return Some(record);

@@ -9,7 +9,7 @@ use bringup_core::wire::{Full, Reader, Writer};
 
 mod read;
 
-pub(crate) use read::{Names, Pointers, read_name, skip_checked};
+pub(crate) use read::{Names, Pointers, read_checked, read_name, skip_checked};
 
 /// The longest name on the wire, in octets, the root label included (RFC 1035 §2.3.4).
 pub const MAX_NAME: usize = 255;
@@ -71,6 +71,10 @@ impl<'a> NameView<'a> {
 
     /// Writes the name without compression, or nothing.
     pub fn write(self, w: &mut Writer<'_>) -> Result<(), Full> {
+        // Nothing but a whole name, uncompressed, begins where a message has its header.
+        if self.at == 0 {
+            return w.bytes(self.message);
+        }
         let start = w.position();
         let written = self.labels().try_for_each(|label| {
             w.u8(u8::try_from(label.len()).unwrap_or(0))?;
@@ -105,7 +109,17 @@ impl<'a> NameView<'a> {
 
 impl PartialEq<NameView<'_>> for NameView<'_> {
     /// ASCII case is ignored (RFC 4343 §3); a dot within a label is not a separator.
+    #[inline]
     fn eq(&self, other: &NameView<'_>) -> bool {
+        // Most records of a response are of the question's name, and point at it.
+        let one_place = self.at == other.at && core::ptr::eq(self.message, other.message);
+        one_place || self.is_same(other)
+    }
+}
+impl Eq for NameView<'_> {}
+
+impl NameView<'_> {
+    fn is_same(&self, other: &NameView<'_>) -> bool {
         let (mut a, mut b) = (self.labels(), other.labels());
         let one_message = core::ptr::eq(a.message.as_ptr(), b.message.as_ptr());
         if !one_message && (self.spells(other) || other.spells(self)) {
@@ -128,7 +142,6 @@ impl PartialEq<NameView<'_>> for NameView<'_> {
         }
     }
 }
-impl Eq for NameView<'_> {}
 
 impl fmt::Display for NameView<'_> {
     /// The master file form, absolute: `www.example.`, with `\.` and `\DDD` (RFC 4343 §2.1).
@@ -245,7 +258,10 @@ impl Name {
 
     /// Becomes what `text` says, or the root where that is no name; says whether it ended in a dot.
     pub(crate) fn set_text(&mut self, text: &str) -> Result<bool, NameError> {
-        let written = write_text(text, &mut Writer::new(&mut self.wire));
+        let written = match write_plain(text, &mut self.wire) {
+            Some(written) => Ok(written),
+            None => write_text(text, &mut Writer::new(&mut self.wire)),
+        };
         if written.is_err() {
             *self = Self::ROOT;
         }
@@ -355,6 +371,36 @@ impl fmt::Debug for Name {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(&self.view(), f)
     }
+}
+
+/// The same for labels of ordinary characters, in one pass. `None` for everything else, which takes the
+/// long way, as does what is no name.
+fn write_plain(text: &str, wire: &mut [u8; MAX_NAME]) -> Option<(u8, bool)> {
+    let (octets, absolute) = match text.as_bytes() {
+        [octets @ .., b'.'] => (octets, true),
+        octets => (octets, false),
+    };
+    // A label's length stands where its dot does, one octet further on; before the first there is none.
+    let end = octets.len() + 1;
+    wire.get_mut(1..end)?.copy_from_slice(octets);
+    *wire.get_mut(end)? = 0;
+    let mut label_at = 0;
+    for (at, &octet) in (1..).zip(octets.iter().chain(b".")) {
+        match octet {
+            b'.' => {
+                let length = u8::try_from(at - label_at - 1).ok()?;
+                if !(1..=63).contains(&length) {
+                    return None;
+                }
+                *wire.get_mut(label_at)? = length;
+                label_at = at;
+            }
+            b'\\' => return None,
+            0x21..=0x7E => {}
+            _ => return None,
+        }
+    }
+    Some((u8::try_from(end + 1).ok()?, absolute))
 }
 
 /// Writes the wire form of what `text` says; its length, and whether it ended in a dot.

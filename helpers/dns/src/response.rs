@@ -80,11 +80,11 @@ pub(crate) fn step<'a>(message: &Message<'a>, name: NameView<'_>, rtype: RecordT
 pub(crate) fn is_about_others(message: &Message<'_>, name: NameView<'_>) -> bool {
     let mut answers = message.records(Section::Answer).peekable();
     answers.peek().is_some()
-        && !negative(message, name).has_soa
         && answers.all(|r| {
             let above = r.rtype == RecordType::DNAME && is_below(name, r.owner);
             r.class != Class::IN || r.owner != name && !above
         })
+        && !negative(message, name).has_soa
 }
 
 /// Below, and not the same (RFC 6672 §2.3).

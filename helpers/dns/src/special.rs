@@ -105,6 +105,10 @@ pub(crate) enum Text {
 /// Reads `192.0.2.1`, `2001:db8::1`, `fe80::1%2`. Nothing shorter, nothing octal or hexadecimal:
 /// `1.2.3` and `0x7f.1` are names.
 pub(crate) fn literal(text: &str) -> Text {
+    // Nearly no name begins as an address does.
+    if !text.bytes().next().is_some_and(|first| first.is_ascii_hexdigit() || first == b':') {
+        return Text::Name;
+    }
     if let Ok(v4) = text.parse::<Ipv4Addr>() {
         return Text::Literal(Literal { address: v4.into(), scope_id: 0 });
     }

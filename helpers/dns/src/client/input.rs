@@ -105,7 +105,7 @@ impl Resolver<'_> {
             self.take_truncated(cx, index, server);
             return Ok(());
         }
-        match Message::parse(bytes) {
+        match Message::parse_behind(bytes, Some(reader.position())) {
             Ok(message) => {
                 if attempt.cookie && via.socket.is_some() {
                     self.check_cookie(cx, index, server, &message)?;
