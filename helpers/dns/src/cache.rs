@@ -164,6 +164,11 @@ impl<'m> Cache<'m> {
         known
     }
 
+    /// Whether there may be names that deny others below them.
+    pub(crate) fn has_cuts(&self) -> bool {
+        self.cuts > 0
+    }
+
     /// What was known of `rtype` at `name`: data or an alias, its TTL over by at most `keep`.
     pub(crate) fn find_stale(&self, name: &[u8], rtype: RecordType, now: Instant) -> Known {
         let mut best = Known::Nothing;
@@ -510,7 +515,9 @@ impl<'m> Cache<'m> {
     }
 
     fn bucket(&self, hash: u32) -> Option<usize> {
-        usize::try_from(hash).ok()?.checked_rem(self.buckets.len())
+        // The high half of a product does without a division; without buckets nothing is found there.
+        let buckets = u64::try_from(self.buckets.len()).ok()?;
+        usize::try_from((u64::from(hash) * buckets) >> 32).ok()
     }
 
     fn owner_of(&self, entry: &Entry) -> &[u8] {

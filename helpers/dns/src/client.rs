@@ -44,6 +44,9 @@ mod transmit;
 
 pub use answer::Answer;
 
+/// Where the row of free slots ends; beyond every slot that is used.
+const NO_SLOT: u16 = u16::MAX;
+
 /// Memory for a resolver: `QUERIES` callers' queries at once, `CACHE_ENTRIES` RRsets in
 /// `CACHE_BYTES` octets (an RRset of one address takes its name and some 12 octets).
 ///
@@ -189,8 +192,8 @@ pub struct Resolver<'m> {
     rotation: u8,
     /// Queries that have to go on to their next name.
     walks: Due,
-    /// A slot that was free a moment ago.
-    free_hint: usize,
+    /// The first of the free slots.
+    free: u16,
     counters: Counters,
     seeded: bool,
     stopped: bool,
@@ -226,7 +229,7 @@ impl<'m> Resolver<'m> {
             hosts: None,
             rotation: 0,
             walks: Due::NONE,
-            free_hint: 0,
+            free: NO_SLOT,
             config,
             queries: &mut [],
             lookups: &mut [],
@@ -256,6 +259,11 @@ impl<'m> Resolver<'m> {
         lookups.fill(Lookup::FREE);
         let usable = Q.min(32_767);
         self.queries = queries.get_mut(..usable).unwrap_or_default();
+        self.free = NO_SLOT;
+        for (query, slot) in self.queries.iter_mut().zip(0..NO_SLOT).rev() {
+            query.next_free = self.free;
+            self.free = slot;
+        }
         self.lookups = lookups.get_mut(..2 * usable).unwrap_or_default();
         let links = links.as_flattened_mut().get_mut(..2 * usable).unwrap_or_default();
         self.index = Index::new(links, heads.as_flattened_mut());
@@ -423,6 +431,7 @@ impl<'m> Resolver<'m> {
         };
         let Some(query) = self.queries.get_mut(slot) else { return Err(QueryError::Full) };
         let (absolute, literal) = read_target(target, &mut query.name)?;
+        self.free = query.next_free;
         let legs = match kind {
             QueryKind::Addresses => [RecordType::A, RecordType::AAAA],
             QueryKind::Type(rtype) => [rtype, RecordType(0)],
@@ -436,12 +445,13 @@ impl<'m> Resolver<'m> {
         self.counters.queries += 1;
         self.begin(cx, slot, literal, absolute || options.no_search);
         // What the cache has answered is done.
-        if self.queries.get(slot).is_some_and(|query| query.stage == Stage::Active) {
-            self.walk_on(cx);
-            self.settle(cx.now, slot);
-            self.expire_if_late(cx.now, slot);
+        match self.queries.get(slot).map(|query| (query.stage, query.walk_due)) {
+            Some((Stage::Active, true)) => self.walk_on(cx),
+            Some((Stage::Active, false)) => self.settle(cx.now, slot),
+            _ => return Ok(QueryKey { slot: u16::try_from(slot).unwrap_or(NO_SLOT), generation }),
         }
-        Ok(QueryKey { slot: u16::try_from(slot).unwrap_or(u16::MAX), generation })
+        self.expire_if_late(cx.now, slot);
+        Ok(QueryKey { slot: u16::try_from(slot).unwrap_or(NO_SLOT), generation })
     }
 
     /// Ends a query without a word: no event of it comes after this. `false` if the key is not one
@@ -470,7 +480,8 @@ impl<'m> Resolver<'m> {
                 self.walks.remove();
             }
             query.clear();
-            self.free_hint = slot;
+            query.next_free = self.free;
+            self.free = key.slot;
         }
         true
     }
@@ -493,10 +504,9 @@ impl<'m> Resolver<'m> {
         counters
     }
 
+    /// The slot that the next query takes.
     fn free_slot(&self) -> Option<usize> {
-        let is_free = |query: &Query| query.stage == Stage::Free;
-        let hinted = self.queries.get(self.free_hint).is_some_and(is_free);
-        if hinted { Some(self.free_hint) } else { self.queries.iter().position(is_free) }
+        (self.free != NO_SLOT).then(|| usize::from(self.free))
     }
 
     fn slot(&self, key: QueryKey) -> Option<(usize, &Query)> {

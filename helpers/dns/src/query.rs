@@ -180,11 +180,13 @@ pub(crate) struct Leg {
     pub(crate) state: LegState,
     pub(crate) rtype: RecordType,
     pub(crate) path: Path,
+    /// The cache was asked for the name a moment ago, and knows nothing of this type at it.
+    pub(crate) missed: bool,
 }
 
 impl Leg {
     pub(crate) const UNUSED: Self =
-        Self { state: LegState::Unused, rtype: RecordType(0), path: Path::EMPTY };
+        Self { state: LegState::Unused, rtype: RecordType(0), path: Path::EMPTY, missed: false };
 
     pub(crate) const fn is_waiting(&self) -> bool {
         matches!(self.state, LegState::Waiting(_))
@@ -218,6 +220,8 @@ pub(crate) enum Notice {
 #[derive(Clone)]
 pub(crate) struct Query {
     pub(crate) generation: u32,
+    /// Which slot is free besides, while this one is.
+    pub(crate) next_free: u16,
     pub(crate) stage: Stage,
     pub(crate) notice: Notice,
     pub(crate) legs: [Leg; 2],
@@ -255,6 +259,7 @@ pub(crate) struct Query {
 impl Query {
     pub(crate) const FREE: Self = Self {
         generation: 0,
+        next_free: u16::MAX,
         stage: Stage::Free,
         notice: Notice::None,
         legs: [Leg::UNUSED; 2],
@@ -282,7 +287,7 @@ impl Query {
         self.stage = Stage::Active;
         (self.started_at, self.answered_at, self.deadline) = (now, now, deadline);
         for (leg, rtype) in self.legs.iter_mut().zip(legs) {
-            leg.rtype = rtype;
+            (leg.rtype, leg.missed) = (rtype, false);
         }
     }
 
@@ -314,24 +319,32 @@ impl Query {
     /// What can be said now (RFC 8305 §3); `None` while it is better to wait.
     pub(crate) fn settle(&self, now: Instant) -> Option<Outcome> {
         use Outcome::{Answer, Failed, NoData, NxDomain};
-        let done = |outcome| self.legs.iter().any(|leg| leg.state == LegState::Done(outcome));
-        let answered = |rtype| self.legs.iter().any(|leg| leg.has_answer() && leg.rtype == rtype);
+        let (mut waiting, mut answer, mut aaaa) = (false, false, false);
+        let (mut no_data, mut no_name, mut failure) = (false, false, None);
+        for leg in &self.legs {
+            match leg.state {
+                LegState::Unused => {}
+                LegState::Waiting(_) => waiting = true,
+                LegState::Done(Answer) => {
+                    (answer, aaaa) = (true, aaaa || leg.rtype == RecordType::AAAA);
+                }
+                LegState::Done(NoData) => no_data = true,
+                LegState::Done(NxDomain) => no_name = true,
+                LegState::Done(Failed(why)) => failure = failure.or(Some(why)),
+            }
+        }
         let graced = self.grace.is_some_and(|grace| grace <= now);
         // A positive AAAA, or an A that has waited for its AAAA long enough, is usable.
-        let usable = answered(RecordType::AAAA) || graced && done(Answer);
+        let usable = aaaa || graced && answer;
         // NXDOMAIN says that there is no name, whatever the type: the other leg need not end.
-        let hopeless = done(NxDomain) && !done(Answer);
-        if self.is_waiting() && !usable && !hopeless {
+        let hopeless = no_name && !answer;
+        if waiting && !usable && !hopeless {
             return None;
         }
-        let failure = self.legs.iter().find_map(|leg| match leg.state {
-            LegState::Done(Failed(failure)) => Some(failure),
-            _ => None,
-        });
         Some(match failure {
-            _ if done(Answer) => Answer,
+            _ if answer => Answer,
             // NXDOMAIN and NODATA contradict each other; the name exists for somebody.
-            _ if done(NxDomain) && !done(NoData) => NxDomain,
+            _ if no_name && !no_data => NxDomain,
             // One family has nothing and the other is unknown: that is not "nothing".
             Some(failure) => Failed(failure),
             None => NoData,
@@ -492,6 +505,8 @@ pub(crate) struct Lookup {
     /// Nobody waits: when it is given up. A reply until then still fills the cache (RFC 8305 §5).
     pub(crate) linger: Option<Instant>,
     pub(crate) attempts: [Attempt; MAX_SERVERS],
+    /// Which of them may be other than idle, a bit each.
+    pub(crate) asked: u8,
     /// Whether several servers were asked over UDP.
     pub(crate) spread: bool,
     /// The last thing that a server said instead of an answer.
@@ -514,6 +529,7 @@ impl Lookup {
         waiter: u16::MAX,
         linger: None,
         attempts: [Attempt::IDLE; MAX_SERVERS],
+        asked: 0,
         spread: false,
         failure: None,
         failed_at: None,
@@ -565,7 +581,18 @@ impl Lookup {
     }
 
     pub(crate) fn attempt_mut(&mut self, server: ServerId) -> Option<&mut Attempt> {
-        self.attempts.get_mut(server.index())
+        let attempt = self.attempts.get_mut(server.index())?;
+        self.asked |= 1 << server.index();
+        Some(attempt)
+    }
+
+    /// What one server was asked, if any of `servers` was: the first of them, which is idle afterwards.
+    pub(crate) fn take_attempt(&mut self) -> Option<(ServerId, Attempt)> {
+        let number = u8::try_from(self.asked.trailing_zeros()).ok()?;
+        let server = ServerId::of_conn(number);
+        let attempt = self.attempts.get_mut(server.index())?;
+        self.asked &= self.asked - 1;
+        Some((server, core::mem::replace(attempt, Attempt::IDLE)))
     }
 }
 

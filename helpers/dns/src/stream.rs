@@ -103,6 +103,8 @@ pub(crate) struct Streams<'m> {
     /// Whether there may be something to write.
     pub(crate) send_due: bool,
     close_due: bool,
+    /// Whether there may be a connection that cannot go on.
+    broken_due: bool,
 }
 
 impl<'m> Streams<'m> {
@@ -113,6 +115,7 @@ impl<'m> Streams<'m> {
             taken: [false; ROOMS],
             send_due: false,
             close_due: false,
+            broken_due: false,
         }
     }
 
@@ -232,7 +235,7 @@ impl<'m> Streams<'m> {
 
     /// The platform has taken `n` octets of what was handed to it.
     pub(crate) fn sent(&mut self, server: ServerId, n: usize) {
-        self.send_due = true;
+        (self.send_due, self.broken_due) = (true, true);
         let Some(connection) = self.get_mut(server) else { return };
         let Some(sending) = &mut connection.sending else { return };
         sending.taken = sending.taken.saturating_add(n);
@@ -260,13 +263,17 @@ impl<'m> Streams<'m> {
         if sending.lookup == Some(lookup) {
             sending.lookup = None;
             connection.broken |= sending.rest != Rest::Handed;
-            self.send_due = true;
+            (self.send_due, self.broken_due) = (true, true);
         }
     }
 
     /// A connection that cannot go on, since half a message was written.
-    pub(crate) fn next_broken(&self) -> Option<ServerId> {
+    pub(crate) fn next_broken(&mut self) -> Option<ServerId> {
+        if !self.broken_due {
+            return None;
+        }
         let found = (0u8..).zip(&self.connections).find(|(_, c)| c.broken);
+        self.broken_due = found.is_some();
         found.map(|(number, _)| ServerId::of_conn(number))
     }
 

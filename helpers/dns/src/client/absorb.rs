@@ -22,9 +22,10 @@ impl Resolver<'_> {
         qname: NameView<'_>,
     ) -> Result<(Path, End), Failure> {
         let Some(lookup) = self.lookups.get(index) else { return Err(Failure::Timeout) };
-        let (name, asked) = (lookup.name.clone(), (lookup.rtype, lookup.derived));
+        let name = lookup.name.clone();
+        let asked = (lookup.rtype, lookup.derived);
         let mut path = Path::EMPTY;
-        let end = self.walk_answer(now, message, (name, qname), asked, &mut path);
+        let end = self.walk_answer(now, message, (&name, qname), asked, &mut path);
         if end.is_err() {
             self.drop_pins(&path);
         } else if self.config.trust_ad && message.header().ad {
@@ -39,10 +40,12 @@ impl Resolver<'_> {
         &mut self,
         now: Instant,
         message: &Message<'a>,
-        (mut name, qname): (Name, NameView<'a>),
+        (name, qname): (&Name, NameView<'a>),
         (rtype, derived): (RecordType, bool),
         path: &mut Path,
     ) -> Result<End, Failure> {
+        let mut name = name;
+        let mut lowered;
         let nxdomain = message.rcode() == Rcode::NXDOMAIN;
         // `None` where the name is made from a DNAME and stands nowhere.
         let mut there = Some(qname);
@@ -75,16 +78,11 @@ impl Resolver<'_> {
                         Target::Cname(target) => Some(target),
                         Target::Dname(..) => None,
                     };
-                    name = target_name.to_lowercase();
+                    lowered = target_name.to_lowercase();
+                    name = &lowered;
                 }
                 Step::End => {
-                    return self.store_negative(
-                        now,
-                        message,
-                        (&name, view),
-                        (rtype, derived),
-                        path,
-                    );
+                    return self.store_negative(now, message, (name, view), (rtype, derived), path);
                 }
             }
         }

@@ -155,7 +155,10 @@ impl<'m> Index<'m> {
     }
 
     fn bucket(&self, key: u32) -> usize {
-        usize::try_from(key).unwrap_or(0).checked_rem(self.heads.len()).unwrap_or(0)
+        // Ids are small numbers; a product spreads them, and its high half does without a division.
+        let spread = u64::from(key.wrapping_mul(0x9E37_79B1));
+        let heads = u64::try_from(self.heads.len()).unwrap_or(0);
+        usize::try_from((spread * heads) >> 32).unwrap_or(0)
     }
 }
 
@@ -171,7 +174,7 @@ mod tests {
 
     #[test]
     fn what_is_found_is_what_a_walk_over_all_would_find() {
-        let (mut links, mut heads) = ([Links::FREE; 16], [[0; 2]; 16]);
+        let (mut links, mut heads) = ([Links::FREE; 16], [[0; 2]; 4]);
         let mut index = Index::new(&mut links, &mut heads);
         let mut model: [Option<[u32; 2]>; 16] = [None; 16];
         let mut seed = 7u32;

@@ -187,8 +187,9 @@ impl Resolver<'_> {
             self.spread = self.spread.saturating_sub(1);
         }
         lookup.clear();
-        let attempts = core::mem::replace(&mut lookup.attempts, [Attempt::IDLE; MAX_SERVERS]);
-        for (server, before) in (0u8..).map(ServerId::of_conn).zip(&attempts) {
+        while let Some((server, before)) =
+            self.lookups.get_mut(index).and_then(Lookup::take_attempt)
+        {
             if before.state == AttemptState::Open {
                 self.servers.leave_socket(before.socket, now);
             }
@@ -262,7 +263,7 @@ impl Resolver<'_> {
             End::Continue => path.entries().last().and_then(|&e| self.alias_target(e, cx.now)),
         };
         match target {
-            Some(name) if !self.is_on_path(slot, leg, &name) => self.advance(cx, slot, leg, name),
+            Some(name) if !self.is_on_path(slot, leg, &name) => self.advance(cx, slot, leg, &name),
             _ => self.end_leg(slot, leg, Outcome::Failed(Failure::AliasLoop)),
         }
     }

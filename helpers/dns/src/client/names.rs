@@ -59,8 +59,10 @@ impl Resolver<'_> {
             return false;
         }
         let mut entries = [NONE; 2];
-        for (entry, leg) in entries.iter_mut().zip(&query.legs).filter(|(_, l)| l.rtype.0 != 0) {
+        let wanted = query.legs.iter_mut().filter(|leg| leg.rtype.0 != 0);
+        for (entry, leg) in entries.iter_mut().zip(wanted) {
             let known = self.cache.find(query.name.as_wire(), leg.rtype, cx.now, false);
+            leg.missed = known == Known::Nothing;
             let Known::Data(found) = known else { return false };
             *entry = found;
         }
@@ -104,7 +106,7 @@ impl Resolver<'_> {
     fn next_name(&mut self, cx: &mut Cx<'_>, slot: usize) {
         let Some(query) = self.queries.get_mut(slot) else { return };
         let started = query.legs.iter().any(|leg| leg.state != LegState::Unused);
-        let outcome = query.settle(cx.now).filter(|_| started);
+        let outcome = if started { query.settle(cx.now) } else { None };
         let is_bare = query.walk == Walk::BARE;
         let Some(derived) = query.walk.next(&query.name, &self.search, &mut query.current) else {
             return self.end_walk(cx, slot, outcome);
@@ -121,7 +123,7 @@ impl Resolver<'_> {
             // There is no other name: what this one comes to is the end.
             query.walk = Walk::BARE;
         }
-        for leg in 0..2 {
+        for leg in (0..2).filter(|_| started) {
             self.leave_lookup(cx.now, slot, leg);
             self.drop_path(slot, leg);
             if let Some(leg) = self.leg_mut(slot, leg) {
@@ -134,7 +136,7 @@ impl Resolver<'_> {
                 RecordType::AAAA if self.config.no_aaaa => {
                     self.end_leg(slot, leg, Outcome::NoData);
                 }
-                _ => self.advance(cx, slot, leg, name.clone()),
+                _ => self.advance(cx, slot, leg, &name),
             }
         }
         self.settle(cx.now, slot);

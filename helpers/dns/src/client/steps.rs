@@ -18,21 +18,28 @@ const GRACE: Duration = Duration::from_millis(50);
 
 impl Resolver<'_> {
     /// Walks a leg on from `name` (lower case) until it is done or has to wait.
-    pub(super) fn advance(&mut self, cx: &mut Cx<'_>, slot: usize, leg: usize, mut name: Name) {
+    pub(super) fn advance(&mut self, cx: &mut Cx<'_>, slot: usize, leg: usize, name: &Name) {
+        let mut name = name;
+        let mut alias;
         let Some(rtype) = self.leg(slot, leg).map(|leg| leg.rtype) else { return };
         let derived = self.queries.get(slot).is_some_and(|query| query.derived);
         for _ in 0..=MAX_ALIASES {
-            if let Some(fixed) = special::fixed(&name, rtype, self.config.local_to_servers) {
-                return self.answer_fixed(cx.now, slot, leg, &name, fixed);
+            if let Some(fixed) = special::fixed(name, rtype, self.config.local_to_servers) {
+                return self.answer_fixed(cx.now, slot, leg, name, fixed);
             }
-            let (entry, outcome) = match self.cache.find(name.as_wire(), rtype, cx.now, !derived) {
+            let missed = self.leg_mut(slot, leg).is_some_and(|l| core::mem::take(&mut l.missed));
+            let known = match missed && !self.cache.has_cuts() {
+                true => Known::Nothing,
+                false => self.cache.find(name.as_wire(), rtype, cx.now, !derived),
+            };
+            let (entry, outcome) = match known {
                 Known::Data(entry) => (entry, Some(Outcome::Answer)),
                 Known::NoData(entry) => (entry, Some(Outcome::NoData)),
                 Known::NxDomain(entry) => (entry, Some(Outcome::NxDomain)),
                 Known::Alias(entry) => (entry, None),
                 Known::Failure(failure) => {
                     self.counters.cache_hits += 1;
-                    if self.take_stale(cx.now, slot, leg, &name) {
+                    if self.take_stale(cx.now, slot, leg, name) {
                         return;
                     }
                     return self.end_leg(slot, leg, Outcome::Failed(failure));
@@ -51,13 +58,14 @@ impl Resolver<'_> {
             if self.is_on_path(slot, leg, &target) {
                 return self.end_leg(slot, leg, Outcome::Failed(Failure::AliasLoop));
             }
-            name = target;
+            alias = target;
+            name = &alias;
         }
         self.end_leg(slot, leg, Outcome::Failed(Failure::AliasChain));
     }
 
     /// Has a leg wait for a lookup of `name`: one that is out already, or a new one.
-    fn wait_for(&mut self, cx: &mut Cx<'_>, slot: usize, leg: usize, name: Name) {
+    fn wait_for(&mut self, cx: &mut Cx<'_>, slot: usize, leg: usize, name: &Name) {
         let Some((rtype, aliases)) =
             self.leg(slot, leg).map(|leg| (leg.rtype, leg.path.entries().len()))
         else {
@@ -69,9 +77,9 @@ impl Resolver<'_> {
         self.counters.cache_misses += 1;
         let flags = self.queries.get(slot).map(|query| (query.tcp, query.derived));
         let (tcp, derived) = flags.unwrap_or_default();
-        let joined = self.find_lookup(&name, rtype, |lookup| lookup.tcp || !tcp);
+        let joined = self.find_lookup(name, rtype, |lookup| lookup.tcp || !tcp);
         let is_late = joined.and_then(|i| self.lookups.get(i)).is_some_and(|l| l.refresh);
-        if is_late && self.take_stale(cx.now, slot, leg, &name) {
+        if is_late && self.take_stale(cx.now, slot, leg, name) {
             return;
         }
         let index = match joined {
@@ -82,7 +90,7 @@ impl Resolver<'_> {
             None if self.servers.is_empty() => {
                 return self.end_leg(slot, leg, Outcome::Failed(Failure::NoServers));
             }
-            None => self.start_lookup(cx, Ask { tcp, derived, ..Ask::of(&name, rtype) }),
+            None => self.start_lookup(cx, Ask { tcp, derived, ..Ask::of(name, rtype) }),
         };
         // A leg waits on at most one lookup and there are two per query, so one is free or lingers.
         let Some((index, number)) = index.and_then(|i| Some((i, u16::try_from(i).ok()?))) else {
@@ -165,7 +173,7 @@ impl Resolver<'_> {
 
     /// Takes the pins of a leg's path off.
     pub(super) fn drop_path(&mut self, slot: usize, leg: usize) {
-        if let Some(leg) = self.leg_mut(slot, leg) {
+        if let Some(leg) = self.leg_mut(slot, leg).filter(|leg| !leg.path.entries().is_empty()) {
             let path = leg.path.take();
             self.drop_pins(&path);
         }

@@ -191,6 +191,7 @@ impl Resolver<'_> {
         let known = self.servers.get_mut(server)?;
         let server_is_plain = known.is_plain(cx.now);
         let lookup = self.lookups.get_mut(index)?;
+        lookup.asked |= 1 << server.index();
         let name = &lookup.name;
         let attempt = lookup.attempts.get_mut(server.index())?;
         attempt.edns = attempt.plain == Plain::No && !server_is_plain;
