@@ -241,6 +241,23 @@ fn an_interface_is_as_it_was_after_the_stop() {
 }
 
 #[test]
+fn what_is_to_be_kept_is_there_after_the_stop() {
+    within(&Plan { keep: true, release: true, mtu: Some(1_400), ..Plan::default() }, |w| {
+        w.until_operational(s(5));
+        w.app.system.stop(&mut w.event_loop.registrar());
+        let link = w.sim(|sim| sim.interface("sim0").expect("there"));
+        assert_eq!((link.up, link.mtu), (true, 1_400));
+        assert_eq!((w.addresses(), w.sim(|sim| sim.routes().len())), (1, 1));
+        assert_eq!(w.sim(|sim| sim.open_sockets()), 0);
+        // What comes next is the end of the address, by the kernel's clock.
+        let heard = asked(w);
+        w.lacks = true;
+        w.turn();
+        assert_eq!((asked(w), w.addresses()), (heard, 0), "nor is the lease given back");
+    });
+}
+
+#[test]
 fn a_system_that_is_to_touch_nothing_tells_what_it_would_have_done() {
     for is_up in [false, true] {
         let plan = Plan { is_up, apply: false, mtu: Some(1_400), ..Plan::default() };

@@ -108,6 +108,8 @@ pub(crate) struct Plan {
     pub(crate) own_address: Option<Ipv4Addr>,
     /// Whether leases are given back at the end.
     pub(crate) release: bool,
+    /// Whether what was put on interfaces stays there at the end.
+    pub(crate) keep: bool,
     /// Servers that the operator names.
     pub(crate) dns: &'static [SocketAddr],
     pub(crate) ntp: &'static [SocketAddr],
@@ -139,6 +141,7 @@ impl Default for Plan {
             snapshot: Vec::new(),
             own_address: None,
             release: false,
+            keep: false,
             dns: &[],
             ntp: &[],
             is_up: false,
@@ -228,6 +231,7 @@ pub(crate) fn within(plan: &Plan, story: impl FnOnce(&mut World<'_, '_, '_>)) {
         wait_for_time: plan.wait_for_time,
         set_clock: plan.set_clock,
         release: plan.release,
+        keep: plan.keep,
         dns: plan.dns,
         ntp: plan.ntp,
         apply: plan.apply,

@@ -221,6 +221,19 @@ fn one_family_that_fails_or_has_nothing_leaves_the_other_as_it_is() {
     assert_eq!(bench.outcome(key), Outcome::Answer);
     let shown = bench.records(key);
     assert_eq!(shown, ["y.example. 60 IN CNAME z.", "z. 60 IN AAAA 2001:db8::1"]);
+    // One that both went through is shown once, what only one did beside it.
+    let key = bench.query("v.example", QueryKind::Addresses);
+    let [v4, v6] = &bench.take_sent()[..] else { panic!("two families") };
+    bench.reply(v4, &v4.reply().cname("v.example", 60, "w").answer("w", 60, &a(1)));
+    let reply = v6.reply().cname("v.example", 60, "w").cname("w", 60, "u");
+    bench.reply(v6, &reply.answer("u", 60, &aaaa(1)));
+    let all = [
+        "v.example. 60 IN CNAME w.",
+        "w. 60 IN A 192.0.2.1",
+        "w. 60 IN CNAME u.",
+        "u. 60 IN AAAA 2001:db8::1",
+    ];
+    assert_eq!(bench.records(key), all);
 }
 
 #[test]
@@ -361,5 +374,36 @@ fn a_refresh_that_somebody_waits_for_does_not_give_way_to_another_question() {
     assert_eq!(bench.one_sent().qtype(), RecordType::AAAA);
     bench.reply(&asked[0], &asked[0].reply().answer("x.example", 60, &a(1)));
     bench.wait(ms(50));
+    assert_eq!(bench.outcome(key), Outcome::Answer);
+}
+
+#[test]
+fn rule_58_a_late_reply_to_a_cancelled_query_is_kept_for_a_second() {
+    for (late, asks) in [(900, 0), (1_100, 1)] {
+        let mut storage = Storage::new();
+        let mut bench = Bench::new(&mut storage, 1);
+        let key = bench.query_a("x.example");
+        let sent = bench.one_sent();
+        bench.release(key);
+        bench.wait(ms(late));
+        let bytes = sent.reply().answer("x.example", 60, &a(1)).bytes();
+        assert_eq!(bench.receive(sent.socket, sent.to, &bytes).is_err(), asks == 1, "{late} ms");
+        bench.query_a("x.example");
+        assert_eq!(bench.take_sent().len(), asks, "{late} ms");
+    }
+}
+
+#[test]
+fn what_is_released_takes_nobody_elses_event_along() {
+    let mut storage = Storage::new();
+    let mut bench = Bench::new(&mut storage, 1);
+    let known = learn(&mut bench, "x.example", 60);
+    let running = bench.query_a("y.example");
+    let key = bench.with(|r, cx| {
+        let options = crate::client::QueryOptions::default();
+        let key = r.query(cx, "x.example", QueryKind::Type(RecordType::A), options).unwrap();
+        assert!(r.release(cx, running) && r.release(cx, known));
+        key
+    });
     assert_eq!(bench.outcome(key), Outcome::Answer);
 }
