@@ -55,14 +55,12 @@ impl DhcpClient<'_> {
 
     /// The router answered.
     fn router_is_there(&mut self, cx: &mut Cx<'_>, router: KnownRouter) {
-        let was_check = self.inquiry.take().is_some_and(|inquiry| inquiry.is_check());
+        self.inquiry = None;
         if self.router.replace(router) != Some(router) {
             self.outbox.router_found();
         }
+        // What is asked there is whether the router is the one that is known.
         let State::Rebooting(r) = &mut self.state else { return };
-        if !was_check {
-            return;
-        }
         // RFC 4436 §2.2: the first answer wins; the server's may still replace it.
         r.is_confirmed = true;
         let address = r.address;

@@ -166,3 +166,26 @@ fn names_subnet(address: Ipv4Addr, prefix_len: u8) -> bool {
     let host = address.to_bits() & host_mask;
     prefix_len <= 30 && (host == 0 || host == host_mask)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rule_12_no_host_has_the_first_or_the_last_address_of_its_subnet() {
+        for (last, prefix_len, expected) in [
+            (0, 24, true),
+            (255, 24, true),
+            (1, 24, false),
+            (4, 30, true),
+            (7, 30, true),
+            (5, 30, false),
+            (4, 31, false),
+            (5, 31, false),
+            (0, 32, false),
+        ] {
+            let address = Ipv4Addr::new(192, 0, 2, last);
+            assert_eq!(names_subnet(address, prefix_len), expected, "{address}/{prefix_len}");
+        }
+    }
+}

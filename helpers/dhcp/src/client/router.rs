@@ -39,11 +39,6 @@ impl Inquiry {
         Self { router, candidate, known, left: SENDS, next: Next::Due }
     }
 
-    /// Whether the answer decides about the network.
-    pub(super) const fn is_check(&self) -> bool {
-        self.known.is_some()
-    }
-
     pub(super) const fn deadline(&self) -> Option<Instant> {
         self.next.deadline()
     }
