@@ -327,6 +327,20 @@ mod tests {
     }
 
     #[test]
+    fn a_list_with_half_an_element_is_none() {
+        let mut storage = [0; 400];
+        for (code, element) in [(3, 4), (6, 4), (33, 8), (42, 4)] {
+            for length in 0..=17u8 {
+                let mut vault = Vault::new(&mut storage);
+                let option = [&[code, length][..], &[1; 17][..usize::from(length)]].concat();
+                let is_whole = length > 0 && length % element == 0;
+                let malformed = store(&mut vault, &option).malformed;
+                assert_eq!(malformed, u32::from(!is_whole), "{code}, {length} octets");
+            }
+        }
+    }
+
+    #[test]
     fn an_option_of_a_fixed_size_that_has_another_is_none() {
         let mut storage = [0; 400];
         for (code, size) in [

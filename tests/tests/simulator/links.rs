@@ -236,6 +236,10 @@ fn an_interface_is_as_it_was_after_the_stop() {
             w.until_operational(s(5));
             w.stop();
             assert_eq!(w.sim(|sim| sim.interface("sim0").expect("there").up), is_up);
+            let now = w.now();
+            w.app.listen(now);
+            let lost = w.count(|e| matches!(e, Event::AddressLost { why: None, .. }));
+            assert_eq!(lost, 1, "it is said");
         });
     }
 }

@@ -204,6 +204,18 @@ fn a_server_of_a_lease_is_asked_by_way_of_its_interface_where_there_are_several(
             w.stop();
         });
     }
+    // A server of this host is not at the end of any wire.
+    within(&Plan { interfaces: 2, ..Plan::default() }, |w| {
+        let now = w.now();
+        w.far[0]
+            .borrow_mut()
+            .change(now, |network| network.dns_servers = vec![Ipv4Addr::LOCALHOST]);
+        w.until_operational(s(5));
+        let servers: Vec<_> = w.app.system.resolver().servers().collect();
+        let local = servers.iter().find(|server| server.address.ip().is_loopback());
+        assert_eq!(local.map(|server| server.interface), Some(None));
+        w.stop();
+    });
 }
 
 #[test]

@@ -228,6 +228,19 @@ fn a_watch_that_fails_is_opened_again_and_what_was_missed_is_looked_up() {
 }
 
 #[test]
+fn a_watch_that_fails_again_and_again_is_opened_once_a_second() {
+    within(&Plan::default(), |w| {
+        w.until_operational(s(5));
+        refuse(w, &[Operation::WatchReceive], Some(ErrorKind::Failed));
+        let index = w.index(0);
+        w.sim(|sim| sim.flap(index));
+        w.pass(s(10));
+        let times = failed(w).len();
+        assert!((9..=11).contains(&times), "{times} times in ten seconds");
+    });
+}
+
+#[test]
 fn an_interface_that_cannot_be_looked_at_is_not_taken_to_be_gone() {
     within(&Plan::default(), |w| {
         w.until_operational(s(5));
