@@ -434,6 +434,13 @@ mod tests {
     }
 
     #[test]
+    fn a_broadcast_address_is_what_the_server_says() {
+        let of = |options: &[u8]| lease(options).broadcast_address();
+        assert_eq!(of(&[28, 0, 4, 10, 0, 0, 255]), Some(Ipv4Addr::new(10, 0, 0, 255)));
+        assert_eq!(of(&[1, 0, 4, 255, 255, 255, 0]), None);
+    }
+
+    #[test]
     fn rule_27_which_routes() {
         let three = [3, 0, 8, 10, 0, 0, 1, 10, 0, 0, 2];
         let classless = [121, 0, 5, 0, 10, 0, 0, 3];

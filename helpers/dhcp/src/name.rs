@@ -190,6 +190,10 @@ mod tests {
             assert_eq!(DomainName::parse(good.as_bytes()).map(DomainName::as_str), Some(good));
         }
         assert_eq!(DomainName::parse(b"a.b.").map(DomainName::as_str), Some("a.b"));
+        let most = [&[b'a'; 63][..], &[b'b'; 63], &[b'c'; 63], &[b'd'; 61]].join(&b'.');
+        assert_eq!((most.len(), DomainName::parse(&most).is_some()), (253, true));
+        let more = [&most[..], b"d"].concat();
+        assert_eq!(DomainName::parse(&more), None);
         let long = std::vec![b'a'; 64];
         for bad in [
             &b""[..],

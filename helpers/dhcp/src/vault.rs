@@ -380,6 +380,16 @@ mod tests {
     }
 
     #[test]
+    fn what_was_known_and_no_longer_fits_is_counted() {
+        let mut storage = [0; 28];
+        let mut vault = Vault::new(&mut storage);
+        let both = [6, 4, 10, 0, 0, 2, 3, 4, 10, 0, 0, 1];
+        assert_eq!(store(&mut vault, &both).dropped, 0);
+        let name = [15, 8, b'a', b'b', b'c', b'd', b'e', b'f', b'g', b'h'];
+        assert_eq!(store(&mut vault, &name).dropped, 2);
+    }
+
+    #[test]
     fn rule_26_joined_or_first() {
         let mut storage = [0; 200];
         let mut vault = Vault::new(&mut storage);

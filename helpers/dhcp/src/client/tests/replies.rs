@@ -199,11 +199,12 @@ fn rule_23_the_ack_must_be_the_one_that_was_asked_for() {
         ("nakother", request.nak(OTHER), Mismatch::WrongServer),
         ("rule 49: late OFFER", request.offer(600), Mismatch::WrongMessageType),
         ("lease 0", request.ack(0), Mismatch::LeaseTooShort),
+        ("lease 9", request.ack(9), Mismatch::LeaseTooShort),
         ("no lease time", request.reply(Ack, SERVER, OURS, &[]), Mismatch::MissingLeaseTime),
     ] {
         assert_eq!(rig.hear(&reply), Err(why.into()), "{name}");
     }
-    rig.hear(&request.ack(600)).unwrap();
+    rig.hear(&request.ack(10)).unwrap();
     assert_eq!(rig.events(), [Event::Bound]);
 }
 
