@@ -155,6 +155,39 @@ fn bug_1_bad_texts_are_refused() {
 }
 
 #[test]
+fn the_short_way_reads_what_the_long_way_does_or_nothing() {
+    let mut seed = 5u32;
+    let mut dice = |sides: u32| {
+        seed = seed.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        (seed >> 16) % sides
+    };
+    let mut short_ways = 0;
+    for round in 0..20_000 {
+        // Mostly letters, in labels that are now and then too long, or none; some names are too long.
+        let (length, dots) = (dice([8, 80, 300][round % 3]), 2 + dice(70));
+        let text: String = (0..length)
+            .map(|_| match (dice(dots), dice(200)) {
+                (0, _) => '.',
+                (_, 0) => ['\\', ' ', 'ä', '\0', '0'][usize::try_from(dice(5)).unwrap()],
+                (_, n) => char::from(b"abXYz09-_*:"[usize::try_from(n % 11).unwrap()]),
+            })
+            .collect();
+        let [mut short, mut long] = [[0xEE; MAX_NAME]; 2];
+        let expected = write_text(&text, &mut Writer::new(&mut long));
+        if let Some(written) = write_plain(&text, &mut short) {
+            assert_eq!(Ok(written), expected, "{round}: {text}");
+            let length = usize::from(written.0);
+            assert_eq!(short.get(..length), long.get(..length), "{round}: {text}");
+            short_ways += 1;
+        } else {
+            let is_plain = !text.contains('\\') && text != ".";
+            assert!(expected.is_err() || !is_plain, "{round}: {text}");
+        }
+    }
+    assert!(short_ways > 2_000, "{short_ways}");
+}
+
+#[test]
 fn ancestors_are_told_by_whole_labels() {
     for (name, above, expected) in [
         ("a.b.c", "b.c", true),
