@@ -24,10 +24,10 @@ use crate::query::{Lookup, Notice, Outcome, Query, QueryKey, QueryKind, Stage};
 use crate::record::RecordType;
 use crate::search::Search;
 use crate::server::{MAX_SERVERS, PORT, ServerAddress, ServerReport, Servers};
-use crate::special::{self, Literal, Text};
 use crate::stream::Streams;
 use due::Due;
 use index::{Index, Links};
+use names::read_target;
 
 mod absorb;
 mod answer;
@@ -514,31 +514,6 @@ impl<'m> Resolver<'m> {
         let query = self.queries.get(slot)?;
         let valid = query.generation == key.generation && query.stage != Stage::Free;
         valid.then_some((slot, query))
-    }
-}
-
-/// Writes the name to `to`, in lower case; says whether it is absolute, and the address that it is.
-fn read_target(target: Target<'_>, to: &mut Name) -> Result<(bool, Option<Literal>), QueryError> {
-    match target {
-        Target::Name(name) => {
-            to.set(name);
-            to.make_lowercase();
-            Ok((true, special::literal_name(name)))
-        }
-        Target::Text(text) => match special::literal(text) {
-            Text::ScopeName => Err(QueryError::ScopeName),
-            Text::Literal(literal) => {
-                let text = text.split('%').next().unwrap_or(text);
-                to.set_text(text)?;
-                to.make_lowercase();
-                Ok((true, Some(literal)))
-            }
-            Text::Name => {
-                let absolute = to.set_text(text)?;
-                to.make_lowercase();
-                Ok((absolute, special::literal_name(to)))
-            }
-        },
     }
 }
 

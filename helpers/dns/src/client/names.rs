@@ -4,12 +4,13 @@ use core::net::IpAddr;
 
 use bringup_core::client::Cx;
 
-use super::Resolver;
+use super::{QueryError, Resolver, Target};
 use crate::cache::{Kind, Known, NONE, New, RECORD_HEAD};
+use crate::name::Name;
 use crate::query::{Failure, LegState, Notice, Outcome, Source, Stage};
 use crate::record::{RData, RecordType};
 use crate::search::Walk;
-use crate::special::{self, Literal};
+use crate::special::{self, Literal, Text};
 
 /// The most addresses that are taken from the hosts file for one name and family.
 const MAX_HOSTS: usize = 64;
@@ -211,5 +212,33 @@ impl Resolver<'_> {
             query.source = Source::Hosts;
         }
         true
+    }
+}
+
+/// Writes the name to `to`, in lower case; says whether it is absolute, and the address that it is.
+pub(super) fn read_target(
+    target: Target<'_>,
+    to: &mut Name,
+) -> Result<(bool, Option<Literal>), QueryError> {
+    match target {
+        Target::Name(name) => {
+            to.set(name);
+            to.make_lowercase();
+            Ok((true, special::literal_name(name)))
+        }
+        Target::Text(text) => match special::literal(text) {
+            Text::ScopeName => Err(QueryError::ScopeName),
+            Text::Literal(literal) => {
+                let text = text.split('%').next().unwrap_or(text);
+                to.set_text(text)?;
+                to.make_lowercase();
+                Ok((true, Some(literal)))
+            }
+            Text::Name => {
+                let absolute = to.set_text(text)?;
+                to.make_lowercase();
+                Ok((absolute, special::literal_name(to)))
+            }
+        },
     }
 }

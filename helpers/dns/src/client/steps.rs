@@ -3,7 +3,7 @@
 use bringup_core::client::Cx;
 use bringup_core::time::{Duration, Instant};
 
-use super::{Resolver, special};
+use super::Resolver;
 use crate::cache::Known;
 use crate::name::Name;
 use crate::query::{
@@ -11,7 +11,7 @@ use crate::query::{
 };
 use crate::record::RData;
 use crate::search::Walk;
-use crate::special::{Fixed, Literal};
+use crate::special::{self, Fixed, Literal};
 
 /// How long a positive A waits for its AAAA (RFC 8305 §3, the recommended value).
 const GRACE: Duration = Duration::from_millis(50);
