@@ -231,6 +231,20 @@ mod tests {
     }
 
     #[test]
+    fn a_span_in_other_units_is_rounded_down() {
+        for (us, ms, s) in
+            [(0, 0, 0), (999, 0, 0), (1_000, 1, 0), (999_999, 999, 0), (2_500_000, 2_500, 2)]
+        {
+            let span = Duration::from_micros(us);
+            assert_eq!(
+                (span.as_millis(), span.as_secs(), span.is_zero()),
+                (ms, s, us == 0),
+                "{us}"
+            );
+        }
+    }
+
+    #[test]
     fn durations_are_never_rounded_down() {
         let d = core::time::Duration::from_nanos(1_001);
         assert_eq!(Duration::from(d), Duration::from_micros(2));
