@@ -64,6 +64,8 @@ mod tests {
         assert_eq!(f.sample(at(1_024), 1_024_000), Some(250), "a quarter of 1 ppm");
         assert_eq!(f.sample(at(2_048), 1_024_000), None, "that was not adjusted");
         f.adjusted(at(0), 0);
+        assert_eq!(f.sample(at(8_192), 8_192_000), Some(250), "a quarter, however far apart");
+        f.adjusted(at(0), 0);
         assert_eq!(f.sample(at(64), 4_096_000), Some(1_000), "a 64th of 64 ppm");
         f.adjusted(at(0), 100_000_000);
         assert_eq!(f.sample(at(64), 70_000_000), None, "still slewing");

@@ -143,6 +143,25 @@ mod tests {
     use std::string::ToString;
 
     #[test]
+    fn c7_the_machine_is_told_when_the_last_day_begins_and_not_by_the_next_sample() {
+        // 2016-12-01, a month that ended with a leap second.
+        let begin = Utc::from_unix_secs(1_480_550_400);
+        let at = |s: i64| Instant::from_micros(u64::try_from(s).unwrap() * 1_000_000);
+        let mut watch = LeapWatch::new();
+        let mut step = |s: i64| {
+            let due = watch.step(at(s), begin.offset_by(s * SECOND_NS), Leap::Insert);
+            (due, watch.due_at)
+        };
+        let end = end_of_month(begin);
+        assert_eq!(step(0), (Some(Due::Announce(Leap::Insert, end)), None));
+        let last_day = 30 * 86_400;
+        assert_eq!(step(0), (None, Some(at(last_day))));
+        assert_eq!(step(last_day), (Some(Due::Arm(Leap::Insert)), None));
+        assert_eq!(step(last_day), (None, Some(at(31 * 86_400))));
+        assert_eq!(step(31 * 86_400).0, Some(Due::Shift(-SECOND_NS)));
+    }
+
+    #[test]
     fn c7_the_end_of_each_month() {
         for (s, end) in [
             (0, "1970-02-01"),
