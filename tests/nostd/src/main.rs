@@ -262,7 +262,8 @@ fn run() -> Result<bool, PollError> {
     let mut event_loop = EventLoop::new(Libc { poll }, storage, &QUEUE)?;
     let mut registrar = event_loop.registrar();
     let local = SocketAddrV4::new(Ipv4Addr::LOCALHOST, 0).into();
-    let options = UdpOptions { local, peer: None, interface: None, broadcast: false, stamped: false };
+    let options =
+        UdpOptions { local, peer: None, interface: None, broadcast: false, stamped: false };
     app.socket = registrar.platform().udp_open(&options)?;
     let added = registrar.add_source(Owner::Application, app.socket, Interest::READ).is_ok();
     let deadline = registrar.now() + Duration::from_millis(1);
