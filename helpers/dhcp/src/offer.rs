@@ -58,6 +58,28 @@ pub(crate) struct Offer {
     pub(crate) promises_nonce: bool,
 }
 
+/// A server whose last offer came to nothing: it refused the REQUEST for it, or left it unanswered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Doubt {
+    pub(crate) server: Ipv4Addr,
+    /// How often in a row.
+    times: u8,
+}
+
+impl Doubt {
+    /// That it has happened again, or for the first time.
+    pub(crate) fn of(server: Ipv4Addr, before: Option<Self>) -> Self {
+        let times = before.filter(|d| d.server == server).map_or(0, |d| d.times);
+        Self { server, times: times.saturating_add(1) }
+    }
+
+    /// How long its next offer waits for another server's: 1, 2, then 4 s. Servers that look first whether
+    /// an address is free take one to three.
+    pub(crate) fn patience(self) -> Duration {
+        Duration::from_secs(1 << self.times.saturating_sub(1).min(2))
+    }
+}
+
 /// What the REQUEST for an offer repeats of the DISCOVER (RFC 2131 §3.1 step 3, Table 5).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Asked {

@@ -15,7 +15,7 @@ use crate::config::ConflictDetection;
 use crate::counters::{Discard, Mismatch, Tally};
 use crate::event::LostReason;
 use crate::lease::Grant;
-use crate::offer::{Offer, OfferView};
+use crate::offer::{Doubt, Offer, OfferView};
 use crate::retry;
 
 impl DhcpClient<'_> {
@@ -50,6 +50,7 @@ impl DhcpClient<'_> {
                 from(r.offer.server)?;
                 if r.offer.promises_nonce && Nonce::of(&reply.message).is_none() {
                     self.counters.add(Tally::AckWithoutNonce, 1);
+                    self.doubt = Some(Doubt::of(r.offer.server, self.doubt));
                     self.back_off(cx);
                     return Ok(());
                 }
@@ -57,6 +58,7 @@ impl DhcpClient<'_> {
             }
             (State::Requesting(r), Nak) => {
                 from(r.offer.server)?;
+                self.doubt = Some(Doubt::of(r.offer.server, self.doubt));
                 self.take_nak(cx, reply)
             }
             // §4.4.2: any server may answer here, and so may refuse.
@@ -112,13 +114,17 @@ impl DhcpClient<'_> {
         self.counters.add(Tally::ReceivedOffer, 1);
         let promises_nonce =
             self.config.force_renew && message.first(code::FORCERENEW_NONCE).is_some();
+        // Who offers and doesn't give would keep us from all others: theirs are better, if they come soon.
+        let doubt = self.doubt.filter(|doubt| doubt.server == server);
+        let score = if doubt.is_some() { 1 } else { score.saturating_add(1) };
         self.offers.add(Offer { address, server, promises_nonce }, score, cx.now);
         if s.decide_at.is_none() {
+            let window = self.config.offer_window;
             self.offers.set_asked(s.asked());
-            s.decide_at = Some(cx.now + self.config.offer_window);
+            s.decide_at = Some(cx.now + doubt.map_or(window, |doubt| window.max(doubt.patience())));
             self.enter(State::Selecting(s));
         }
-        if self.config.offer_window.is_zero() {
+        if self.config.offer_window.is_zero() && doubt.is_none() {
             self.request_best(cx, None);
         }
         Ok(())
@@ -202,8 +208,7 @@ impl DhcpClient<'_> {
         self.drop_link_local();
         self.hint = None;
         self.naks = 0;
-        self.remembered = None;
-        self.inquiry = None;
+        (self.remembered, self.inquiry, self.doubt) = (None, None, None);
         self.offers.clear();
         if self.claim.is_none() {
             self.learn_router();

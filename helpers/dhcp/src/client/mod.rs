@@ -56,7 +56,7 @@ use crate::event::{Event, LostReason, Outbox};
 use crate::frame;
 use crate::lease::{Grant, Lease};
 use crate::message::CLIENT_PORT;
-use crate::offer::Offers;
+use crate::offer::{Doubt, Offers};
 use crate::route::is_host_address;
 use crate::snapshot::KnownRouter;
 use crate::text::Text;
@@ -89,6 +89,8 @@ pub struct DhcpClient<'m> {
     hint: Option<Ipv4Addr>,
     /// Offers that were not taken, or not yet.
     offers: Offers,
+    /// Whose offer was no good last time.
+    doubt: Option<Doubt>,
     /// The address that is being looked after.
     claim: Option<Claim>,
     /// The router of the lease, once its link address is known, and the question that is put to it.
@@ -129,6 +131,7 @@ impl<'m> DhcpClient<'m> {
             informed: None,
             hint: None,
             offers: Offers::new(),
+            doubt: None,
             claim: None,
             router: None,
             inquiry: None,
@@ -205,6 +208,7 @@ impl<'m> DhcpClient<'m> {
         self.drop_link_local();
         self.may_fall_back = true;
         (self.claim, self.inquiry, self.remembered) = (None, None, None);
+        self.doubt = None;
         self.enter(State::Stopped);
     }
 

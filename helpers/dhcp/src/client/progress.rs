@@ -10,6 +10,7 @@ use super::state::{Rebinding, Renewing, Requesting, State, Then};
 use crate::code::MessageType;
 use crate::counters::Tally;
 use crate::event::LostReason;
+use crate::offer::Doubt;
 use crate::retry;
 
 impl DhcpClient<'_> {
@@ -49,6 +50,7 @@ impl DhcpClient<'_> {
             State::Requesting(r) if r.exchange.sends >= profile.requests() => {
                 // RFC 2131 §3.1 step 5: INIT, and the user SHOULD be told.
                 self.outbox.no_server();
+                self.doubt = Some(Doubt::of(r.offer.server, self.doubt));
                 self.request_best(cx, r.exchange.began);
             }
             State::Informing(i) if i.exchange.sends >= retry::INFORMS => {

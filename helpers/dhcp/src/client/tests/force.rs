@@ -119,6 +119,8 @@ fn rule_44_an_ack_without_the_promised_nonce_is_refused_with_backoff() {
     for n in 0..3u64 {
         let offer = rig.last().reply(MessageType::Offer, SERVER, OURS, &[time, (145, &[1])]);
         rig.hear(&offer).unwrap();
+        // From the second time on, others have a chance to offer, too.
+        rig.run_until(rig.world.now + Duration::from_secs(n));
         rig.hear(&{ rig.last().ack(600) }).unwrap();
         assert_eq!((rig.client.state(), rig.events()), (StateName::Init, Vec::new()));
         assert_eq!(rig.timeout, Some(rig.world.now + Duration::from_secs(1 << n)));

@@ -115,3 +115,48 @@ fn rule_6_our_old_address_is_worth_most() {
     assert_eq!(rig.last().kind(), Request);
     assert_eq!(rig.last().option(50), Some(OURS.octets().into()));
 }
+
+/// What a server does whose offers come to nothing.
+fn fail(rig: &mut Rig, silent: bool) {
+    assert_eq!(rig.last().option(54), Some(SERVER.octets().into()));
+    if !silent {
+        rig.hear(&{ rig.last().nak(SERVER) }).unwrap();
+    }
+    while rig.last().kind() != Discover {
+        rig.run_until(rig.timeout.unwrap());
+    }
+}
+
+#[test]
+fn rule_6_who_offers_and_does_not_give_keeps_us_from_nobody() {
+    for silent in [false, true] {
+        // No window: the first offer is taken, unless it is of the server that came to nothing.
+        let mut rig = Rig::started(Config { profile: crate::Profile::Fast, ..standard() });
+        rig.hear(&offer(&rig, SERVER, &[TIME, ROUTER, DNS])).unwrap();
+        fail(&mut rig, silent);
+        rig.hear(&offer(&rig, SERVER, &[TIME, ROUTER, DNS])).unwrap();
+        assert_eq!(rig.last().kind(), Discover, "it waits for others");
+        rig.hear(&offer(&rig, OTHER, &[TIME])).unwrap();
+        assert_eq!(rig.last().option(54), Some(OTHER.octets().into()), "and takes theirs at once");
+        let elsewhere = Ipv4Addr::new(10, 0, 0, 102);
+        rig.hear(&{ rig.last().reply(Ack, OTHER, elsewhere, &[TIME]) }).unwrap();
+        assert_eq!(rig.client.lease().unwrap().address(), elsewhere);
+    }
+}
+
+#[test]
+fn rule_6_who_is_alone_is_asked_again_soon() {
+    let mut rig = Rig::started(Config { profile: crate::Profile::Fast, ..standard() });
+    rig.hear(&offer(&rig, SERVER, &[TIME])).unwrap();
+    for wait in [1, 2, 4, 4] {
+        fail(&mut rig, true);
+        rig.hear(&offer(&rig, SERVER, &[TIME])).unwrap();
+        let heard_at = rig.world.now;
+        rig.run_until(heard_at + Duration::from_millis(wait * 1_000 - 1));
+        assert_eq!(rig.last().kind(), Discover);
+        rig.run_until(heard_at + Duration::from_secs(wait));
+        assert_eq!(rig.last().kind(), Request);
+    }
+    rig.hear(&{ rig.last().reply(Ack, SERVER, Ipv4Addr::new(10, 0, 0, 101), &[TIME]) }).unwrap();
+    assert!(rig.client.lease().is_some());
+}

@@ -254,6 +254,9 @@ fn rule_12_the_nak_loop_backs_off() {
     let mut rig = Rig::started(standard());
     for n in 0..9 {
         rig.hear(&{ rig.last().offer(600) }).unwrap();
+        // From the second time on, others have a chance to offer, too.
+        let wait = Duration::from_secs([0, 1, 2, 4][n.min(3)]);
+        rig.run_until(rig.world.now + wait);
         assert_eq!(rig.last().kind(), Request);
         rig.hear(&{ rig.last().nak(SERVER) }).unwrap();
         assert_eq!(rig.events(), [Event::Nak { server: SERVER }]);
@@ -266,6 +269,7 @@ fn rule_12_the_nak_loop_backs_off() {
     assert_eq!(rig.world.sent.len(), 2 * 9 + 1);
     // A lease ends the row of NAKs.
     rig.hear(&{ rig.last().offer(600) }).unwrap();
+    rig.run_until(rig.timeout.unwrap());
     rig.hear(&{ rig.last().ack(600) }).unwrap();
     rig.run_until(rig.timeout.unwrap());
     rig.hear(&{ rig.last().nak(SERVER) }).unwrap();
