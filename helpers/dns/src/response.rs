@@ -49,13 +49,20 @@ impl Target<'_> {
     }
 }
 
-/// What the answer section says about `name`. A real CNAME is preferred to one made from a DNAME.
+/// What the answer section says about `name`. A real CNAME is preferred to one made from a DNAME, and to
+/// other data at the same name: there should be none (RFC 1034 §3.6.2).
 pub(crate) fn step<'a>(message: &Message<'a>, name: NameView<'_>, rtype: RecordType) -> Step<'a> {
     let mut dname = None;
     let mut cname = None;
+    let mut has_data = false;
     for record in message.records(Section::Answer).filter(|r| r.class == Class::IN) {
         match record.data() {
-            _ if is_wanted(&record, name, rtype) => return Step::Data,
+            _ if is_wanted(&record, name, rtype) => {
+                if stands_beside_a_cname(rtype) {
+                    return Step::Data;
+                }
+                has_data = true;
+            }
             // Of two CNAMEs at one name the first counts (RFC 2181 §10.1 allows only one).
             RData::Cname(target) if cname.is_none() && record.owner == name => {
                 cname = Some((target, record.ttl));
@@ -68,6 +75,9 @@ pub(crate) fn step<'a>(message: &Message<'a>, name: NameView<'_>, rtype: RecordT
     }
     if let Some((target, ttl)) = cname {
         return Step::Alias { target: Target::Cname(target), ttl_s: cap(ttl) };
+    }
+    if has_data {
+        return Step::Data;
     }
     let Some((owner, target, ttl)) = dname else { return Step::End };
     // It is below the owner, so it has more labels.
@@ -85,6 +95,20 @@ pub(crate) fn is_about_others(message: &Message<'_>, name: NameView<'_>) -> bool
             r.class != Class::IN || r.owner != name && !above
         })
         && !negative(message, name).has_soa
+}
+
+/// The CNAME itself, and the types that a signed zone has at each name (RFC 4035 §2.5, RFC 2181 §10.1).
+const fn stands_beside_a_cname(rtype: RecordType) -> bool {
+    matches!(
+        rtype,
+        RecordType::CNAME
+            | RecordType::ANY
+            | RecordType::RRSIG
+            | RecordType::NSEC
+            | RecordType::SIG
+            | RecordType::KEY
+            | RecordType(30) // NXT
+    )
 }
 
 /// Below, and not the same (RFC 6672 §2.3).

@@ -76,6 +76,35 @@ fn rule_15_and_30_an_unordered_chain_and_its_least_ttl() {
 }
 
 #[test]
+fn rule_15_nothing_else_belongs_beside_an_alias() {
+    let mut storage = Storage::new();
+    let mut bench = Bench::new(&mut storage, 1);
+    for (at, alias_first) in [("a.example", true), ("b.example", false)] {
+        let key = bench.query_a(at);
+        let sent = bench.one_sent();
+        let reply = sent.reply().answer("c.example", 60, &a(2));
+        let reply = match alias_first {
+            true => reply.cname(at, 60, "c.example").answer(at, 60, &a(1)),
+            false => reply.answer(at, 60, &a(1)).cname(at, 60, "c.example"),
+        };
+        bench.reply(&sent, &reply);
+        assert_eq!(bench.outcome(key), Outcome::Answer);
+        let alias = format!("{at}. 60 IN CNAME c.example.");
+        assert_eq!(bench.records(key), [alias.as_str(), "c.example. 60 IN A 192.0.2.2"]);
+    }
+    // Whoever asks for the alias itself gets that, or the signature that stands beside it.
+    let signature = RData::Opaque { rtype: RecordType::RRSIG, bytes: &[0; 20] };
+    for (at, rtype) in [("d.example", RecordType::CNAME), ("e.example", RecordType::RRSIG)] {
+        let key = bench.query(at, QueryKind::Type(rtype));
+        let sent = bench.one_sent();
+        let reply = sent.reply().answer(at, 60, &signature).cname(at, 60, "c.example");
+        bench.reply(&sent, &reply);
+        assert_eq!(bench.outcome(key), Outcome::Answer);
+        assert_eq!(bench.records(key).len(), 1, "{rtype}");
+    }
+}
+
+#[test]
 fn rule_17_the_last_target_is_asked_for_under_the_same_deadline() {
     let mut storage = Storage::new();
     let mut bench = Bench::new(&mut storage, 1);
