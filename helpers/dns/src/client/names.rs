@@ -40,7 +40,9 @@ impl Resolver<'_> {
             true => Walk::BARE,
             false => Walk::new(query.name.view(), self.config.ndots, self.config.single_labels),
         };
-        if !is_fixed && self.answer_from_hosts(cx, slot) {
+        // A name of the link's own may stand in the hosts file; the others mean the same everywhere.
+        let is_reserved = is_fixed && special::fixed(&query.name, legs[0], true).is_some();
+        if !is_reserved && self.answer_from_hosts(cx, slot) {
             return;
         }
         if !is_fixed && walk.begins_bare() && self.answer_from_cache(cx, slot) {

@@ -4,8 +4,9 @@ use core::net::IpAddr;
 
 use crate::name::{Name, NameView};
 
-/// Names that need no server. It is asked for each name that a caller gives, before anything else, and
-/// what it says is never cached: a changed file counts from the next query on.
+/// Names that need no server. It is asked for each name that a caller gives, before anything else but
+/// `localhost`, `invalid`, `onion` and `alt`, which mean the same everywhere (RFC 6761 §6), and what it
+/// says is never cached: a changed file counts from the next query on.
 pub trait Hosts {
     /// Calls `found` with every address of `name`, in order.
     fn addresses(&self, name: NameView<'_>, found: &mut dyn FnMut(IpAddr));

@@ -345,6 +345,30 @@ fn bug_23_lws_the_hosts_file_is_no_way_around_the_cache() {
 }
 
 #[test]
+fn rule_38_the_hosts_file_may_have_names_of_the_link_but_none_that_mean_the_same_everywhere() {
+    let file = "printer.local localhost x.localhost x.invalid x.onion x.alt";
+    let file = format!("192.0.2.99 {file}");
+    let hosts = crate::HostsText(file.as_bytes());
+    let mut storage = Storage::new();
+    let mut bench = Bench::new(&mut storage, 1);
+    bench.resolver.set_hosts(Some(&hosts));
+    for (name, first) in [
+        ("printer.local", "printer.local. 0 IN A 192.0.2.99"),
+        ("other.local", ""),
+        ("localhost", "localhost. 0 IN A 127.0.0.1"),
+        ("x.localhost", "x.localhost. 0 IN A 127.0.0.1"),
+        ("x.invalid", ""),
+        ("x.onion", ""),
+        ("x.alt", ""),
+    ] {
+        let key = bench.query_a(name);
+        assert_eq!(bench.records(key).first().map_or("", |r| r.as_str()), first, "{name}");
+        bench.release(key);
+    }
+    assert!(bench.take_sent().is_empty());
+}
+
+#[test]
 fn bug_24_smoltcp_what_it_believes_before_it_checks() {
     let mut storage = Storage::new();
     let mut bench = Bench::new(&mut storage, 2);
