@@ -9,8 +9,8 @@ use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-/// The most of a file that is read, octets.
-const MAX: u64 = 1 << 20;
+/// The most of a file that is read, octets: hosts files that block names have five million.
+const MAX: u64 = 1 << 24;
 /// What was written so shortly before it was read may be written again without a new time of change.
 const SETTLED: Duration = Duration::from_millis(50);
 
@@ -62,7 +62,7 @@ impl WatchedFile {
         &self.path
     }
 
-    /// Its octets, 1 MiB at most. A file that is not there, or cannot be read, has none.
+    /// Its octets, 16 MiB at most, and of a longer file no line that is cut. A file that is not there, or cannot be read, has none.
     pub fn octets(&self) -> &[u8] {
         &self.octets
     }
@@ -81,6 +81,10 @@ impl WatchedFile {
         if let Some(file) = file {
             // What was read before an error still counts.
             let _ = file.take(MAX).read_to_end(&mut octets);
+            if u64::try_from(octets.len()) == Ok(MAX) {
+                // The last line may have lost its end, and would name somebody else.
+                octets.truncate(octets.iter().rposition(|&b| b == b'\n').map_or(0, |at| at + 1));
+            }
         }
         self.stamp = stamp.filter(Stamp::is_settled);
         let changed = octets != self.octets;
@@ -114,6 +118,19 @@ mod tests {
     impl Drop for Folder {
         fn drop(&mut self) {
             let _ = fs::remove_dir_all(&self.0);
+        }
+    }
+
+    #[test]
+    fn rule_42_a_long_file_is_read_to_the_last_line_that_is_whole() {
+        let folder = Folder::new("long");
+        let line = "0.0.0.0 advertisement.example\n";
+        let lines = usize::try_from(MAX).expect("a size") / line.len();
+        let mut file = WatchedFile::new(folder.0.join("hosts"));
+        for more in ["", "0.0.0.0 cut.example.org"] {
+            folder.file("hosts", &[&line.repeat(lines), more].concat());
+            file.refresh();
+            assert_eq!(file.octets().len(), lines * line.len(), "{more}");
         }
     }
 
