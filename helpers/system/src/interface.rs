@@ -14,7 +14,7 @@ use crate::driven::{Buffers, Driven};
 use crate::event::Action;
 use crate::stage::cx;
 
-/// How many routes of a lease are put in; the rest is ignored.
+/// How many routes of a lease are put in, the default route among them; the rest is ignored.
 const MAX_ROUTES: usize = 16;
 
 /// The smallest MTU that every IPv4 host must take (RFC 791).
@@ -340,14 +340,20 @@ impl<'m, P: Platform> Interface<'m, P> {
             valid_s,
         };
         let mut routes = [None; MAX_ROUTES];
-        for (slot, route) in routes.iter_mut().zip(lease.routes()) {
-            *slot = Some(RouteConfig {
-                destination: route.destination,
-                prefix: route.prefix_len,
-                gateway: Some(route.router).filter(|router| !router.is_unspecified()),
-                source: Some(address.address),
-                metric: self.metric,
-            });
+        let all = lease.routes().map(|route| RouteConfig {
+            destination: route.destination,
+            prefix: route.prefix_len,
+            gateway: Some(route.router).filter(|router| !router.is_unspecified()),
+            source: Some(address.address),
+            metric: self.metric,
+        });
+        for (i, route) in all.enumerate() {
+            // Beyond what there is room for, the default route still counts: no other says more.
+            if let Some(slot) = routes.get_mut(i) {
+                *slot = Some(route);
+            } else if let Some(last) = routes.last_mut().filter(|_| route.prefix == 0) {
+                *last = Some(route);
+            }
         }
         let mtu = lease.mtu().map(u32::from).filter(|mtu| *mtu >= MTU_MIN);
 

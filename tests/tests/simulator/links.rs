@@ -8,6 +8,7 @@ use bringup::core::state::{States, SystemState};
 use bringup::core::time::Duration;
 use bringup::dhcp::SnapshotError;
 use bringup::dhcp::counters::Tally;
+use bringup::dhcp::route::{Route, RouteSource};
 use bringup::dhcp::snapshot::{SNAPSHOT_LEN, Snapshot};
 use bringup::system::{Event, InterfaceId};
 
@@ -197,6 +198,26 @@ fn p2_a_machine_that_slept_asks_for_the_time_on_waking() {
         assert_eq!(asked_for_the_time(w), before + 1, "long before the next poll");
         w.stop();
     });
+}
+
+#[test]
+fn rule_27_of_more_routes_than_there_is_room_for_the_default_route_is_one() {
+    let source = RouteSource::Classless;
+    let router = Ipv4Addr::new(10, 89, 0, 1);
+    let to = |net| Route { destination: [10, net, 0, 0].into(), prefix_len: 16, router, source };
+    let default = Route { destination: Ipv4Addr::UNSPECIFIED, prefix_len: 0, router, source };
+    for at in [0, 15, 16, 20] {
+        let mut classless: Vec<_> = (1..=20).map(to).collect();
+        classless.insert(at, default);
+        within(&Plan { classless, ..Plan::default() }, |w| {
+            w.most_routes = 16;
+            w.until_operational(s(5));
+            let prefixes: Vec<_> = w.sim(|sim| sim.routes().iter().map(|r| r.1.prefix).collect());
+            assert_eq!(prefixes.len(), 16, "the default route was number {at}");
+            assert_eq!(prefixes.iter().filter(|prefix| **prefix == 0).count(), 1, "number {at}");
+            w.stop();
+        });
+    }
 }
 
 #[test]
