@@ -389,6 +389,8 @@ impl<'m, P: Platform> Interface<'m, P> {
             }
             // For good: by the operator, or by us for an endless lease.
             Err(error) if error.kind() == Exists => self.applied.address = Some(address),
+            // The interface goes this moment: its addresses are the first of which is told.
+            Err(error) if error.kind() == NotFound => return,
             Err(error) => failed(Action::AddressAdd, error),
         }
         for old in self.applied.routes().filter(|old| !routes.contains(&Some(**old))) {

@@ -72,6 +72,27 @@ fn an_address_that_cannot_be_added_is_tried_again_when_a_server_extends_the_leas
 }
 
 #[test]
+fn an_interface_that_goes_is_no_failure_to_put_its_address_back() {
+    within(&Plan::default(), |w| {
+        w.until_operational(s(5));
+        w.pass(s(10));
+        w.lacks = true;
+        // On Linux its addresses go before it does, and each can be noticed in a turn of its own.
+        refuse(w, &[Operation::AddressAdd, Operation::RouteAdd], Some(ErrorKind::NotFound));
+        w.sim(|sim| {
+            let (index, address) = sim.addresses().next().map(|(i, a)| (i, *a)).expect("one");
+            sim.address_remove(index, &address).expect("removed");
+        });
+        w.event_loop.turn(w.app).expect("a turn");
+        let index = w.index(0);
+        w.sim(|sim| sim.remove_interface(index));
+        w.until(s(5), "the fall", |w| w.state() == SystemState::CollectingStdin);
+        assert_eq!(failed(w), []);
+        w.stop();
+    });
+}
+
+#[test]
 fn an_interface_that_cannot_be_set_up_comes_up_when_somebody_else_does_it() {
     let refuses = vec![(Operation::InterfaceUp, WHY)];
     within(&Plan { refuses, ..Plan::default() }, |w| {
