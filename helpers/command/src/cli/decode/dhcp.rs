@@ -25,6 +25,12 @@ pub struct Fields {
     giaddr: Ipv4Addr,
     /// For Ethernet with colons, else its 16 octets in hexadecimal.
     chaddr: String,
+    /// The server's name, if it has one and option 52 has not put options there.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sname: Option<String>,
+    /// The field `file`, likewise; the input has that name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    bootfile: Option<String>,
     /// Option 53; `null` for BOOTP.
     message_type: Option<&'static str>,
     /// Every option as it stands there, overload followed; one that was split shows as several.
@@ -180,6 +186,7 @@ pub(super) fn decode(bytes: &[u8]) -> Result<Fields, &'static str> {
     let options = message.options().map(OptionFields::of);
     let overload = message.first(code::OVERLOAD).and_then(Value::u8);
     let overload = overload.filter(|bits| (1..=3).contains(bits)).unwrap_or(0);
+    let text = |bit: u8, field| (overload & bit == 0).then(|| string(field)).flatten();
     let fields = [(true, message.options), (overload & 1 != 0, message.file)];
     let fields = fields.into_iter().chain([(overload & 2 != 0, message.sname)]);
     Ok(Fields {
@@ -195,10 +202,18 @@ pub(super) fn decode(bytes: &[u8]) -> Result<Fields, &'static str> {
         siaddr: header.siaddr,
         giaddr: header.giaddr,
         chaddr: chaddr(&header),
+        sname: text(2, message.sname),
+        bootfile: text(1, message.file),
         message_type: message.message_type().map(code::MessageType::name),
         options: options.collect(),
         cut_off: fields.filter(|(counts, _)| *counts).filter_map(|(_, f)| cut_off(f)).collect(),
     })
+}
+
+/// What stands before the first NUL of a field, if anything.
+fn string(field: &[u8]) -> Option<String> {
+    let text = field.split(|&octet| octet == 0).next().filter(|text| !text.is_empty())?;
+    Some(text.escape_ascii().to_string())
 }
 
 fn chaddr(header: &Header) -> String {
@@ -225,6 +240,10 @@ impl Display for Fields {
         ];
         for (name, address) in addresses.iter().filter(|(_, a)| !a.is_unspecified()) {
             write!(f, ", {name} {address}")?;
+        }
+        let texts = [("sname", &self.sname), ("file", &self.bootfile)];
+        for (name, text) in texts.iter().filter_map(|(name, text)| Some((name, text.as_ref()?))) {
+            write!(f, ", {name} {text}")?;
         }
         for option in &self.options {
             write!(f, "\n  {option}")?;

@@ -57,6 +57,28 @@ fn a_dhcp_ack() {
 }
 
 #[test]
+fn what_a_server_says_of_booting_unless_options_stand_there() {
+    let mut buffer = [0; 400];
+    let header = Header::request(Mac([2, 0, 0, 0, 0, 7]), 0xAB);
+    let w = MessageWriter::new(&mut buffer, &header, MessageType::Ack).unwrap();
+    let mut bytes = w.finish().unwrap()[..243].to_vec();
+    let neither = json(Protocol::Dhcp, &bytes);
+    assert!(neither.get("sname").is_none() && neither.get("bootfile").is_none());
+    bytes[44..48].copy_from_slice(b"host");
+    bytes[108..236].fill(b'\x1B');
+    let message = json(Protocol::Dhcp, &bytes);
+    assert_eq!(message["sname"], "host");
+    assert_eq!(message["bootfile"], "\\x1b".repeat(128), "it need not end");
+    let text = decode(Protocol::Dhcp, &bytes).unwrap().to_string();
+    assert!(text.contains(", sname host, file \\x1b"), "{text}");
+    for (overload, sname, bootfile) in [(1, true, false), (2, false, true), (3, false, false)] {
+        let message = json(Protocol::Dhcp, &[&bytes, &[52, 1, overload, 255][..]].concat());
+        let there = |name| message.get(name).is_some();
+        assert_eq!((there("sname"), there("bootfile")), (sname, bootfile), "{overload}");
+    }
+}
+
+#[test]
 fn an_option_that_runs_past_the_end_is_said_to() {
     let mut buffer = [0; 400];
     let header = Header::request(Mac([2, 0, 0, 0, 0, 7]), 0xAB);
