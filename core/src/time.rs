@@ -228,6 +228,8 @@ mod tests {
         assert_eq!(Instant::ZERO.since(end), Duration::ZERO);
         assert_eq!(Duration::from_secs(u64::MAX), Duration::MAX);
         assert_eq!(Duration::from_secs(1) / 0, Duration::MAX);
+        assert_eq!(Duration::from_secs(3) - Duration::from_secs(1), Duration::from_secs(2));
+        assert_eq!(Duration::from_secs(1) - Duration::from_secs(3), Duration::ZERO);
     }
 
     #[test]

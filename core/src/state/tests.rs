@@ -39,7 +39,9 @@ fn a_climb_asks_and_tells_everyone_once_a_step() {
     let mut m = Machine::new(S::ContextCreated);
     m.add_notifier().unwrap();
     m.add_notifier().unwrap();
+    assert_eq!(m.goal(), None);
     m.advance(S::Initialized).unwrap();
+    assert_eq!(m.goal(), Some(S::Initialized));
     let expected: Vec<_> = [(S::ContextCreated, S::PrePrivDrop), (S::PrePrivDrop, S::Initialized)]
         .iter()
         .flat_map(|&(from, to)| {
