@@ -71,6 +71,20 @@ fn c2_a_probe_believes_what_all_say_together_and_nothing_that_came_first() {
 }
 
 #[test]
+fn c2_of_those_that_agree_the_nearest_is_believed() {
+    let near = Fake { out_us: 500, home_us: 500, ..Fake::good() };
+    // Its way out takes 40 ms more than its way home: it seems 20 ms off, and says that it may be.
+    let far = Fake { out_us: 60_000, home_us: 20_000, ..Fake::good() };
+    for fakes in [[near.clone(), far.clone()], [far, near]] {
+        let mut world = World::new(&fakes);
+        world.client.probe(&mut world.outside.cx(), 1);
+        world.run_s(10);
+        let off_ns = world.ahead_ns().expect("known");
+        assert!(off_ns.abs() < 1_000_000, "{off_ns} ns");
+    }
+}
+
+#[test]
 fn a_probe_that_is_ended_early_says_what_is_in_hand() {
     let mut world = World::new(&[
         Fake::good(),
