@@ -365,9 +365,9 @@ impl<S: States> Machine<S> {
         if self.is_ended() {
             return Err(RequestError::Ended);
         }
+        // What is final has ended it above.
         let replaces = match self.jump {
             None => true,
-            Some(waiting) if waiting.is_final() => false,
             Some(waiting) => match (waiting.rank(), to.rank()) {
                 (Some(waiting), Some(to)) => to < waiting,
                 (None, Some(_)) => false,

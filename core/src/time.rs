@@ -255,6 +255,12 @@ mod tests {
     }
 
     #[test]
+    fn utc_differs_by_nanoseconds_either_way() {
+        let [a, b] = [3, 10].map(Utc::from_unix_nanos);
+        assert_eq!((b.nanos_since(a), a.nanos_since(b), a.nanos_since(a)), (7, -7, 0));
+    }
+
+    #[test]
     fn utc_prints_as_rfc_3339() {
         for (ns, text) in [
             (0, "1970-01-01T00:00:00.000000Z"),

@@ -476,3 +476,17 @@ fn a_step_that_is_recalled_is_asked_about_anew() {
     m.recall();
     assert_eq!((m.state(), m.step()), (S::PrePrivDrop, None));
 }
+
+#[test]
+fn a_final_jump_that_waits_gives_way_to_none() {
+    for to in S::ALL {
+        let mut m = Machine::new(S::ContextCreated);
+        m.add_notifier().unwrap();
+        m.advance(S::Operational).unwrap();
+        walk(&mut m);
+        m.jump(S::ContextDestroying).unwrap();
+        let _ = m.jump(to);
+        walk(&mut m);
+        assert_eq!(m.state(), S::ContextDestroying, "{to}");
+    }
+}
