@@ -322,6 +322,20 @@ mod tests {
         MELDS.get() - before
     }
 
+    #[test]
+    fn a_key_that_is_void_wakes_nothing() {
+        let mut slots = vec![TimerSlot::NEW; 1];
+        let mut heap = TimerHeap::new();
+        let old = heap.add(&mut slots, Owner::Application).unwrap();
+        assert!(TimerHeap::set_wakes(&mut slots, old, true));
+        assert!(heap.remove(&mut slots, old));
+        assert!(!TimerHeap::set_wakes(&mut slots, old, true), "its slot is free");
+        let new = heap.add(&mut slots, Owner::Application).unwrap();
+        assert!(!TimerHeap::set_wakes(&mut slots, old, true), "its slot is another's");
+        heap.set(&mut slots, new, at(1));
+        assert_eq!(TimerHeap::earliest_waking(&slots), None);
+    }
+
     /// Not O(n), however many there are: arming is one step, cancelling one that is not the next as
     /// well, and to fire all costs a logarithm each.
     #[test]
