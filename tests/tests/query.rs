@@ -129,6 +129,19 @@ fn a_dead_server_is_passed_over() {
 }
 
 #[test]
+fn more_servers_than_are_asked_are_not_passed_over_in_silence() {
+    lab::within(&[], |lab| {
+        let host = lab.host("device");
+        let servers: Vec<String> = (1..=9).map(|n| format!("--server=10.99.0.{n}")).collect();
+        let mut arguments = vec!["host.lab.test"];
+        arguments.extend(servers.iter().map(String::as_str));
+        let outcome = query(&host, &arguments);
+        outcome.expect_code(64);
+        assert_eq!(outcome.first("error")["what"], "--server", "{outcome}");
+    });
+}
+
+#[test]
 fn wrong_usage_is_told_apart() {
     lab::within(&[], |lab| {
         let host = lab.host("device");

@@ -22,6 +22,7 @@ use super::name_pool::NamePool;
 use super::output::Output;
 use super::session::{Plan, Session, lease_file, tell_failure};
 use super::state_dir::StateDir;
+use super::up::use_one_of;
 use crate::record::{Tap, What};
 
 /// What is to be brought up, and how.
@@ -215,9 +216,7 @@ fn cannot_add<E: Display>(
     there: &[String],
 ) -> Exit {
     let (why, hint) = match error {
-        AddInterfaceError::Platform(error) => {
-            (error.to_string(), format!("use one of: {}", there.join(", ")))
-        }
+        AddInterfaceError::Platform(error) => (error.to_string(), use_one_of(there)),
         AddInterfaceError::NotEthernet => {
             ("is not an Ethernet interface, as DHCP needs one".into(), "name another".into())
         }

@@ -18,8 +18,8 @@ pub mod dhcp;
 mod dns;
 mod ntp;
 
-/// The longest message, octets: no UDP payload is longer.
-pub const MESSAGE_LEN_MAX: usize = 65_536;
+/// The longest message, octets: that of DNS over TCP (RFC 1035 §4.2.2); no UDP payload is longer.
+pub const MESSAGE_LEN_MAX: usize = 65_535;
 
 /// What a message says.
 #[derive(Clone, Debug, Serialize)]

@@ -28,7 +28,7 @@ use super::network;
 use super::output::Output;
 use super::privilege::{self, Capability};
 use super::replies;
-use super::up::interfaces_there;
+use super::up::{interfaces_there, use_one_of};
 
 /// More offers than any network has servers.
 const OFFERS_MAX: usize = 64;
@@ -173,7 +173,7 @@ impl<'m, P: Platform<Error: std::fmt::Display>> App<'m, '_, P> {
             Ok(link) => link,
             Err(error) => {
                 let hint = match error.kind() {
-                    ErrorKind::NotFound => format!("use one of: {}", interfaces_there().join(", ")),
+                    ErrorKind::NotFound => use_one_of(&interfaces_there()),
                     _ => "name another".to_owned(),
                 };
                 return self.give_up(registrar, &error.to_string(), &hint);

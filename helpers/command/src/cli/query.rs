@@ -8,6 +8,7 @@ use bringup_core::poll::PollStorage;
 use bringup_core::time::{Duration, Instant};
 use bringup_core::timer::Owner;
 use bringup_dns::client::{Event as ResolverEvent, ResolverStorage};
+use bringup_dns::server::MAX_SERVERS;
 use bringup_dns::{
     Config, Counters, Failure, Outcome, QueryError, QueryKey, QueryKind, QueryOptions, RecordType,
     Resolver,
@@ -33,6 +34,12 @@ const ADDRESSES: [RecordType; 2] = [RecordType::A, RecordType::AAAA];
 /// Looks the name up, and tells what was found.
 #[inline(never)] // its memory is on the stack, and no other command needs it
 pub fn run(args: &Query, output: &mut Output) -> Exit {
+    if args.server.len() > MAX_SERVERS {
+        let (named, hint) = (args.server.len(), "name the best of them");
+        let why = format!("is given {named} times, and {MAX_SERVERS} are used at most");
+        output.problem("--server", why, hint);
+        return Exit::Usage;
+    }
     let (mut poll, mut storage) = (PollStorage::new(), Box::new(Memory::new()));
     let files = ResolverFiles::of_system();
     let mut resolver = Resolver::new(Config::DEFAULT, &mut *storage);

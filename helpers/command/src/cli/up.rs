@@ -352,6 +352,15 @@ pub fn interfaces_there() -> Vec<String> {
     names
 }
 
+/// What to do about an interface that is not there.
+pub fn use_one_of(there: &[String]) -> String {
+    match there {
+        // There is always one: it could not be read which.
+        [] => "check the limits of the process (ulimit -n)".to_owned(),
+        there => format!("use one of: {}", there.join(", ")),
+    }
+}
+
 /// A descriptor that is readable when the program is told to end.
 fn signals() -> std::io::Result<UnixStream> {
     let (read, write) = UnixStream::pair()?;
