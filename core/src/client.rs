@@ -327,7 +327,7 @@ pub const MAX_PER_DRIVE: usize = 16;
 
 /// Drains a client after a call on it: transmits, then events. Returns when its timer is to fire:
 /// at once if there is more to drain than [`MAX_PER_DRIVE`].
-pub fn drive<C: Client, H: Host<C::Event>>(
+pub fn drive<C: Client + ?Sized, H: Host<C::Event>>(
     client: &mut C,
     host: &mut H,
     buffer: &mut [u8],

@@ -1,16 +1,91 @@
-//! [`Stage`]: where a client's output goes while it is being driven.
+//! [`Stage`]: a client's sockets, connections and timer on the loop. It does not know which client it is:
+//! one copy of what is here serves all of them.
 
 use core::net::SocketAddr;
 
-use bringup_core::client::{Cx, Endpoint, Host, MAX_PER_DRIVE, Transmit};
+use bringup_core::client::{Client, Cx, Endpoint, Host, Input, StreamInput, Transmit, drive};
 use bringup_core::error::ErrorKind;
-use bringup_core::event_loop::{Registrar, SourceKey};
+use bringup_core::event_loop::{Ready, Registrar, SourceKey};
 use bringup_core::platform::{Platform, PlatformError, UdpOptions};
-use bringup_core::poll::Interest;
+use bringup_core::poll::{Interest, Readiness};
 use bringup_core::time::{Instant, Utc};
-use bringup_core::timer::Owner;
+use bringup_core::timer::{Owner, TimerKey};
 
-use crate::ring::Ring;
+/// How many datagrams one readiness takes from a socket before others have their turn.
+const MAX_PER_READY: usize = 16;
+
+/// Memory for one packet in each direction. 1472 octets is what an Ethernet frame carries of UDP.
+#[derive(Debug)]
+pub struct Buffers {
+    receive: [u8; 2048],
+    pub(crate) transmit: [u8; 1500],
+}
+
+impl Buffers {
+    /// Fresh memory.
+    pub const fn new() -> Self {
+        Self { receive: [0; 2048], transmit: [0; 1500] }
+    }
+}
+
+impl Default for Buffers {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// A client that keeps what it has said, and why it ignored something, to itself.
+pub(crate) trait Discreet {
+    /// Takes in what arrived, and a note of it if that is ignored.
+    fn hear(&mut self, cx: &mut Cx<'_>, input: Input<'_>);
+
+    /// Takes in what became of a send: what it thinks of that is nobody's business.
+    fn learn(&mut self, cx: &mut Cx<'_>, input: Input<'_>);
+
+    /// As of [`Client`].
+    fn handle_timeout(&mut self, cx: &mut Cx<'_>);
+
+    /// As of [`Client`].
+    fn poll_transmit<'b>(&mut self, cx: &mut Cx<'_>, buffer: &'b mut [u8]) -> Option<Transmit<'b>>;
+
+    /// Has it say something, if there is room to keep that. Whether it did.
+    fn speak(&mut self) -> bool;
+
+    /// As of [`Client`].
+    fn poll_timeout(&self) -> Option<Instant>;
+
+    /// Whether it has said something that nobody has taken yet.
+    fn has_events(&self) -> bool;
+
+    /// Whether there is room for something more.
+    fn has_room(&self) -> bool;
+}
+
+impl Client for dyn Discreet + '_ {
+    type Event = ();
+    type Discard = ();
+
+    fn handle_input(&mut self, cx: &mut Cx<'_>, input: Input<'_>) -> Result<(), ()> {
+        self.learn(cx, input);
+        Ok(())
+    }
+
+    fn handle_timeout(&mut self, cx: &mut Cx<'_>) {
+        Discreet::handle_timeout(self, cx);
+    }
+
+    fn poll_transmit<'b>(&mut self, cx: &mut Cx<'_>, buffer: &'b mut [u8]) -> Option<Transmit<'b>> {
+        Discreet::poll_transmit(self, cx, buffer)
+    }
+
+    fn poll_event(&mut self) -> Option<()> {
+        self.speak().then_some(())
+    }
+
+    fn poll_timeout(&self) -> Option<Instant> {
+        Discreet::poll_timeout(self)
+    }
+}
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
@@ -33,20 +108,214 @@ pub(crate) struct Connection<H> {
     pub(crate) connected: bool,
 }
 
-/// A client's sockets, its events, and the loop, while the client is being driven.
-pub(crate) struct Stage<'a, 'r, E, P: Platform> {
+/// A client's sockets and connections, its timer, and the loop.
+pub(crate) struct Stage<'a, 'r, P: Platform> {
     pub(crate) registrar: &'a mut Registrar<'r, P>,
     pub(crate) sockets: &'a mut [Option<Socket<P::Handle>>],
     pub(crate) conns: &'a mut [Option<Connection<P::Handle>>],
-    pub(crate) events: &'a mut Ring<E, MAX_PER_DRIVE>,
+    pub(crate) timer: Option<TimerKey>,
+    /// What the timer is armed for: mostly it is the same from one call to the next.
+    pub(crate) armed_for: &'a mut Option<Instant>,
     pub(crate) owner: Owner,
     pub(crate) interface: Option<u32>,
+    /// As of [`Client`].
+    pub(crate) measures_time: bool,
     /// The time of the call, for a client that does not measure time itself.
     pub(crate) now: Option<Instant>,
 }
 
-impl<E: Copy, P: Platform> Stage<'_, '_, E, P> {
-    pub(crate) fn close(&mut self, socket: u8) {
+impl<P: Platform> Stage<'_, '_, P> {
+    /// Drains the client after a call on it.
+    pub(crate) fn drive(&mut self, client: &mut dyn Discreet, transmit: &mut [u8]) {
+        let deadline = drive(client, self, transmit);
+        let Some(timer) = self.timer.filter(|_| *self.armed_for != deadline) else { return };
+        *self.armed_for = deadline;
+        match deadline {
+            Some(at) => self.registrar.set_timer(timer, at),
+            None => self.registrar.clear_timer(timer),
+        };
+    }
+
+    /// A call on the client begins, `at` if the time has just been read. Who does not measure time is
+    /// given one reading for all that follows from it.
+    pub(crate) fn begin(&mut self, at: Option<Instant>) {
+        self.now = match self.measures_time {
+            true => None,
+            false => Some(at.unwrap_or_else(|| self.registrar.platform().now())),
+        };
+    }
+
+    /// Passes on what the loop found ready. Whether it was for this client.
+    pub(crate) fn handle(
+        &mut self,
+        client: &mut dyn Discreet,
+        buffers: &mut Buffers,
+        ready: &Ready,
+    ) -> bool {
+        match *ready {
+            Ready::Timer { key, .. } if self.timer == Some(key) => {
+                *self.armed_for = None;
+                self.begin(None);
+                client.handle_timeout(&mut self.cx());
+                self.drive(client, &mut buffers.transmit);
+                true
+            }
+            Ready::Source { key, readiness, .. } => {
+                if let Some(socket) = number(self.sockets, |socket| socket.key == key) {
+                    self.handle_socket(client, buffers, socket, key, readiness);
+                } else if let Some(conn) = number(self.conns, |conn| conn.key == key) {
+                    self.handle_connection(client, buffers, conn, readiness);
+                } else {
+                    return false;
+                }
+                true
+            }
+            Ready::Timer { .. } => false,
+        }
+    }
+
+    fn handle_socket(
+        &mut self,
+        client: &mut dyn Discreet,
+        buffers: &mut Buffers,
+        socket: u8,
+        key: SourceKey,
+        readiness: Readiness,
+    ) {
+        if readiness.invalid {
+            // Somebody closed it behind our back; its number may be another's by now.
+            if let Some(slot) = self.sockets.get_mut(usize::from(socket)) {
+                *slot = None;
+            }
+            self.registrar.remove_source(key);
+            let input = Input::SendFailed { socket, why: ErrorKind::NotFound };
+            self.input(client, &mut buffers.transmit, input);
+        } else {
+            self.receive(client, buffers, socket, key);
+        }
+    }
+
+    fn handle_connection(
+        &mut self,
+        client: &mut dyn Discreet,
+        buffers: &mut Buffers,
+        conn: u8,
+        readiness: Readiness,
+    ) {
+        let Buffers { receive, transmit } = buffers;
+        let slot = self.conns.get_mut(usize::from(conn)).and_then(Option::as_mut);
+        let Some(Connection { handle, key, connected }) = slot else { return };
+        let (handle, key) = (*handle, *key);
+        if !*connected {
+            // Sending nothing asks whether the connection stands.
+            let stands = self.registrar.platform().tcp_send(handle, &[]).is_ok();
+            if stands && self.registrar.set_interest(key, Interest::READ).is_ok() {
+                *connected = true;
+                self.stream_input(client, transmit, conn, StreamInput::Connected);
+            } else {
+                self.lose(client, transmit, conn);
+            }
+            return;
+        }
+        if readiness.writable && self.registrar.set_interest(key, Interest::READ).is_ok() {
+            self.stream_input(client, transmit, conn, StreamInput::Writable);
+        }
+        let there =
+            |slot: &Option<Connection<P::Handle>>| slot.as_ref().is_some_and(|c| c.key == key);
+        if !self.conns.get(usize::from(conn)).is_some_and(there) || client.has_events() {
+            return;
+        }
+        match self.registrar.platform().tcp_receive(handle, receive) {
+            Ok(None) => {}
+            Ok(Some(0)) | Err(_) => self.lose(client, transmit, conn),
+            Ok(Some(length)) => {
+                let bytes = receive.get(..length).unwrap_or(&[]);
+                self.stream_input(client, transmit, conn, StreamInput::Bytes(bytes));
+            }
+        }
+    }
+
+    /// A connection has ended: closes it, then tells the client.
+    fn lose(&mut self, client: &mut dyn Discreet, transmit: &mut [u8], conn: u8) {
+        self.disconnect(conn);
+        self.stream_input(client, transmit, conn, StreamInput::Closed);
+    }
+
+    fn stream_input(
+        &mut self,
+        client: &mut dyn Discreet,
+        transmit: &mut [u8],
+        conn: u8,
+        input: StreamInput<'_>,
+    ) {
+        self.input(client, transmit, Input::Stream { conn, input });
+    }
+
+    fn receive(
+        &mut self,
+        client: &mut dyn Discreet,
+        buffers: &mut Buffers,
+        socket: u8,
+        key: SourceKey,
+    ) {
+        let Buffers { receive: bytes, transmit } = buffers;
+        for _ in 0..MAX_PER_READY {
+            // The client may have closed it, or opened another, in the meantime.
+            let slot = self.sockets.get(usize::from(socket)).and_then(Option::as_ref);
+            let Some(Socket { handle, kind, .. }) = slot.filter(|s| s.key == key) else { return };
+            let platform = self.registrar.platform();
+            let received = match kind {
+                Kind::Udp => platform.udp_receive(*handle, bytes).map(|received| {
+                    received.map(|r| Input::Datagram {
+                        socket,
+                        from: r.from,
+                        bytes: bytes.get(..r.length).unwrap_or(&[]),
+                        received_at: r.at,
+                    })
+                }),
+                Kind::Link => platform.link_receive(*handle, bytes).map(|received| {
+                    received.map(|r| Input::Frame {
+                        socket,
+                        from: r.from,
+                        ethertype: r.ethertype,
+                        payload: bytes.get(..r.length).unwrap_or(&[]),
+                        checksum: r.checksum,
+                        received_at: r.at,
+                    })
+                }),
+            };
+            let input = match received {
+                Ok(Some(input)) => input,
+                Ok(None) => return,
+                Err(error) => Input::SendFailed { socket, why: error.kind() },
+            };
+            self.input(client, transmit, input);
+            if !client.has_room() {
+                // What there is to be heard is to be taken first; the loop reports the socket again.
+                return;
+            }
+        }
+    }
+
+    fn input(&mut self, client: &mut dyn Discreet, transmit: &mut [u8], input: Input<'_>) {
+        // A datagram that is not stamped has brought the time of this moment.
+        self.begin(match input {
+            Input::Datagram { received_at, .. } => Some(received_at),
+            _ => None,
+        });
+        client.hear(&mut self.cx(), input);
+        self.drive(client, transmit);
+    }
+
+    /// Closes all sockets and connections.
+    pub(crate) fn close_all(&mut self) {
+        for number in 0..=u8::MAX {
+            self.close(number);
+            self.disconnect(number);
+        }
+    }
+
+    fn close(&mut self, socket: u8) {
         let slot = self.sockets.get_mut(usize::from(socket)).and_then(Option::take);
         if let Some(Socket { handle, key, .. }) = slot {
             self.registrar.remove_source(key);
@@ -61,7 +330,7 @@ impl<E: Copy, P: Platform> Stage<'_, '_, E, P> {
         let (opened, kind) = match endpoint {
             Endpoint::Udp { local, peer, interface } => {
                 let interface = interface.or(self.interface);
-                let stamped = self.now.is_none();
+                let stamped = self.measures_time;
                 let options = UdpOptions { local, peer, interface, broadcast: false, stamped };
                 (platform.udp_open(&options), Kind::Udp)
             }
@@ -83,7 +352,7 @@ impl<E: Copy, P: Platform> Stage<'_, '_, E, P> {
         }
     }
 
-    pub(crate) fn disconnect(&mut self, conn: u8) {
+    fn disconnect(&mut self, conn: u8) {
         let slot = self.conns.get_mut(usize::from(conn)).and_then(Option::take);
         if let Some(Connection { handle, key, .. }) = slot {
             self.registrar.remove_source(key);
@@ -130,13 +399,13 @@ impl<E: Copy, P: Platform> Stage<'_, '_, E, P> {
         }
     }
 
-    fn handle(&self, socket: u8) -> Result<P::Handle, ErrorKind> {
+    fn handle_of(&self, socket: u8) -> Result<P::Handle, ErrorKind> {
         let socket = self.sockets.get(usize::from(socket)).and_then(Option::as_ref);
         socket.map(|socket| socket.handle).ok_or(ErrorKind::NotFound)
     }
 }
 
-impl<E: Copy, P: Platform> Host<E> for Stage<'_, '_, E, P> {
+impl<P: Platform> Host<()> for Stage<'_, '_, P> {
     fn cx(&mut self) -> Cx<'_> {
         cx_at(self.registrar, self.now)
     }
@@ -146,11 +415,11 @@ impl<E: Copy, P: Platform> Host<E> for Stage<'_, '_, E, P> {
             Transmit::Open { socket, endpoint } => self.open(socket, endpoint)?,
             Transmit::Close { socket } => self.close(socket),
             Transmit::Datagram { socket, to, bytes } => {
-                let handle = self.handle(socket)?;
+                let handle = self.handle_of(socket)?;
                 self.registrar.platform().udp_send(handle, to, bytes).map_err(|e| e.kind())?;
             }
             Transmit::Frame { socket, to, ethertype, payload } => {
-                let handle = self.handle(socket)?;
+                let handle = self.handle_of(socket)?;
                 let platform = self.registrar.platform();
                 platform.link_send(handle, to, ethertype, payload).map_err(|e| e.kind())?;
             }
@@ -161,20 +430,11 @@ impl<E: Copy, P: Platform> Host<E> for Stage<'_, '_, E, P> {
         Ok(0)
     }
 
-    fn event(&mut self, event: E) {
-        self.events.push(event);
-    }
-
-    fn has_room(&self) -> bool {
-        self.events.room() > 0
-    }
+    fn event(&mut self, (): ()) {}
 }
 
 /// The context of one call at `now`, without the wall clock; where that is `None`, the one of this moment.
-pub(crate) fn cx_at<'a, P: Platform>(
-    registrar: &'a mut Registrar<'_, P>,
-    now: Option<Instant>,
-) -> Cx<'a> {
+fn cx_at<'a, P: Platform>(registrar: &'a mut Registrar<'_, P>, now: Option<Instant>) -> Cx<'a> {
     match now {
         Some(now) => Cx { now, utc: Utc::UNIX_EPOCH, rng: registrar.platform() },
         None => cx(registrar),
@@ -187,4 +447,10 @@ pub(crate) fn cx<'a, P: Platform>(registrar: &'a mut Registrar<'_, P>) -> Cx<'a>
     let platform = registrar.platform();
     let (now, utc) = (platform.now(), platform.utc());
     Cx { now, utc, rng: platform }
+}
+
+/// The number of the socket or connection that `is` holds for.
+fn number<T>(slots: &[Option<T>], is: impl Fn(&T) -> bool) -> Option<u8> {
+    let index = slots.iter().position(|slot| slot.as_ref().is_some_and(&is))?;
+    u8::try_from(index).ok()
 }
