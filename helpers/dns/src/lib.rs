@@ -10,6 +10,15 @@
 //! calls, and under it the steps, what goes out, what comes in, and the timers).
 //!
 //! No heap, no panic on any input, every loop bounded.
+//!
+//! # Features
+//!
+//! Both are on by default. What a device has no use for takes no room in it without them:
+//!
+//! | feature | what is there with it | and without |
+//! |---|---|---|
+//! | `tcp` | queries over TCP | an answer that is cut off ends as [`Failure::Truncated`], a query that may go over TCP alone as [`Failure::Unreachable`] |
+//! | `extras` | search list, hosts, addresses of IPv6 as names; [`Config::serve_stale`], [`Config::refresh_ahead`], probes of servers that failed | those settings do nothing; a server that failed is asked again when the others fail |
 #![no_std]
 #![forbid(unsafe_code)]
 
@@ -23,6 +32,7 @@ pub mod malformed;
 pub mod message;
 pub mod name;
 pub mod order;
+mod parts;
 pub mod query;
 pub mod record;
 mod response;

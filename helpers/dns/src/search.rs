@@ -1,19 +1,22 @@
 //! The search list: which names a relative name may stand for, and in which order.
 
 use crate::name::{Name, NameView};
+use crate::parts;
 
 /// How many suffixes are used; further ones are ignored.
 pub const MAX_SUFFIXES: usize = 6;
 
+/// As many as there is room for.
+const SUFFIXES: usize = if parts::EXTRAS { MAX_SUFFIXES } else { 0 };
+
 /// The suffixes.
 pub(crate) struct Search {
-    suffixes: [Name; MAX_SUFFIXES],
+    suffixes: [Name; SUFFIXES],
     count: u8,
 }
 
 impl Search {
-    pub(crate) const EMPTY: Self =
-        Self { suffixes: [const { Name::ROOT }; MAX_SUFFIXES], count: 0 };
+    pub(crate) const EMPTY: Self = Self { suffixes: [const { Name::ROOT }; SUFFIXES], count: 0 };
 
     pub(crate) fn of(names: impl Iterator<Item = Name>) -> Self {
         let mut search = Self::EMPTY;
@@ -105,7 +108,7 @@ impl Walk {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "extras"))]
 mod tests {
     extern crate std;
     use super::*;

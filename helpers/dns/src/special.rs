@@ -3,8 +3,6 @@
 
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use bringup_core::wire::Writer;
-
 use crate::name::{Name, NameView};
 use crate::record::{RData, RecordType};
 
@@ -138,19 +136,24 @@ pub(crate) fn literal_name(name: &Name) -> Option<Literal> {
     if !name.as_wire().get(1).is_some_and(u8::is_ascii_digit) {
         return None;
     }
-    if name.view().label_count() != 4 {
+    let mut labels = name.view().labels();
+    let mut octets = [0; 4];
+    for octet in &mut octets {
+        *octet = decimal(labels.next()?)?;
+    }
+    let address = Ipv4Addr::from(octets).into();
+    labels.next().is_none().then_some(Literal { address, scope_id: 0 })
+}
+
+/// An octet as it is written in addresses: decimal, without a zero in front (RFC 6943 §3.1.1).
+fn decimal(label: &[u8]) -> Option<u8> {
+    if matches!(label, [b'0', _, ..]) {
         return None;
     }
-    let mut text = [0; 15];
-    let mut w = Writer::new(&mut text);
-    for (i, label) in name.view().labels().enumerate() {
-        if i > 0 {
-            w.u8(b'.').ok()?;
-        }
-        w.bytes(label).ok()?;
-    }
-    let address: Ipv4Addr = core::str::from_utf8(w.written()).ok()?.parse().ok()?;
-    Some(Literal { address: address.into(), scope_id: 0 })
+    label.iter().try_fold(0_u8, |number, digit| {
+        let digit = digit.checked_sub(b'0').filter(|digit| *digit < 10)?;
+        number.checked_mul(10)?.checked_add(digit)
+    })
 }
 
 #[cfg(test)]
@@ -205,13 +208,13 @@ mod tests {
 
     #[test]
     fn rule_41_addresses_are_strict() {
-        let v4 = |a, b, c, d| {
-            Text::Literal(Literal { address: Ipv4Addr::new(a, b, c, d).into(), scope_id: 0 })
-        };
         let fe80 = Ipv6Addr::new(0xFE80, 0, 0, 0, 0, 0, 0, 1);
         let v6 = |scope_id| Text::Literal(Literal { address: fe80.into(), scope_id });
+        let v4 = |address: [u8; 4]| {
+            Text::Literal(Literal { address: Ipv4Addr::from(address).into(), scope_id: 0 })
+        };
         for (text, expected) in [
-            ("192.0.2.1", v4(192, 0, 2, 1)),
+            ("192.0.2.1", v4([192, 0, 2, 1])),
             ("1.2.3", Text::Name),
             ("0x7f.1", Text::Name),
             ("0177.0.0.1", Text::Name),
@@ -228,10 +231,23 @@ mod tests {
         ] {
             assert_eq!(literal(text), expected, "{text}");
         }
-        for (name, is_literal) in [("1.2.3.4.", true), ("1.2.3.4.5", false), (r"1\.2.3.4.5", false)]
-        {
-            let name = Name::from_text(name).unwrap();
-            assert_eq!(literal_name(&name).is_some(), is_literal, "{name}");
+        for (name, expected) in [
+            ("192.0.2.1", Some([192, 0, 2, 1])),
+            ("192.0.2.255.", Some([192, 0, 2, 255])),
+            ("0.0.0.0", Some([0; 4])),
+            ("1.2.3", None),
+            ("1.2.3.4.5", None),
+            (r"1\.2.3.4.5", None),
+            ("0x7f.1", None),
+            ("0177.0.0.1", None),
+            ("1.2.3.00", None),
+            ("256.0.0.1", None),
+            ("1.2.3.4/", None),
+            ("1.2.3.:", None),
+            ("1.2.3.1111", None),
+        ] {
+            let literal = literal_name(&Name::from_text(name).unwrap());
+            assert_eq!(literal.map(|it| it.address), expected.map(IpAddr::from), "{name}");
         }
     }
 }

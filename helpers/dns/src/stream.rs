@@ -6,8 +6,11 @@
 use bringup_core::time::{Duration, Instant};
 
 use crate::message::HEADER_LEN;
+use crate::parts;
 use crate::server::{MAX_SERVERS, ServerId};
 
+/// One to each server.
+const CONNECTIONS: usize = if parts::TCP { MAX_SERVERS } else { 0 };
 /// How many messages can be put together at once.
 const ROOMS: usize = 2;
 /// A connection without a query is closed after so long (RFC 7766 §6.2.3: "kept to a minimum").
@@ -96,7 +99,7 @@ impl Connection {
 
 /// All connections.
 pub(crate) struct Streams<'m> {
-    connections: [Connection; MAX_SERVERS],
+    connections: [Connection; CONNECTIONS],
     /// A room is away while its message is looked at.
     rooms: [Option<&'m mut [u8]>; ROOMS],
     taken: [bool; ROOMS],
@@ -110,7 +113,7 @@ pub(crate) struct Streams<'m> {
 impl<'m> Streams<'m> {
     pub(crate) const fn new(bytes: &'m mut [u8]) -> Self {
         Self {
-            connections: [const { Connection::CLOSED }; MAX_SERVERS],
+            connections: [const { Connection::CLOSED }; CONNECTIONS],
             rooms: Self::rooms(bytes),
             taken: [false; ROOMS],
             send_due: false,
@@ -353,7 +356,7 @@ impl<'m> Streams<'m> {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "tcp"))]
 mod tests {
     extern crate std;
     use super::*;

@@ -15,6 +15,7 @@ use crate::counters::Discard;
 use crate::malformed::Malformed;
 use crate::message::{HEADER_LEN, Header, Message, Rcode, read_question};
 use crate::name::NameView;
+use crate::parts;
 use crate::query::{Attempt, AttemptState, Failure, Lookup, LookupState, OnStream, Plain};
 use crate::record::Class;
 use crate::response;
@@ -155,7 +156,11 @@ impl Resolver<'_> {
         if attempt.over_tcp || attempt.requeued {
             return;
         }
-        attempt.over_tcp = true;
+        attempt.over_tcp = parts::TCP;
+        if !parts::TCP {
+            // As after a connection that could not be made.
+            (attempt.requeued, attempt.case) = (true, 0);
+        }
         if current && !lingers {
             self.enter(index, LookupState::Send(server));
         }
@@ -219,6 +224,9 @@ impl Resolver<'_> {
 
     /// The answer does not fit into a datagram: the same server is asked over TCP (RFC 2181 §9).
     fn take_truncated(&mut self, cx: &mut Cx<'_>, index: usize, server: ServerId) {
+        if !parts::TCP {
+            return self.server_failed(cx, index, server, Failure::Truncated);
+        }
         let Some(lookup) = self.lookups.get_mut(index) else { return };
         let lingers = lookup.linger.is_some();
         let Some(attempt) = lookup.attempt_mut(server) else { return };

@@ -7,6 +7,7 @@ use bringup_core::client::Cx;
 use super::{QueryError, Resolver, Target};
 use crate::cache::{Kind, Known, NONE, New, RECORD_HEAD};
 use crate::name::Name;
+use crate::parts;
 use crate::query::{Failure, LegState, Notice, Outcome, Source, Stage};
 use crate::record::{RData, RecordType};
 use crate::search::Walk;
@@ -166,7 +167,8 @@ impl Resolver<'_> {
 
     /// Answers a query for addresses with what the hosts file has; `false` if it does not have the name.
     fn answer_from_hosts(&mut self, cx: &Cx<'_>, slot: usize) -> bool {
-        let (Some(hosts), Some(query)) = (self.hosts, self.queries.get(slot)) else { return false };
+        let hosts = self.hosts.filter(|_| parts::EXTRAS);
+        let (Some(hosts), Some(query)) = (hosts, self.queries.get(slot)) else { return false };
         let (name, legs) = (query.name.clone(), query.legs.map(|leg| leg.rtype));
         let mut counts = [0usize; 2];
         hosts.addresses(name.view(), &mut |address| {
@@ -228,7 +230,7 @@ pub(super) fn read_target(
             to.make_lowercase();
             Ok((true, special::literal_name(name)))
         }
-        Target::Text(text) => match special::literal(text) {
+        Target::Text(text) => match text_of(text) {
             Text::ScopeName => Err(QueryError::ScopeName),
             Text::Literal(literal) => {
                 let text = text.split('%').next().unwrap_or(text);
@@ -243,4 +245,9 @@ pub(super) fn read_target(
             }
         },
     }
+}
+
+/// What a text is. An address of IPv4 is found by its labels, too, wherever they come from.
+fn text_of(text: &str) -> Text {
+    if parts::EXTRAS { special::literal(text) } else { Text::Name }
 }

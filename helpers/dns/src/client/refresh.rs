@@ -9,6 +9,7 @@ use bringup_core::time::{Duration, Instant};
 use super::Resolver;
 use crate::cache::Known;
 use crate::name::{Name, NameView};
+use crate::parts;
 use crate::query::{Ask, Failure, LegState, Lookup, LookupState, MAX_ALIASES, Outcome};
 use crate::record::RData;
 use crate::server::{Server, ServerId};
@@ -25,12 +26,15 @@ const LOCAL: NameView<'static> = NameView::of_checked(b"\x05local\0");
 impl Resolver<'_> {
     /// When a query that starts now takes what is past its TTL.
     pub(super) fn stale_at(&self, now: Instant) -> Option<Instant> {
-        (!self.config.serve_stale.is_zero()).then(|| now + STALE_WAIT)
+        (parts::EXTRAS && !self.config.serve_stale.is_zero()).then(|| now + STALE_WAIT)
     }
 
     /// Ends the legs of a query that still wait with what is past its TTL, if there is such. The
     /// lookups go on, for those who come later.
     pub(super) fn settle_for_stale(&mut self, now: Instant, slot: usize) {
+        if !parts::EXTRAS {
+            return;
+        }
         if let Some(query) = self.queries.get_mut(slot) {
             query.stale_at = None;
         }
@@ -67,7 +71,8 @@ impl Resolver<'_> {
         leg: usize,
         name: &Name,
     ) -> bool {
-        if self.config.serve_stale.is_zero() || name.view().is_at_or_below(LOCAL) {
+        let is_off = !parts::EXTRAS || self.config.serve_stale.is_zero();
+        if is_off || name.view().is_at_or_below(LOCAL) {
             return false;
         }
         let Some(rtype) = self.leg(slot, leg).map(|leg| leg.rtype) else { return false };
@@ -116,7 +121,8 @@ impl Resolver<'_> {
 
     /// Asks anew for an entry whose TTL is nearly over.
     pub(super) fn refresh_ahead(&mut self, cx: &mut Cx<'_>, entry: u16) {
-        if !self.config.refresh_ahead || !self.cache.is_ending(entry, cx.now) {
+        let is_on = parts::EXTRAS && self.config.refresh_ahead;
+        if !is_on || !self.cache.is_ending(entry, cx.now) {
             return;
         }
         let (name, rtype) = (self.cache.owner(entry).to_name(), self.cache.rtype(entry));
@@ -135,6 +141,9 @@ impl Resolver<'_> {
     /// Asks a server that failed a while ago what lookup `index` asks `server`, to see whether it is
     /// back. Nobody waits for it. It is one of the sends that the lookup has with that server.
     pub(super) fn probe_failing(&mut self, cx: &mut Cx<'_>, index: usize, server: ServerId) {
+        if !parts::EXTRAS {
+            return;
+        }
         let due = |s: &Server| s.is_failing() && !s.is_shunned(cx.now);
         let failing =
             self.servers.in_order().find(|(id, s)| *id != server && due(s)).map(|(id, _)| id);
@@ -155,7 +164,8 @@ impl Resolver<'_> {
     /// A lookup is about to ask a server: a probe of that server that asks the same ends, since a question is out at a server once (RFC 5452 §5).
     pub(super) fn supersede_probe(&mut self, now: Instant, index: usize, server: ServerId) {
         // Only those are probed.
-        if !self.servers.get(server).is_some_and(Server::is_failing) {
+        let is_failing = self.servers.get(server).is_some_and(Server::is_failing);
+        if !parts::EXTRAS || !is_failing {
             return;
         }
         let Some(lookup) = self.lookups.get(index) else { return };
@@ -170,7 +180,8 @@ impl Resolver<'_> {
     /// The lookup that ends with what came for lookup `index`: that of those who wait, where a probe
     /// has been answered first.
     pub(super) fn answered_by(&mut self, now: Instant, index: usize) -> usize {
-        let Some(probe) = self.lookups.get(index).filter(|l| l.probe.is_some()) else {
+        let Some(probe) = self.lookups.get(index).filter(|l| parts::EXTRAS && l.probe.is_some())
+        else {
             return index;
         };
         let (name, rtype, tcp) = (&probe.name, probe.rtype, probe.tcp);

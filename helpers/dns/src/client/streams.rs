@@ -8,6 +8,7 @@ use super::Resolver;
 use super::input::Via;
 use crate::counters::Discard;
 use crate::encode::{self, QueryFlags};
+use crate::parts;
 use crate::query::{AttemptState, Failure, LookupState, OnStream, Plain};
 use crate::server::{MAX_SERVERS, ServerId};
 use crate::stream::{Broken, Piece, Rest, STREAM_IDLE, Sending};
@@ -31,6 +32,10 @@ impl Resolver<'_> {
     /// because a connection stands anyway, or because UDP was not answered (RFC 9715 R7).
     pub(super) fn goes_over_tcp(&self, index: usize, server: ServerId, now: Instant) -> bool {
         let Some(lookup) = self.lookups.get(index) else { return false };
+        if !parts::TCP {
+            // What may go over TCP alone does not go over UDP for want of it.
+            return lookup.tcp;
+        }
         let attempt = lookup.attempt(server);
         let may = self.servers.get(server).is_some_and(|known| known.may_stream(now));
         let unheard = attempt.state == AttemptState::Open && attempt.sends + 1 >= self.max_sends();
@@ -91,7 +96,7 @@ impl Resolver<'_> {
         cx: &mut Cx<'_>,
         buffer: &'b mut [u8],
     ) -> Option<Transmit<'b>> {
-        if !self.streams.send_due {
+        if !parts::TCP || !self.streams.send_due {
             return None;
         }
         let servers = (0u8..).map(ServerId::of_conn).take(MAX_SERVERS);
@@ -159,7 +164,7 @@ impl Resolver<'_> {
         input: StreamInput<'_>,
     ) -> Result<(), Discard> {
         let server = ServerId::of_conn(conn);
-        if !self.streams.is_known(server) {
+        if !parts::TCP || !self.streams.is_known(server) {
             return Err(Discard::UnknownConnection);
         }
         match input {
@@ -249,6 +254,9 @@ impl Resolver<'_> {
 
     /// A lookup no longer waits on the connection to `server`.
     pub(super) fn leave_stream(&mut self, now: Instant, index: usize, server: ServerId) {
+        if !parts::TCP {
+            return;
+        }
         let attempt = self.lookups.get_mut(index).and_then(|l| l.attempt_mut(server));
         let Some(attempt) = attempt else { return };
         if core::mem::replace(&mut attempt.on_stream, OnStream::No) != OnStream::No {
@@ -257,6 +265,9 @@ impl Resolver<'_> {
     }
 
     pub(super) fn note_left_stream(&mut self, now: Instant, index: usize, server: ServerId) {
+        if !parts::TCP {
+            return;
+        }
         self.streams.orphan(server, index);
         self.streams.touch(server, now);
         self.arm(Some(now + STREAM_IDLE));
@@ -264,6 +275,9 @@ impl Resolver<'_> {
 
     /// The time of a lookup at `server` is over. A connection on which nothing came meanwhile is dead.
     pub(super) fn stream_timed_out(&mut self, cx: &mut Cx<'_>, index: usize, server: ServerId) {
+        if !parts::TCP {
+            return;
+        }
         let Some(attempt) = self.lookups.get(index).map(|l| *l.attempt(server)) else { return };
         if attempt.on_stream == OnStream::No {
             return;
@@ -277,6 +291,9 @@ impl Resolver<'_> {
     /// Closes connections that nobody waits on; says when to look again.
     pub(super) fn retire_streams(&mut self, now: Instant) -> Option<Instant> {
         let mut next = None;
+        if !parts::TCP {
+            return next;
+        }
         for server in (0u8..).map(ServerId::of_conn).take(MAX_SERVERS) {
             let Some(at) = self.streams.idle_at(server) else { continue };
             if self.lookups.iter().any(|l| l.attempt(server).on_stream != OnStream::No) {

@@ -11,6 +11,7 @@ use super::streams::Loss;
 use crate::config::Config;
 use crate::cookie;
 use crate::encode::{self, QueryFlags};
+use crate::parts;
 use crate::query::{AttemptState, Failure, Lookup, LookupState, Plain};
 use crate::server::{MAX_SERVERS, ServerAddress, ServerId};
 
@@ -67,6 +68,11 @@ impl Resolver<'_> {
             let ServerAddress { address, interface } = self.servers.get(server)?.at;
             if !self.goes_over_tcp(index, server, cx.now) {
                 return self.next_datagram(cx, index, server, address, buffer);
+            }
+            if !parts::TCP {
+                self.server_failed(cx, index, server, Failure::Unreachable);
+                self.walk_on(cx);
+                continue;
             }
             if self.queue_on_stream(cx, index, server) {
                 return Some(Transmit::Connect { conn: server.conn(), to: address, interface });

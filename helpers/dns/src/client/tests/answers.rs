@@ -348,6 +348,7 @@ fn rule_30_ttls_are_capped_and_0_is_delivered_but_not_kept() {
 }
 
 #[test]
+#[cfg_attr(not(feature = "tcp"), ignore = "needs the feature")]
 fn bug_2_c_ares_cve_2020_8277_more_addresses_than_there_is_room_for() {
     let mut storage = Storage::new();
     let mut bench = Bench::new(&mut storage, 1);
@@ -450,6 +451,7 @@ fn rule_43_when_an_address_is_usable() {
 }
 
 #[test]
+#[cfg_attr(not(feature = "extras"), ignore = "needs the feature")]
 fn rule_38_39_and_41_what_is_not_sent() {
     let mut storage = Storage::new();
     let mut bench = Bench::new(&mut storage, 1);

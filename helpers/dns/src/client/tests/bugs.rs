@@ -66,6 +66,7 @@ fn bug_12_c_ares_1293_nodata_without_soa_is_asked_again_at_once() {
 }
 
 #[test]
+#[cfg_attr(not(feature = "tcp"), ignore = "needs the feature")]
 fn bug_12_c_ares_1279_of_two_answers_the_later_one_stays_whole() {
     let mut storage = Storage::new();
     let mut bench = Bench::new(&mut storage, 1);

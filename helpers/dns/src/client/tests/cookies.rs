@@ -70,6 +70,7 @@ fn rule_27_and_51_cookies_are_shown_kept_and_expected() {
 }
 
 #[test]
+#[cfg_attr(not(feature = "tcp"), ignore = "needs the feature")]
 fn rule_27_two_replies_without_the_cookie_and_it_goes_over_tcp() {
     let mut storage = Storage::new();
     let mut bench = Bench::new(&mut storage, 1);
@@ -96,6 +97,7 @@ fn rule_27_two_replies_without_the_cookie_and_it_goes_over_tcp() {
 }
 
 #[test]
+#[cfg_attr(not(feature = "tcp"), ignore = "needs the feature")]
 fn rule_27_a_cookie_that_is_not_taken_is_renewed_once_then_tcp() {
     let mut storage = Storage::new();
     let mut bench = Bench::new(&mut storage, 1);
@@ -200,6 +202,7 @@ fn rule_24_letters_in_random_case_come_back_as_they_went() {
 }
 
 #[test]
+#[cfg_attr(not(feature = "tcp"), ignore = "needs the feature")]
 fn rule_24_another_case_means_tcp_where_it_is_not_mixed() {
     let mut storage = Storage::new();
     let mut bench = mixing(&mut storage);

@@ -43,6 +43,7 @@ fn of_two_that_wait_for_one_answer_the_one_that_stays_hears_it() {
 }
 
 #[test]
+#[cfg_attr(not(feature = "extras"), ignore = "needs the feature")]
 fn rule_23_a_probe_ends_when_its_server_is_asked_the_same() {
     let mut storage = Storage::new();
     let mut bench = with_one_to_probe(&mut storage);
@@ -60,6 +61,7 @@ fn rule_23_a_probe_ends_when_its_server_is_asked_the_same() {
 }
 
 #[test]
+#[cfg_attr(not(feature = "extras"), ignore = "needs the feature")]
 fn a_probe_goes_on_when_its_server_is_asked_something_else() {
     let mut storage = Storage::new();
     let mut bench = with_one_to_probe(&mut storage);
@@ -237,6 +239,7 @@ fn one_family_that_fails_or_has_nothing_leaves_the_other_as_it_is() {
 }
 
 #[test]
+#[cfg_attr(not(feature = "extras"), ignore = "needs the feature")]
 fn rule_40_a_name_of_the_cache_does_not_overtake_the_search_list() {
     let mut storage = Storage::new();
     let mut bench = Bench::new(&mut storage, 1);
@@ -248,6 +251,7 @@ fn rule_40_a_name_of_the_cache_does_not_overtake_the_search_list() {
 }
 
 #[test]
+#[cfg_attr(not(feature = "extras"), ignore = "needs the feature")]
 fn rule_37_the_families_of_a_hosts_file_come_in_any_order() {
     let mut storage = ResolverStorage::<8, 32, 16_384>::new();
     let mut bench = Bench::new(&mut storage, 1);
@@ -319,6 +323,7 @@ fn only_what_was_learned_before_the_time_was_known_is_forgotten_with_it() {
 }
 
 #[test]
+#[cfg_attr(not(feature = "extras"), ignore = "needs the feature")]
 fn rule_35_a_lookup_that_stale_data_has_overtaken_fills_the_cache_and_ends() {
     let mut storage = Storage::new();
     let mut bench = Bench::new(&mut storage, 1);
@@ -347,6 +352,7 @@ fn rule_35_a_lookup_that_stale_data_has_overtaken_fills_the_cache_and_ends() {
 }
 
 #[test]
+#[cfg_attr(not(feature = "extras"), ignore = "needs the feature")]
 fn a_refresh_that_somebody_waits_for_does_not_give_way_to_another_question() {
     let mut storage = ResolverStorage::<1, 32, 4_096>::new();
     let mut bench = Bench::new(&mut storage, 1);

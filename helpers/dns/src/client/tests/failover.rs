@@ -40,6 +40,7 @@ fn rule_49_timeouts_next_server_first_three_sends_each() {
 }
 
 #[test]
+#[cfg_attr(not(feature = "extras"), ignore = "needs the feature")]
 fn bug_29_hickory_2273_one_dead_server_costs_less_than_a_second_and_then_nothing() {
     let mut storage = Storage::new();
     let mut bench = Bench::new(&mut storage, 2);
@@ -251,6 +252,7 @@ fn a_failure_names_its_server() {
 }
 
 #[test]
+#[cfg_attr(not(feature = "tcp"), ignore = "needs the feature")]
 fn rule_34_three_sends_in_all_over_udp_and_tcp_together() {
     for closes in [false, true] {
         let mut storage = Storage::new();
@@ -313,6 +315,7 @@ pub(super) fn with_one_to_probe(storage: &mut Storage) -> Bench<'_> {
 }
 
 #[test]
+#[cfg_attr(not(feature = "extras"), ignore = "needs the feature")]
 fn rule_23_and_34_a_probe_is_one_of_the_three_sends_and_never_beside_another() {
     for reply in [None, Some(Rcode::FORMERR), Some(Rcode::SERVFAIL)] {
         let mut storage = Storage::new();
@@ -344,6 +347,7 @@ fn rule_23_and_34_a_probe_is_one_of_the_three_sends_and_never_beside_another() {
 }
 
 #[test]
+#[cfg_attr(not(feature = "extras"), ignore = "needs the feature")]
 fn what_a_probe_finds_is_for_those_who_wait() {
     let mut storage = Storage::new();
     let mut bench = with_one_to_probe(&mut storage);
@@ -357,6 +361,7 @@ fn what_a_probe_finds_is_for_those_who_wait() {
 }
 
 #[test]
+#[cfg_attr(not(feature = "tcp"), ignore = "needs the feature")]
 fn a_link_that_comes_up_opens_sockets_anew_and_asks_again_at_once() {
     let mut storage = Storage::new();
     let mut bench = Bench::new(&mut storage, 1);

@@ -77,6 +77,7 @@ fn bug_9_c_ares_an_id_that_comes_back_at_once_completes_only_its_own_query() {
 }
 
 #[test]
+#[cfg_attr(not(feature = "extras"), ignore = "needs the feature")]
 fn bug_13_c_ares_1059_a_probe_that_nobody_answers_ends_and_another_one_follows() {
     let mut storage = Storage::new();
     let mut bench = Bench::new(&mut storage, 2);
@@ -307,6 +308,7 @@ fn bug_22_and_23_lws_all_servers_of_the_file_and_no_others() {
 }
 
 #[test]
+#[cfg_attr(not(feature = "tcp"), ignore = "needs the feature")]
 fn bug_23_lws_long_names_and_long_answers_over_tcp() {
     let mut storage = Storage::new();
     let mut bench = Bench::new(&mut storage, 1);
@@ -345,6 +347,7 @@ fn bug_23_lws_the_hosts_file_is_no_way_around_the_cache() {
 }
 
 #[test]
+#[cfg_attr(not(feature = "extras"), ignore = "needs the feature")]
 fn rule_38_the_hosts_file_may_have_names_of_the_link_but_none_that_mean_the_same_everywhere() {
     let file = "printer.local localhost x.localhost x.invalid x.onion x.alt";
     let file = format!("192.0.2.99 {file}");

@@ -46,7 +46,7 @@ fn run(seed: u64) -> (u64, u64) {
     let mut storage = ResolverStorage::<6, 12, 700>::new();
     let mut bench = Bench::new(&mut storage, 3);
     bench.rng = Seeded(!seed);
-    bench.tcp = seed % 2 == 0;
+    bench.tcp = crate::parts::TCP && seed % 2 == 0;
     bench.resolver.set_config(Config {
         mix_case: seed % 3 == 0,
         rotate: seed % 5 == 0,
