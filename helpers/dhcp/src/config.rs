@@ -8,6 +8,7 @@ use crate::code;
 use crate::fqdn::Fqdn;
 use crate::message::{ETHERNET, Header, MessageWriter};
 use crate::offer::{self, OfferPolicy};
+use crate::parts::EXTRAS;
 use crate::retry::Profile;
 use crate::route::RoutePolicy;
 use crate::snapshot;
@@ -216,6 +217,11 @@ impl<'m> Config<'m> {
     }
 
     /// Option 61 as it goes out. RFC 7844 §3.5: without a name of our own, it is the MAC's.
+    /// Whether servers are asked for the key that FORCERENEW needs.
+    pub(crate) const fn asks_nonce(&self) -> bool {
+        EXTRAS && self.force_renew
+    }
+
     fn effective_identifier(&self) -> ClientIdentifier<'m> {
         if self.anonymous { ClientIdentifier::Mac } else { self.client_identifier }
     }
@@ -232,7 +238,7 @@ impl<'m> Config<'m> {
 
     /// Whether option 116 goes out: RFC 2563 §2.2 wants it of hosts with link-local addresses.
     pub(crate) const fn asks_auto_configure(&self) -> bool {
-        (self.ask_auto_configure || self.link_local) && !self.anonymous
+        (self.ask_auto_configure || EXTRAS && self.link_local) && !self.anonymous
     }
 
     /// A mark of option 61, by which a snapshot is known to be ours.

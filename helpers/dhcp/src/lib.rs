@@ -20,6 +20,10 @@
 //!
 //! The client takes one rule above all: no input makes it send at once, restart a timer or give up
 //! a wait. Replies either advance the exchange that they answer, or they change a counter.
+//!
+//! The feature `extras` is on by default. Without it these settings and calls do nothing, and take no room
+//! in a small device: [`Config::link_local`], [`Config::force_renew`], [`Config::detect_attachment`], and
+//! snapshots: none is made, and none is of a [version](SnapshotError::Version) that is known.
 #![no_std]
 #![forbid(unsafe_code)]
 
@@ -42,6 +46,7 @@ pub mod message;
 pub mod name;
 pub mod offer;
 pub mod options;
+mod parts;
 pub mod retry;
 pub mod route;
 pub mod snapshot;

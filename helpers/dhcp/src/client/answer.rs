@@ -48,7 +48,10 @@ impl DhcpClient<'_> {
             }
             (State::Requesting(r), Ack) => {
                 from(r.offer.server)?;
-                if r.offer.promises_nonce && Nonce::of(&reply.message).is_none() {
+                if self.config.asks_nonce()
+                    && r.offer.promises_nonce
+                    && Nonce::of(&reply.message).is_none()
+                {
                     self.counters.add(Tally::AckWithoutNonce, 1);
                     self.doubt = Some(Doubt::of(r.offer.server, self.doubt));
                     self.back_off(cx);
@@ -113,7 +116,7 @@ impl DhcpClient<'_> {
         }
         self.counters.add(Tally::ReceivedOffer, 1);
         let promises_nonce =
-            self.config.force_renew && message.first(code::FORCERENEW_NONCE).is_some();
+            self.config.asks_nonce() && message.first(code::FORCERENEW_NONCE).is_some();
         // Who offers and doesn't give would keep us from all others: theirs are better, if they come soon.
         let doubt = self.doubt.filter(|doubt| doubt.server == server);
         let score = if doubt.is_some() { 1 } else { score.saturating_add(1) };
@@ -198,7 +201,7 @@ impl DhcpClient<'_> {
     /// RFC 6704 §3.1.4: the nonce of any ACK counts; without a new one, the server's old one.
     fn remember_nonce(&mut self, reply: &Reply<'_>) {
         let is_same_server = self.lease.is_some_and(|l| l.server_identifier == reply.server);
-        let new = Nonce::of(&reply.message).filter(|_| self.config.force_renew);
+        let new = Nonce::of(&reply.message).filter(|_| self.config.asks_nonce());
         self.nonce = new.or(self.nonce.filter(|_| is_same_server));
     }
 

@@ -12,6 +12,7 @@ use crate::lease::Times;
 use crate::md5::{DIGEST_LEN, hmac};
 use crate::message::{BOOTREPLY, ETHERNET, Message, chaddr_of};
 use crate::options::Value;
+use crate::parts::Extra;
 
 /// Protocol, algorithm and replay detection method of RFC 6704 §3.1.2.
 const HEAD: [u8; 3] = [3, 1, 0];
@@ -26,6 +27,7 @@ const VALUE_AT: usize = 3 + 8 + 1;
 pub(super) struct Nonce {
     key: [u8; DIGEST_LEN],
     replay: u64,
+    _extra: Extra,
 }
 
 /// The replay count and the value of an option 90 of this protocol and type.
@@ -39,8 +41,9 @@ fn authentication(option: Value<'_>, kind: u8) -> Option<(u64, [u8; DIGEST_LEN])
 impl Nonce {
     /// The nonce of an ACK, if it brings one.
     pub(super) fn of(message: &Message<'_>) -> Option<Self> {
+        let _extra = Extra::GIVEN?;
         let (replay, key) = authentication(message.first(code::AUTHENTICATION)?, TYPE_NONCE)?;
-        Some(Self { key, replay })
+        Some(Self { key, replay, _extra })
     }
 
     /// Whether a FORCERENEW was made by one who knows the key, and is no repetition; counts it.

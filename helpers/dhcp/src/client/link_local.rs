@@ -13,6 +13,7 @@ use super::claim::{Claim, Progress, Verdict};
 use crate::arp::Arp;
 use crate::config::ConflictDetection;
 use crate::counters::Tally;
+use crate::parts::Extra;
 use crate::retry;
 
 /// 169.254.1.0, the first address that may be taken, and how many there are: the first and the last
@@ -26,18 +27,20 @@ pub(super) struct LinkLocal {
     pub(super) claim: Claim,
     is_held: bool,
     conflicts: u8,
+    _extra: Extra,
 }
 
 impl LinkLocal {
     /// Begins to probe for some address. RFC 3927 §2.1 has it made from the MAC; random bits serve
     /// as well, and two devices with one MAC get on with each other.
     fn new(now: Instant, rng: &mut dyn Rng, conflicts: u8) -> Option<Self> {
+        let _extra = Extra::GIVEN?;
         let place = u32::try_from(rng.below(ADDRESSES)).unwrap_or(0);
         let address = Ipv4Addr::from(FIRST + place);
         let begin =
             if retry::too_many(conflicts) { Duration::from_secs(60) } else { Duration::ZERO };
         let claim = Claim::new(address, ConflictDetection::Strict, now + begin, rng)?;
-        Some(Self { claim, is_held: false, conflicts })
+        Some(Self { claim, is_held: false, conflicts, _extra })
     }
 
     /// The address, if it may be used.
@@ -99,7 +102,7 @@ impl DhcpClient<'_> {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "extras"))]
 mod tests {
     use super::*;
 

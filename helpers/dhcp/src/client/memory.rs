@@ -8,6 +8,7 @@ use super::state::{State, Then};
 use crate::counters::Tally;
 use crate::event::LostReason;
 use crate::lease::Grant;
+use crate::parts::EXTRAS;
 use crate::snapshot::{Snapshot, SnapshotError};
 
 impl DhcpClient<'_> {
@@ -39,6 +40,9 @@ impl DhcpClient<'_> {
     /// Reads a snapshot and checks that it is this client's; what is in the store can be judged so
     /// before it is needed.
     pub fn recognise<'b>(&self, bytes: &'b [u8]) -> Result<Snapshot<'b>, SnapshotError> {
+        if !EXTRAS {
+            return Err(SnapshotError::Version);
+        }
         let snapshot = Snapshot::decode(bytes)?;
         let ours = (self.config.mac, self.config.identity());
         if (snapshot.mac, snapshot.identity) != ours {
@@ -69,7 +73,7 @@ impl DhcpClient<'_> {
         cx: &Cx<'_>,
         buffer: &'b mut [u8],
     ) -> Result<Option<&'b [u8]>, Full> {
-        let Some(grant) = self.lease else { return Ok(None) };
+        let Some(grant) = self.lease.filter(|_| EXTRAS) else { return Ok(None) };
         let snapshot = Snapshot {
             mac: self.config.mac,
             identity: self.config.identity(),

@@ -299,7 +299,7 @@ impl<'m> DhcpClient<'m> {
                 // RFC 4436 §2.2: beside the REQUEST, not before it.
                 let may_check = self.lease.is_some() || self.remembered.is_some();
                 let router = self.router.filter(|_| may_check && self.config.detect_attachment);
-                self.inquiry = router.map(|router| Inquiry::check(router, address));
+                self.inquiry = router.and_then(|router| Inquiry::check(router, address));
                 let is_confirmed = false;
                 self.enter(State::Rebooting(Rebooting { exchange, address, is_confirmed }));
             }

@@ -11,6 +11,7 @@ use super::state::{Declining, State};
 use crate::arp::{Arp, ETHERTYPE_ARP};
 use crate::counters::{Discard, Mismatch, Tally};
 use crate::event::LostReason;
+use crate::parts::EXTRAS;
 use crate::snapshot::KnownRouter;
 
 impl DhcpClient<'_> {
@@ -44,12 +45,14 @@ impl DhcpClient<'_> {
 
     /// Asks for the link address of the lease's first router, unless it is known.
     pub(super) fn learn_router(&mut self) {
-        let Some(lease) = self.lease().filter(|_| self.config.detect_attachment) else { return };
+        let Some(lease) = self.lease().filter(|_| EXTRAS && self.config.detect_attachment) else {
+            return;
+        };
         let (candidate, router) = (lease.address(), lease.default_router());
         let is_known = self.router.map(|known| known.address) == router;
         if !is_known && self.inquiry.is_none() {
             self.router = None;
-            self.inquiry = router.map(|router| Inquiry::learn(router, candidate));
+            self.inquiry = router.and_then(|router| Inquiry::learn(router, candidate));
         }
     }
 

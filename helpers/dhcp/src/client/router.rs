@@ -8,6 +8,7 @@ use bringup_core::time::{Duration, Instant};
 
 use super::exchange::Next;
 use crate::arp::{Arp, Operation};
+use crate::parts::Extra;
 use crate::snapshot::KnownRouter;
 
 /// How often the question is put, and how far apart: RFC 4436 §2.1 recommends at most two resends,
@@ -25,18 +26,20 @@ pub(super) struct Inquiry {
     known: Option<Mac>,
     left: u8,
     next: Next,
+    _extra: Extra,
 }
 
 impl Inquiry {
     /// Asks for the link address of a router.
-    pub(super) const fn learn(router: Ipv4Addr, candidate: Ipv4Addr) -> Self {
-        Self { router, candidate, known: None, left: SENDS, next: Next::Due }
+    pub(super) fn learn(router: Ipv4Addr, candidate: Ipv4Addr) -> Option<Self> {
+        let _extra = Extra::GIVEN?;
+        Some(Self { router, candidate, known: None, left: SENDS, next: Next::Due, _extra })
     }
 
     /// Asks a known router whether it is there.
-    pub(super) const fn check(router: KnownRouter, candidate: Ipv4Addr) -> Self {
-        let (router, known) = (router.address, Some(router.mac));
-        Self { router, candidate, known, left: SENDS, next: Next::Due }
+    pub(super) fn check(router: KnownRouter, candidate: Ipv4Addr) -> Option<Self> {
+        let KnownRouter { address, mac } = router;
+        Some(Self { known: Some(mac), ..Self::learn(address, candidate)? })
     }
 
     pub(super) const fn deadline(&self) -> Option<Instant> {
@@ -78,7 +81,7 @@ impl Inquiry {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "extras"))]
 mod tests {
     use super::*;
 
@@ -87,7 +90,7 @@ mod tests {
         let (us, it) = (Mac([2; 6]), Mac([4; 6]));
         let router = KnownRouter { address: Ipv4Addr::new(10, 0, 0, 254), mac: it };
         let ours = Ipv4Addr::new(10, 0, 0, 50);
-        let mut inquiry = Inquiry::check(router, ours);
+        let mut inquiry = Inquiry::check(router, ours).unwrap();
         let question = Arp::request(it, router.address, ours);
         let reply = Arp { operation: Operation::Reply, target_mac: us, ..question };
         assert_eq!(inquiry.answer(&reply, us), None);

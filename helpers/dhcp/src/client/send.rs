@@ -171,7 +171,7 @@ impl Draft {
             message.option(code::MESSAGE, text)?;
         }
         // RFC 6704 §3.1.4: in every DISCOVER and REQUEST; algorithm 1 is HMAC-MD5.
-        if config.force_renew && wishes && self.kind != MessageType::Inform {
+        if config.asks_nonce() && wishes && self.kind != MessageType::Inform {
             message.option(code::FORCERENEW_NONCE, &[1])?;
         }
         if self.rapid_commit {

@@ -5,6 +5,7 @@ use super::*;
 use crate::arp::Operation;
 use crate::snapshot::{SNAPSHOT_LEN, SnapshotError};
 use MessageType::{Ack, Discover, Request};
+use bringup_core::wire::Full;
 
 const ROUTER: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 254);
 const ROUTER_MAC: Mac = Mac([2, 0, 0, 0, 0, 0xFE]);

@@ -5,10 +5,15 @@ extern crate std;
 
 mod bugs;
 mod conflicts;
+#[cfg(feature = "extras")]
 mod force;
 mod inform;
+#[cfg(not(feature = "extras"))]
+mod left_out;
 mod lifecycle;
+#[cfg(feature = "extras")]
 mod link_local;
+#[cfg(feature = "extras")]
 mod memory;
 mod offers;
 mod replies;
@@ -24,7 +29,6 @@ use crate::message::{Header, Message, MessageWriter};
 use bringup_core::client::{Checksum, Host, Mac, Rng, drive};
 use bringup_core::error::ErrorKind;
 use bringup_core::time::Utc;
-use bringup_core::wire::Full;
 use core::net::SocketAddr;
 use core::net::SocketAddrV4;
 use std::boxed::Box;
