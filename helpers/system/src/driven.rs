@@ -13,12 +13,13 @@ use bringup_core::platform::Platform;
 use bringup_core::time::Instant;
 use bringup_core::timer::{NoSlot, Owner, TimerKey};
 
+use crate::parts;
 use crate::ring::Ring;
 pub use crate::stage::Buffers;
 use crate::stage::{Connection, Discreet, Socket, Stage};
 
 /// How many ignored inputs are remembered until somebody asks; the clients count all of them.
-const MAX_DISCARDS: usize = 8;
+const MAX_DISCARDS: usize = if parts::EXTRAS { 8 } else { 0 };
 
 /// A client and what it has said.
 struct Spoken<C: Client> {
@@ -37,7 +38,8 @@ impl<C: Client<Event: Copy, Discard: Copy>> Discreet for Spoken<C> {
             _ => None,
         };
         // It is the client's to count, and changes nothing.
-        if let Err(why) = self.client.handle_input(cx, input) {
+        let taken = self.client.handle_input(cx, input);
+        if let Some(why) = taken.err().filter(|_| parts::EXTRAS) {
             self.discards.push((why, from));
         }
     }

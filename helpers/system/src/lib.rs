@@ -6,6 +6,15 @@
 //!
 //! `no_std`, no heap; generic over one [`Platform`](bringup_core::platform::Platform): a server, a
 //! small static binary, a microcontroller and the simulator run the same code.
+//!
+//! # Features
+//!
+//! Both are on by default. What a device has no use for takes no room in it without them:
+//!
+//! | feature | what is there with it | and without |
+//! |---|---|---|
+//! | `tcp` | `tcp` of [`bringup_dns`], and connections for it | what needs one ends as that crate says |
+//! | `extras` | `extras` of [`bringup_dns`] and of [`bringup_dhcp`]; NTP servers by name; [`Config::tell_discards`] | a name fails at once, with [`Event::NtpNameFailed`]; what is ignored is counted only |
 #![no_std]
 #![forbid(unsafe_code)]
 
@@ -13,6 +22,7 @@ mod addresses;
 pub mod driven;
 pub mod event;
 pub mod interface;
+mod parts;
 mod ring;
 pub mod servers;
 mod sources;

@@ -11,6 +11,8 @@ use bringup_core::poll::{Interest, Readiness};
 use bringup_core::time::{Instant, Utc};
 use bringup_core::timer::{Owner, TimerKey};
 
+use crate::parts;
+
 /// How many datagrams one readiness takes from a socket before others have their turn.
 const MAX_PER_READY: usize = 16;
 
@@ -163,7 +165,8 @@ impl<P: Platform> Stage<'_, '_, P> {
             Ready::Source { key, readiness, .. } => {
                 if let Some(socket) = number(self.sockets, |socket| socket.key == key) {
                     self.handle_socket(client, buffers, socket, key, readiness);
-                } else if let Some(conn) = number(self.conns, |conn| conn.key == key) {
+                } else if let Some(conn) = number(self.conns, |conn| conn.key == key && parts::TCP)
+                {
                     self.handle_connection(client, buffers, conn, readiness);
                 } else {
                     return false;
@@ -353,6 +356,9 @@ impl<P: Platform> Stage<'_, '_, P> {
     }
 
     fn disconnect(&mut self, conn: u8) {
+        if !parts::TCP {
+            return;
+        }
         let slot = self.conns.get_mut(usize::from(conn)).and_then(Option::take);
         if let Some(Connection { handle, key, .. }) = slot {
             self.registrar.remove_source(key);
@@ -366,6 +372,9 @@ impl<P: Platform> Stage<'_, '_, P> {
         to: SocketAddr,
         interface: Option<u32>,
     ) -> Result<(), ErrorKind> {
+        if !parts::TCP {
+            return Err(ErrorKind::Unsupported);
+        }
         self.disconnect(conn);
         let slot = self.conns.get_mut(usize::from(conn)).ok_or(ErrorKind::Invalid)?;
         let opened = self.registrar.platform().tcp_connect(to, interface.or(self.interface));
@@ -383,6 +392,9 @@ impl<P: Platform> Stage<'_, '_, P> {
     }
 
     fn stream(&mut self, conn: u8, bytes: &[u8]) -> Result<usize, ErrorKind> {
+        if !parts::TCP {
+            return Err(ErrorKind::Unsupported);
+        }
         let slot = self.conns.get(usize::from(conn)).and_then(Option::as_ref);
         let Some(&Connection { handle, key, .. }) = slot else { return Err(ErrorKind::NotFound) };
         match self.registrar.platform().tcp_send(handle, bytes) {

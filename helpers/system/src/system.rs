@@ -24,10 +24,11 @@ use bringup_ntp::{NtpClient, UtcEstimate};
 use crate::driven::{Buffers, Driven};
 use crate::event::{Action, Event, Gate, InterfaceId};
 use crate::interface::Interface;
+use crate::parts;
 use crate::ring::Ring;
 use crate::servers::{Origin, ServerList};
 use crate::sources;
-use crate::time_names::{DrivenResolver, NtpName, TimeNames};
+use crate::time_names::{DrivenResolver, MAX_NAMES, NtpName, TimeNames};
 use crate::wiring::WATCH_RETRY;
 
 /// The largest number of sockets that an NTP client names.
@@ -298,6 +299,9 @@ impl<'m, P: Platform> System<'m, P> {
         if !self.config.dns.is_empty() || !self.config.ntp.is_empty() {
             self.events.push(Event::Servers { origin: Origin::Configured });
         }
+        if !parts::EXTRAS {
+            self.names_fail(self.config.ntp_names);
+        }
         self.servers_changed(registrar);
         self.settle(registrar);
         // Refused only when the context is being destroyed.
@@ -429,8 +433,9 @@ impl<'m, P: Platform> System<'m, P> {
         names: &[NtpName<'m>],
     ) {
         let lists = (ServerList::configured(dns), ServerList::configured(ntp));
-        let Self { resolver, buffers, .. } = self;
-        if self.names.replace(registrar, resolver, buffers, names) {
+        if !parts::EXTRAS {
+            self.names_fail(names);
+        } else if self.names.replace(registrar, &mut self.resolver, &mut self.buffers, names) {
             self.ntp_list = self.ntp_list.only(|origin| !matches!(origin, Origin::Name(_)));
         }
         if self.list_servers(lists) {
@@ -438,6 +443,13 @@ impl<'m, P: Platform> System<'m, P> {
         }
         self.servers_changed(registrar);
         self.settle(registrar);
+    }
+
+    /// Nobody resolves these names of NTP servers.
+    fn names_fail(&mut self, names: &[NtpName<'_>]) {
+        for (index, _) in (0..).zip(names).take(MAX_NAMES) {
+            self.events.push(Event::NtpNameFailed { index });
+        }
     }
 
     /// The name of an NTP server of the operator, by its place in the order of naming: see

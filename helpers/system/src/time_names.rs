@@ -9,6 +9,7 @@ use bringup_core::timer::{NoSlot, Owner, TimerKey};
 use bringup_dns::{Outcome, QueryKey, QueryKind, QueryOptions, Resolver};
 
 use crate::driven::{Buffers, Driven};
+use crate::parts;
 use crate::servers::{MAX_SERVERS, Origin, ServerList};
 use crate::sources;
 
@@ -24,7 +25,7 @@ const RETRY_MAX: Duration = Duration::from_secs(64);
 pub(crate) const RESOLVER_SOCKETS: usize = 128;
 
 /// The largest number of connections that it names: one per server.
-pub(crate) const RESOLVER_CONNS: usize = 8;
+pub(crate) const RESOLVER_CONNS: usize = if parts::TCP { 8 } else { 0 };
 
 /// A resolver on the loop.
 pub(crate) type DrivenResolver<'m, P> = Driven<Resolver<'m>, P, RESOLVER_SOCKETS, RESOLVER_CONNS>;
@@ -109,8 +110,9 @@ impl<'m> TimeNames<'m> {
         Ok(())
     }
 
+    /// Whether there is none to be resolved.
     pub(crate) const fn is_empty(&self) -> bool {
-        self.names[0].is_none()
+        !parts::EXTRAS || self.names[0].is_none()
     }
 
     /// The name with this place in the order of naming.
@@ -228,6 +230,9 @@ impl<'m> TimeNames<'m> {
         list: &mut ServerList,
     ) -> Option<Result<u8, u8>> {
         let (bringup_dns::Event::Done { key, .. } | bringup_dns::Event::Update { key }) = event;
+        if !parts::EXTRAS {
+            return None;
+        }
         let index = self.stages.iter().position(|stage| *stage == Stage::Asked(key))?;
         let number = u8::try_from(index).unwrap_or(u8::MAX);
         let found = matches!(
@@ -286,6 +291,13 @@ mod tests {
     extern crate std;
     use super::*;
     use std::vec::Vec;
+
+    #[test]
+    fn names_are_resolved_with_the_extras_only() {
+        let pool = NtpName { name: "pool.example", port: 123 };
+        assert_eq!(TimeNames::new(&[pool]).is_empty(), !parts::EXTRAS);
+        assert!(TimeNames::new(&[]).is_empty());
+    }
 
     #[test]
     fn the_addresses_of_a_name_take_turns() {
