@@ -282,15 +282,31 @@ impl Association {
 
     /// ψ, how far the samples lie around the best one, nanoseconds. RFC 5905 §10.
     fn jitter_ns(&self, best: &Sample) -> u64 {
-        let square = |s: &Sample| {
-            let apart = u128::from(s.offset_ns.wrapping_sub(best.offset_ns).unsigned_abs());
-            apart * apart
-        };
-        let others = u128::from(self.held.saturating_sub(1).max(1));
-        // Each square is below 2^126, and there are seven at most that are not zero.
-        let sum = self.samples().iter().map(square).fold(0_u128, u128::saturating_add);
-        u64::try_from((sum / others).isqrt()).unwrap_or(u64::MAX)
+        let others = u64::from(self.held.saturating_sub(1).max(1));
+        let mut mean_square = 0_u64;
+        for sample in self.samples() {
+            let apart_ns = sample.offset_ns.wrapping_sub(best.offset_ns).unsigned_abs();
+            // Samples that agree are not four seconds apart.
+            let Ok(apart_ns) = u32::try_from(apart_ns) else { return u64::MAX };
+            mean_square = mean_square.saturating_add(u64::from(apart_ns).pow(2) / others);
+        }
+        root(mean_square)
     }
+}
+
+/// The root, rounded down, digit by digit: a table for it would be larger than all of this.
+fn root(square: u64) -> u64 {
+    let (mut rest, mut root, mut digit) = (square, 0, 1 << 62);
+    while digit != 0 {
+        if rest >= root + digit {
+            rest -= root + digit;
+            root = (root >> 1) + digit;
+        } else {
+            root >>= 1;
+        }
+        digit >>= 2;
+    }
+    root
 }
 
 impl Sample {
@@ -331,6 +347,31 @@ mod tests {
         assert_eq!(take(7, 40), Some((7, 20)));
         assert_eq!(take(4, 20), Some((4, 13)), "10 ms of way, 3 ms of jitter");
         assert_eq!(take(8, 60), Some((4, 13)), "the root of (9 + 16) / 2 ms, rounded down");
+    }
+
+    #[test]
+    fn the_root_is_the_library_s() {
+        let edges = (0..32).flat_map(|bit| {
+            let square = (1_u64 << bit).pow(2);
+            [square.saturating_sub(1), square, square + 1, square * 2]
+        });
+        for square in edges.chain([10_000_000_000, u64::MAX - 1, u64::MAX]) {
+            assert_eq!(root(square), square.isqrt(), "{square}");
+        }
+    }
+
+    #[test]
+    fn m7_samples_that_are_seconds_apart_bound_nothing() {
+        let mut a = Association::new(Server::NOBODY);
+        a.held = 2;
+        let mut jitter_ns = |apart_ns: i64| {
+            a.samples[1].offset_ns = apart_ns;
+            a.jitter_ns(&Sample::default())
+        };
+        assert_eq!(jitter_ns(-4_000_000_000), 4_000_000_000);
+        assert_eq!(jitter_ns(u32::MAX.into()), u32::MAX.into());
+        assert_eq!(jitter_ns(i64::from(u32::MAX) + 1), u64::MAX);
+        assert_eq!(jitter_ns(i64::MIN), u64::MAX);
     }
 
     #[test]
