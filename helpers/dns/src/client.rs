@@ -254,9 +254,10 @@ impl<'m> Resolver<'m> {
     ) {
         let ResolverStorage { queries, lookups, links, heads, entries, buckets, bytes, streams } =
             storage;
-        queries.fill(Query::FREE);
+        // Written, not filled with: that clones all but the last, field by field.
+        queries.iter_mut().for_each(|query| *query = Query::FREE);
         let lookups = lookups.as_flattened_mut();
-        lookups.fill(Lookup::FREE);
+        lookups.iter_mut().for_each(|lookup| *lookup = Lookup::FREE);
         let usable = Q.min(32_767);
         self.queries = queries.get_mut(..usable).unwrap_or_default();
         self.free = NO_SLOT;
