@@ -62,7 +62,8 @@ impl WatchedFile {
         &self.path
     }
 
-    /// Its octets, 16 MiB at most, and of a longer file no line that is cut. A file that is not there, or cannot be read, has none.
+    /// Its octets, 16 MiB at most, and of a longer file no line that is cut. A file that is not there, or cannot
+    /// be read, has none.
     pub fn octets(&self) -> &[u8] {
         &self.octets
     }

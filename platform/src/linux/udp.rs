@@ -36,6 +36,9 @@ impl Udp {
             opened => (opened?, None),
         };
         let opened = options.stamped.then(clock::Reading::take);
+        if options.peer.is_some() && !options.stamped {
+            forget_strangers(&socket);
+        }
         Ok(Self { socket, peer: options.peer, bare, opened })
     }
 
@@ -69,7 +72,7 @@ impl Udp {
         }
     }
 
-    /// The kernel lets nobody through but the peer, and is asked for the payload alone: an address and
+    /// The kernel lets nobody through but the peer ([`forget_strangers`]), and is asked for the payload alone: an address and
     /// control messages are a fifth of what a receive costs.
     fn receive_of(&self, peer: SocketAddr, buffer: &mut [u8]) -> Result<Option<Received>, OsError> {
         let whole = match sys::receive_payload(self.socket.as_fd(), buffer) {
@@ -114,6 +117,17 @@ impl Udp {
     }
 }
 
+/// Throws away what came between bind(2) and connect(2), when the kernel still let everybody through. Nothing
+/// was asked yet, so that the peer loses nothing by it.
+fn forget_strangers(socket: &Socket) {
+    // More than a socket's buffer holds of the smallest datagrams.
+    for _ in 0..1_024 {
+        if sys::receive_payload(socket.as_fd(), &mut []).is_err() {
+            return;
+        }
+    }
+}
+
 /// What Linux has besides. Both may be missing (old kernels, emulators); then datagrams are stamped when
 /// they are read, and a forged "fragmentation needed" can shrink what we send (RFC 9715 appendix C).
 fn prepare(socket: &Socket, options: &UdpOptions) -> Result<(), OsError> {
@@ -147,4 +161,27 @@ pub(super) fn tie(
         socket.bind_device_by_index_v6(Some(index))
     };
     tied.map_err(during(operation))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::net::UdpSocket;
+
+    #[test]
+    fn what_came_before_the_connection_is_nobody_s() {
+        let [early, peer, other] = [(); 3].map(|()| UdpSocket::bind("127.0.0.1:0").unwrap());
+        early.set_nonblocking(true).unwrap();
+        let (at, from) = (early.local_addr().unwrap(), peer.local_addr().unwrap());
+        other.send_to(b"forged", at).unwrap();
+        other.send_to(b"", at).unwrap();
+        early.connect(from).unwrap();
+        let socket = Socket::from(early);
+        forget_strangers(&socket);
+        let udp = Udp { socket, peer: Some(from), bare: None, opened: None };
+        assert_eq!(udp.receive(&mut [0; 8]), Ok(None));
+        peer.send_to(b"real", at).unwrap();
+        let received = udp.receive(&mut [0; 8]).unwrap().unwrap();
+        assert_eq!((received.length, received.from), (4, from));
+    }
 }

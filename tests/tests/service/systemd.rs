@@ -50,7 +50,8 @@ exec setpriv --bounding-set -sys_module,-sys_rawio,-syslog --inh-caps -sys_modul
 /// Whether control groups can be had, and more users than one: not in a namespace of an ordinary user.
 fn possible(device: &Host) -> bool {
     let users = fs::read_to_string("/proc/self/uid_map").unwrap_or_default();
-    let probe = "mkdir -p probe && mount -t cgroup2 cgroup2 probe && mkdir probe/bringup-probe && rmdir probe/bringup-probe";
+    let probe = "mkdir -p probe && mount -t cgroup2 cgroup2 probe && \
+                 mkdir probe/bringup-probe && rmdir probe/bringup-probe";
     users.trim_end().ends_with("4294967295")
         && run(device.command("sh").args(["-c", probe]), lab::PATIENCE).code == 0
 }

@@ -161,7 +161,8 @@ impl Resolver<'_> {
         self.enter(free, LookupState::Send(failing));
     }
 
-    /// A lookup is about to ask a server: a probe of that server that asks the same ends, since a question is out at a server once (RFC 5452 §5).
+    /// A lookup is about to ask a server: a probe of that server that asks the same ends, since a question is
+    /// out at a server once (RFC 5452 §5).
     pub(super) fn supersede_probe(&mut self, now: Instant, index: usize, server: ServerId) {
         // Only those are probed.
         let is_failing = self.servers.get(server).is_some_and(Server::is_failing);
