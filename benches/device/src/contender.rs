@@ -60,6 +60,10 @@ BOUND | RENEW | REBIND | REBOOT) echo nameserver ${new_domain_name_servers%% *} 
 esac
 ";
 
+/// What the shell says when the bring-up begins: entering the laboratory, a namespace of mounts and the start of
+/// the shell, is nobody's.
+pub(crate) const STARTS: &str = "contender starts";
+
 /// /var/lib is the host's own.
 const OWN_STATE: &str = "mkdir -p $folder/state && mount --bind $folder/state /var/lib\n";
 
@@ -184,7 +188,7 @@ impl Contender {
             None => "",
         };
         let state = if self.word == "bringup" { "" } else { OWN_STATE };
-        let script = [state, self.script, end].concat();
+        let script = [state, "echo ", STARTS, "\n", self.script, end].concat();
         let mut command = device.command("sh");
         command.args(["-c", &script]);
         let mut libraries = Vec::new();

@@ -186,11 +186,12 @@ fn title(scenario: &Scenario, rounds: usize) -> String {
 
 const INTRODUCTION: &str = "\
 A device in a network namespace, its interface down; behind the wire dnsmasq (leases of 12 h, no option 42) and \
-chronyd. The clock runs from the start of the contender's shell or program to the line in which it says that it \
-has a valid offset of the clock, read through a pipe; by then it must have put an address on the interface and \
-must have resolved the name of the NTP server, which is looked up afterwards in the interface and in dnsmasq's \
-log. Each run has namespaces, servers and caches of its own. Nobody can set the clock here. The DHCP clients of \
-others call scripts of three lines. *Remembered lease*: the device was up, was killed as by a power cut, and \
-comes back with what it had written; udhcpc writes nothing and is told its old address. With loss all contenders \
-of a round meet equal dice, and eight runs at a time go on beside each other; what was not done after 30 s counts as \
-infinite. dhcpcd with its defaults waits by the clock, and is run twice where nothing is lost.";
+chronyd. The clock runs from the line in which the device's shell says that it begins, once the laboratory has \
+been entered, to the line in which the contender says that it has a valid offset of the clock, both read through \
+one pipe; by then it must have put an address on the interface and must have resolved the name of the NTP server, \
+which is looked up afterwards in the interface and in dnsmasq's log. Each run has namespaces, servers and caches \
+of its own. Nobody can set the clock here. The DHCP clients of others call scripts of three lines. *Remembered \
+lease*: the device was up, was killed as by a power cut, and comes back with what it had written; udhcpc writes \
+nothing and is told its old address. With loss all contenders of a round meet equal dice, and eight runs at a time \
+go on beside each other; what was not done after 30 s counts as infinite. dhcpcd with its defaults waits by the \
+clock, and is run twice where nothing is lost.";

@@ -12,7 +12,7 @@ use bringup_tests::lab::servers::{self, Server};
 use bringup_tests::lab::watched::processes;
 use bringup_tests::lab::{Faults, Host, Lab, PATIENCE};
 
-use crate::contender::{Contender, Place};
+use crate::contender::{Contender, Place, STARTS};
 
 /// Who is not done by then has no result.
 pub(crate) const GIVE_UP: Duration = Duration::from_secs(30);
@@ -215,7 +215,6 @@ impl World {
         let (reader, writer) = std::io::pipe().map_err(|why| why.to_string())?;
         let errors = writer.try_clone().map_err(|why| why.to_string())?;
         command.stdin(Stdio::null()).stdout(writer).stderr(errors);
-        let started = Instant::now();
         let child = command.spawn().map_err(|why| why.to_string())?;
         // The last of the writing ends is the child's.
         drop(command);
@@ -227,10 +226,16 @@ impl World {
         thread::spawn(move || {
             let mut lines = BufReader::new(reader);
             let mut line = Vec::new();
+            let mut started = None;
             while lines.read_until(b'\n', &mut line).is_ok_and(|length| length > 0) {
-                if String::from_utf8_lossy(&line).contains(says) {
-                    // Nobody may be waiting any more.
-                    let _ = tell.send(started.elapsed());
+                let text = String::from_utf8_lossy(&line);
+                match started {
+                    None if text.trim_end() == STARTS => started = Some(Instant::now()),
+                    Some(started) if text.contains(says) => {
+                        // Nobody may be waiting any more.
+                        let _ = tell.send(Instant::elapsed(&started));
+                    }
+                    _ => {}
                 }
                 // The log is for failures.
                 let _ = said.write_all(&line);
