@@ -223,7 +223,8 @@ impl<'a> Lease<'a> {
         self.option(code::BROADCAST_ADDRESS).and_then(Value::address)
     }
 
-    /// The link's MTU, octets, at least 68. Option 26. To be clamped to what the link can do.
+    /// The link's MTU, octets, at least 68. Option 26. To be clamped to what the link can do;
+    /// below 576 there is no room for DHCP itself.
     pub fn mtu(&self) -> Option<u16> {
         self.option(code::INTERFACE_MTU).and_then(Value::u16).filter(|&mtu| mtu >= MTU_MIN)
     }

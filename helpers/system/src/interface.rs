@@ -17,8 +17,10 @@ use crate::stage::cx;
 /// How many routes of a lease are put in, the default route among them; the rest is ignored.
 const MAX_ROUTES: usize = 16;
 
-/// The smallest MTU that every IPv4 host must take (RFC 791).
-const MTU_MIN: u32 = 68;
+/// The smallest MTU that is set, octets: every host takes datagrams of so many (RFC 791 §3.1), and every
+/// DHCP client messages (RFC 2131 §2). Under a smaller one, which RFC 2132 §5.1 allows a server to name,
+/// this very client could not broadcast its own 328 octets at T2.
+const MTU_MIN: u32 = 576;
 
 /// The prefix of a link-local address, bits. RFC 3927 §2.6.1.
 const LINK_LOCAL_PREFIX: u8 = 16;
@@ -355,7 +357,7 @@ impl<'m, P: Platform> Interface<'m, P> {
                 *last = Some(route);
             }
         }
-        let mtu = lease.mtu().map(u32::from).filter(|mtu| *mtu >= MTU_MIN);
+        let mtu = lease.mtu().map(|mtu| u32::from(mtu).max(MTU_MIN));
 
         let platform = registrar.platform();
         if let Some(old) = self.applied.address {

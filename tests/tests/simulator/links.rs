@@ -300,11 +300,22 @@ fn a_system_that_is_to_touch_nothing_tells_what_it_would_have_done() {
 }
 
 #[test]
-fn an_mtu_is_taken_from_the_least_that_hosts_must_take() {
-    for (mtu, expected) in [(67, 1_500), (68, 68), (1_500, 1_500), (9_000, 1_500)] {
-        within(&Plan { mtu: Some(mtu), ..Plan::default() }, |w| {
+fn an_mtu_is_no_smaller_than_what_dhcp_itself_needs_and_no_larger_than_the_links() {
+    for (link, mtu, expected) in [
+        (1_500, 67, 1_500),
+        (1_500, 68, 576),
+        (1_500, 575, 576),
+        (1_500, 577, 577),
+        (1_500, 1_500, 1_500),
+        (1_500, 9_000, 1_500),
+        (500, 68, 500),
+    ] {
+        within(&Plan { mtu: Some(mtu), carrier: false, ..Plan::default() }, |w| {
+            let index = w.index(0);
+            w.sim(|sim| sim.mtu_set(index, link).expect("set"));
+            w.sim(|sim| sim.set_carrier(index, true));
             w.until(s(5), "an address", |w| w.addresses() == 1);
-            assert_eq!(w.sim(|sim| sim.interface("sim0").expect("there").mtu), expected);
+            assert_eq!(w.sim(|sim| sim.interface("sim0").expect("there").mtu), expected, "{mtu}");
         });
     }
 }
