@@ -8,6 +8,7 @@ use bringup_dns::message::Rcode;
 use bringup_dns::{Failure, Outcome, QueryKey, Record, RecordType, Resolver, Source};
 
 use super::event::{Answer, Event, Lookup};
+use super::up::interface_number;
 
 /// The answers of a query that has ended, and its result. `rtype` is what was asked for, `None` for
 /// addresses of both families.
@@ -32,12 +33,13 @@ pub fn events(
 }
 
 /// The name to ask for: of an address whose PTR is wanted, the one in its reverse tree (RFC 1035 §3.5,
-/// RFC 3596 §2.5).
+/// RFC 3596 §2.5); of a link-local address on an interface that is named, that with its number.
 pub fn asked_name(name: &str, rtype: RecordType) -> Cow<'_, str> {
+    let (host, scope) = name.split_once('%').map_or((name, None), |(host, of)| (host, Some(of)));
     let mut reverse = String::new();
     // Writing to a String cannot fail.
-    match name.parse() {
-        Ok(IpAddr::V4(address)) if rtype == RecordType::PTR => {
+    match host.parse() {
+        Ok(IpAddr::V4(address)) if rtype == RecordType::PTR && scope.is_none() => {
             for octet in address.octets().iter().rev() {
                 let _ = write!(reverse, "{octet}.");
             }
@@ -49,6 +51,10 @@ pub fn asked_name(name: &str, rtype: RecordType) -> Cow<'_, str> {
             }
             reverse.push_str("ip6.arpa.");
         }
+        Ok(IpAddr::V6(_)) => match scope.and_then(interface_number) {
+            Some(number) => return format!("{host}%{number}").into(),
+            None => return name.into(),
+        },
         _ => return name.into(),
     }
     reverse.into()
@@ -105,14 +111,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_ptr_of_an_address_is_that_of_its_reverse_name() {
+    fn the_ptr_of_an_address_is_that_of_its_reverse_name_and_interfaces_have_numbers() {
         let v6 = "1.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.8.b.d.0.1.0.0.2.ip6.arpa.";
+        let local = "1.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.8.e.f.ip6.arpa.";
         for (name, rtype, expected) in [
             ("192.0.2.1", RecordType::PTR, "1.2.0.192.in-addr.arpa."),
             ("2001:db8::1", RecordType::PTR, v6),
             ("192.0.2.1", RecordType::A, "192.0.2.1"),
             ("1.2.0.192.in-addr.arpa", RecordType::PTR, "1.2.0.192.in-addr.arpa"),
             ("192.0.2", RecordType::PTR, "192.0.2"),
+            ("192.0.2.1%lo", RecordType::PTR, "192.0.2.1%lo"),
+            ("fe80::1%lo", RecordType::AAAA, "fe80::1%1"),
+            ("fe80::1%lo", RecordType::PTR, local),
+            ("fe80::1%7", RecordType::AAAA, "fe80::1%7"),
+            ("fe80::1%no-such", RecordType::AAAA, "fe80::1%no-such"),
+            ("www%lo", RecordType::AAAA, "www%lo"),
         ] {
             assert_eq!(asked_name(name, rtype), expected);
         }

@@ -236,8 +236,8 @@ pub(super) const fn refusal(error: QueryError) -> (&'static str, &'static str, E
             Exit::Usage,
         ),
         QueryError::ScopeName => (
-            "an interface is named in the address",
-            "give the interface's number, as in fe80::1%2",
+            "it is of an interface that does not exist",
+            "name one that `ip link` lists",
             Exit::Usage,
         ),
         // Neither can be here: there are two queries, and nobody stops the resolver. In a service many
