@@ -10,7 +10,7 @@ use core::net::SocketAddr;
 use bringup_core::client::{Client, Cx, Host, Input, MAX_PER_DRIVE, Transmit};
 use bringup_core::event_loop::{Ready, Registrar};
 use bringup_core::platform::Platform;
-use bringup_core::time::Instant;
+use bringup_core::time::{Duration, Instant};
 use bringup_core::timer::{NoSlot, Owner, TimerKey};
 
 use crate::parts;
@@ -20,6 +20,9 @@ use crate::stage::{Connection, Discreet, Socket, Stage};
 
 /// How many ignored inputs are remembered until somebody asks; the clients count all of them.
 const MAX_DISCARDS: usize = if parts::EXTRAS { 8 } else { 0 };
+
+/// That there is no room for a socket is told no more often than this.
+const NO_ROOM_INTERVAL: Duration = Duration::from_secs(60);
 
 /// A client and what it has said.
 struct Spoken<C: Client> {
@@ -84,6 +87,9 @@ pub struct Driven<C: Client, P: Platform, const SOCKETS: usize, const CONNS: usi
     owner: Owner,
     /// The interface that its sockets are bound to.
     interface: Option<u32>,
+    /// Why a socket was not opened, and when the like was told last.
+    no_room: Option<P::Error>,
+    told_no_room: Option<Instant>,
 }
 
 impl<C, P, const SOCKETS: usize, const CONNS: usize> Driven<C, P, SOCKETS, CONNS>
@@ -103,6 +109,8 @@ where
             armed_for: None,
             owner,
             interface: None,
+            no_room: None,
+            told_no_room: None,
         }
     }
 
@@ -153,6 +161,18 @@ where
         !self.spoken.events.is_empty()
     }
 
+    /// Why a socket of the client was not opened, where a limit of this machine was reached
+    /// ([`ErrorKind::Exhausted`](bringup_core::error::ErrorKind::Exhausted)): whoever it asks has no part in
+    /// its silence. At most one in a minute.
+    pub fn next_no_room(&mut self, now: Instant) -> Option<P::Error> {
+        let error = self.no_room.take()?;
+        let is_due = self.told_no_room.is_none_or(|at| now >= at + NO_ROOM_INTERVAL);
+        if is_due {
+            self.told_no_room = Some(now);
+        }
+        Some(error).filter(|_| is_due)
+    }
+
     /// Passes on what the loop found ready. Whether it was for this client.
     pub fn handle(
         &mut self,
@@ -173,7 +193,7 @@ where
         &'a mut self,
         registrar: &'a mut Registrar<'r, P>,
     ) -> (&'a mut Spoken<C>, Stage<'a, 'r, P>) {
-        let Self { spoken, sockets, conns, timer, armed_for, owner, interface } = self;
+        let Self { spoken, sockets, conns, timer, armed_for, owner, interface, no_room, .. } = self;
         let stage = Stage {
             registrar,
             sockets,
@@ -184,6 +204,7 @@ where
             interface: *interface,
             measures_time: C::MEASURES_TIME,
             now: None,
+            no_room,
         };
         (spoken, stage)
     }

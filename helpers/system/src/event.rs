@@ -74,6 +74,8 @@ pub enum Action {
     SetClock,
     /// Watch the interfaces.
     Watch,
+    /// Open a socket, for which there is no room. Told once in a minute of each client.
+    OpenSocket,
 }
 
 impl Action {
@@ -89,6 +91,7 @@ impl Action {
             Self::MtuSet => "set the MTU",
             Self::SetClock => "change the clock",
             Self::Watch => "watch the interfaces",
+            Self::OpenSocket => "open a socket",
         }
     }
 }

@@ -188,6 +188,10 @@ impl<'m, P: Platform> Interface<'m, P> {
         self.dhcp.next_discard()
     }
 
+    pub(crate) fn next_no_room(&mut self, now: Instant) -> Option<P::Error> {
+        self.dhcp.next_no_room(now)
+    }
+
     pub(crate) fn next_event(&mut self) -> Option<bringup_dhcp::Event> {
         self.dhcp.next_event()
     }

@@ -124,6 +124,8 @@ pub(crate) struct Stage<'a, 'r, P: Platform> {
     pub(crate) measures_time: bool,
     /// The time of the call, for a client that does not measure time itself.
     pub(crate) now: Option<Instant>,
+    /// Why the last socket was not opened for which there was no room, until that is told.
+    pub(crate) no_room: &'a mut Option<P::Error>,
 }
 
 impl<P: Platform> Stage<'_, '_, P> {
@@ -342,7 +344,7 @@ impl<P: Platform> Stage<'_, '_, P> {
                 (platform.link_open(interface, filter), Kind::Link)
             }
         };
-        let handle = opened.map_err(|error| error.kind())?;
+        let handle = opened.map_err(|error| refused(self.no_room, error))?;
         match self.registrar.add_source(self.owner, handle, Interest::READ) {
             Ok(key) => {
                 *slot = Some(Socket { handle, key, kind });
@@ -378,7 +380,7 @@ impl<P: Platform> Stage<'_, '_, P> {
         self.disconnect(conn);
         let slot = self.conns.get_mut(usize::from(conn)).ok_or(ErrorKind::Invalid)?;
         let opened = self.registrar.platform().tcp_connect(to, interface.or(self.interface));
-        let handle = opened.map_err(|error| error.kind())?;
+        let handle = opened.map_err(|error| refused(self.no_room, error))?;
         match self.registrar.add_source(self.owner, handle, Interest::WRITE) {
             Ok(key) => {
                 *slot = Some(Connection { handle, key, connected: false });
@@ -443,6 +445,16 @@ impl<P: Platform> Host<()> for Stage<'_, '_, P> {
     }
 
     fn event(&mut self, (): ()) {}
+}
+
+/// The platform opens nothing. Whether that is the network's doing is the client's to judge; a limit of this
+/// machine is not.
+fn refused<E: PlatformError>(no_room: &mut Option<E>, error: E) -> ErrorKind {
+    let why = error.kind();
+    if why == ErrorKind::Exhausted {
+        *no_room = Some(error);
+    }
+    why
 }
 
 /// The context of one call at `now`, without the wall clock; where that is `None`, the one of this moment.

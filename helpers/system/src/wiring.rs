@@ -67,6 +67,7 @@ impl<P: Platform> System<'_, P> {
                 self.on_ntp(registrar, event);
             }
             self.tell_discards();
+            self.tell_no_room(registrar.now());
             if quiet && !self.resolver.has_events() {
                 self.repair(registrar);
                 return self.open_gates(registrar);
@@ -100,6 +101,22 @@ impl<P: Platform> System<'_, P> {
         while let Some((why, from)) = ntp.next_discard() {
             tell("ntp", why.name(), from);
         }
+    }
+
+    /// Passes on that there is no room for a socket.
+    fn tell_no_room(&mut self, now: Instant) {
+        let Self { interfaces, resolver, ntp, events, .. } = self;
+        let mut tell = |interface, error: Option<P::Error>| {
+            if let Some(error) = error {
+                events.push(Event::Failed { interface, action: Action::OpenSocket, error });
+            }
+        };
+        for (slot, number) in interfaces.iter_mut().zip(0..) {
+            let error = slot.as_mut().and_then(|interface| interface.next_no_room(now));
+            tell(Some(InterfaceId(number)), error);
+        }
+        tell(None, resolver.next_no_room(now));
+        tell(None, ntp.next_no_room(now));
     }
 
     pub(crate) fn next_dhcp_event(&mut self, index: usize) -> Option<bringup_dhcp::Event> {

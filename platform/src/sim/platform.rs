@@ -94,6 +94,7 @@ impl Platform for Sim {
     }
 
     fn udp_open(&mut self, options: &UdpOptions) -> Result<SimHandle, ErrorKind> {
+        self.refusals.check(Operation::UdpOpen)?;
         let local = v4(options.local)?;
         let peer = options.peer.map(v4).transpose()?;
         if let Some(index) = options.interface {
@@ -170,6 +171,7 @@ impl Platform for Sim {
     }
 
     fn link_open(&mut self, interface: u32, filter: LinkFilter) -> Result<SimHandle, ErrorKind> {
+        self.refusals.check(Operation::LinkOpen)?;
         self.host.nic(interface)?;
         let link = LinkSocket { interface, filter, error: None, queue: VecDeque::new() };
         Ok(self.sockets.add(Socket::Link(link)))

@@ -7,6 +7,10 @@ use bringup_core::error::ErrorKind;
 /// What a program may ask of the machine, and be refused: see [`Sim::refuse`](super::Sim::refuse).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Operation {
+    /// `udp_open`.
+    UdpOpen,
+    /// `link_open`.
+    LinkOpen,
     /// `interface`, the look at one.
     Interface,
     /// `interface_up`.

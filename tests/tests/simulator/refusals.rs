@@ -72,6 +72,32 @@ fn an_address_that_cannot_be_added_is_tried_again_when_a_server_extends_the_leas
 }
 
 #[test]
+fn that_there_is_no_room_for_a_socket_is_told_once_in_a_minute_of_each_client() {
+    let why = ErrorKind::Exhausted;
+    within(&Plan { refuses: vec![(Operation::LinkOpen, why)], ..Plan::default() }, |w| {
+        w.pass(s(30));
+        assert_eq!(failed(w), [(Action::OpenSocket, why)]);
+        w.pass(s(60));
+        assert_eq!(failed(w).len(), 2);
+        refuse(w, &[Operation::LinkOpen], None);
+        refuse(w, &[Operation::UdpOpen], Some(why));
+        w.until(s(70), "an address", |w| w.addresses() == 1);
+        w.pass(s(10));
+        // NTP's.
+        assert_eq!(failed(w).len(), 3);
+        refuse(w, &[Operation::UdpOpen], None);
+        w.until_operational(s(70));
+        w.stop();
+    });
+    // What the network refuses is for the clients to judge.
+    let refuses = vec![(Operation::UdpOpen, ErrorKind::Unreachable)];
+    within(&Plan { refuses, ..Plan::default() }, |w| {
+        w.pass(s(30));
+        assert_eq!(failed(w), []);
+    });
+}
+
+#[test]
 fn an_interface_that_goes_is_no_failure_to_put_its_address_back() {
     within(&Plan::default(), |w| {
         w.until_operational(s(5));

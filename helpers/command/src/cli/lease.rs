@@ -174,6 +174,7 @@ impl<'m, P: Platform<Error: std::fmt::Display>> App<'m, '_, P> {
             Err(error) => {
                 let hint = match error.kind() {
                     ErrorKind::NotFound => use_one_of(&interfaces_there()),
+                    ErrorKind::Exhausted => network::LIMITS_HINT.to_owned(),
                     _ => "name another".to_owned(),
                 };
                 return self.give_up(registrar, &error.to_string(), &hint);
@@ -225,9 +226,15 @@ impl<'m, P: Platform<Error: std::fmt::Display>> App<'m, '_, P> {
     fn end(&mut self, registrar: &mut Registrar<'_, P>) {
         if self.exit == Exit::Unknown {
             let what = format!("DHCP on {}", self.args.interface);
+            let now = registrar.now();
+            let no_room = self.asking.as_mut().and_then(|asking| asking.next_no_room(now));
             let counters = self.asking.iter().map(|asking| asking.client().client.counters());
             match replies::useless_dhcp(counters) {
                 Some(useless) => self.output.problem(what, useless, replies::DHCP_HINT),
+                None if no_room.is_some() => {
+                    let why = no_room.map(|error| error.to_string()).unwrap_or_default();
+                    self.output.problem(what, why, network::LIMITS_HINT);
+                }
                 None => {
                     let why = "no server has made an offer within the deadline";
                     let hint =

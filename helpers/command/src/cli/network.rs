@@ -21,6 +21,9 @@ use crate::resolver_files::ResolverFiles;
 /// Linux on poll(2).
 pub type Port<'m> = Linux<UnixPoll<'m>>;
 
+/// What to do where there is no room for a socket.
+pub const LIMITS_HINT: &str = "check the limits of the process (ulimit -n)";
+
 /// A resolver on a loop: 16 sockets and one connection for each of 8 servers.
 pub type DrivenResolver<'m, P> = Driven<Resolver<'m>, P, 128, 8>;
 

@@ -56,6 +56,7 @@ pub fn run(args: &Query, output: &mut Output) -> Exit {
         told: Vec::new(),
         outcomes: Vec::new(),
         ignored: Counters::default(),
+        no_room: None,
         early: None,
         live: Live::default(),
     };
@@ -92,12 +93,14 @@ struct App<'m, 'o, P: Platform> {
     outcomes: Vec<Outcome>,
     /// What had been ignored when it was last told.
     ignored: Counters,
+    /// Why there was no room for a socket.
+    no_room: Option<String>,
     /// Why it ends before it has begun.
     early: Option<Exit>,
     live: Live,
 }
 
-impl<P: Platform> App<'_, '_, P> {
+impl<P: Platform<Error: std::fmt::Display>> App<'_, '_, P> {
     fn start(&mut self, registrar: &mut Registrar<'_, P>) {
         if self.resolver.register(registrar).is_err() {
             return self.end(registrar, Exit::Unknown);
@@ -148,6 +151,8 @@ impl<P: Platform> App<'_, '_, P> {
     }
 
     fn take_events(&mut self, registrar: &mut Registrar<'_, P>) {
+        let no_room = self.resolver.next_no_room(registrar.now());
+        self.no_room = no_room.map(|error| error.to_string()).or(self.no_room.take());
         while let Some(event) = self.resolver.next_event() {
             let ResolverEvent::Done { key, outcome } = event else { continue };
             let Some(at) = self.pending.iter().position(|(pending, _)| *pending == key) else {
@@ -179,6 +184,9 @@ impl<P: Platform> App<'_, '_, P> {
             let server = answer.and_then(|answer| answer.server());
             let elapsed = answer.map_or(self.args.deadline, |answer| answer.elapsed());
             let (why, hint) = match failure {
+                Failure::Unreachable | Failure::Timeout if self.no_room.is_some() => {
+                    (self.no_room.clone().unwrap_or_default(), network::LIMITS_HINT)
+                }
                 Failure::Unreachable if self.args.tcp => over_tcp(server),
                 failure => explain(failure, server, elapsed),
             };
@@ -216,7 +224,7 @@ impl<P: Platform> App<'_, '_, P> {
     }
 }
 
-impl<P: Platform> Application<P> for App<'_, '_, P> {
+impl<P: Platform<Error: std::fmt::Display>> Application<P> for App<'_, '_, P> {
     fn dispatch(&mut self, registrar: &mut Registrar<'_, P>, ready: Ready) {
         if self.live.is(ready) {
             let waiting = self.waiting();

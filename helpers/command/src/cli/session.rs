@@ -64,6 +64,8 @@ pub struct Session<'m, P: Platform> {
     names: &'m NamePool,
     live: Live,
     exit: Option<Exit>,
+    /// When there was no room for a socket, and why: nobody else is to blame for what comes of it.
+    no_room: Option<(Instant, String)>,
     /// Whether what was to be waited for has come.
     reached: bool,
     /// Whether all has been told: the end of the context is not part of the story.
@@ -97,6 +99,7 @@ impl<'m, P: Platform<Error: std::fmt::Display>> Session<'m, P> {
             names,
             live: Live::default(),
             exit: None,
+            no_room: None,
             reached: false,
             finished: false,
             answer: Exit::Done,

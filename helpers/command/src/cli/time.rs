@@ -77,7 +77,7 @@ struct App<'m, 'o, P: Platform> {
     live: Live,
 }
 
-impl<'o, P: Platform> App<'_, 'o, P> {
+impl<'o, P: Platform<Error: std::fmt::Display>> App<'_, 'o, P> {
     fn start(&mut self, registrar: &mut Registrar<'_, P>) {
         let timers = (
             registrar.add_timer(Owner::Application),
@@ -255,8 +255,15 @@ impl<'o, P: Platform> App<'_, 'o, P> {
         }));
         self.exit = exit(state, &self.verdicts);
         if self.exit == Exit::Unknown {
-            let hint = "check the network, or name another server";
-            self.output.problem("the time", "no server answered", hint);
+            let now = registrar.now();
+            let no_room = self.ntp.next_no_room(now).or_else(|| self.resolver.next_no_room(now));
+            let (why, hint) = match no_room {
+                Some(error) => (error.to_string(), network::LIMITS_HINT),
+                None => {
+                    ("no server answered".to_owned(), "check the network, or name another server")
+                }
+            };
+            self.output.problem("the time", why, hint);
         }
         let good = self.verdicts.iter().filter(|verdict| **verdict == Verdict::Ok);
         if self.exit == Exit::No && good.count() > 1 {
@@ -266,7 +273,7 @@ impl<'o, P: Platform> App<'_, 'o, P> {
     }
 }
 
-impl<P: Platform> Application<P> for App<'_, '_, P> {
+impl<P: Platform<Error: std::fmt::Display>> Application<P> for App<'_, '_, P> {
     fn dispatch(&mut self, registrar: &mut Registrar<'_, P>, ready: Ready) {
         let is_deadline = matches!(ready, Ready::Timer { key, .. } if self.deadline == Some(key));
         if is_deadline {

@@ -3,11 +3,13 @@
 use bringup_core::error::ErrorKind;
 use bringup_core::event_loop::Registrar;
 use bringup_core::platform::{Platform, PlatformError};
+use bringup_core::time::{Duration, Instant};
 use bringup_ntp::Discard;
 use bringup_system::{Action, Event as From};
 
 use super::Session;
 use crate::cli::exit::Exit;
+use crate::cli::network::LIMITS_HINT;
 use crate::cli::replies;
 
 impl<P: Platform<Error: std::fmt::Display>> Session<'_, P> {
@@ -15,6 +17,8 @@ impl<P: Platform<Error: std::fmt::Display>> Session<'_, P> {
     pub(super) fn tell_trouble(&mut self, registrar: &mut Registrar<'_, P>, event: From<P::Error>) {
         let now = registrar.now();
         match event {
+            // Nobody was asked, and why has been told.
+            From::NoDhcpServer { .. } | From::NoNtpServer if self.no_room(now).is_some() => {}
             From::NoDhcpServer { interface } => {
                 let what = format!("DHCP on {}", self.name(interface));
                 match self.useless_replies("dhcp") {
@@ -69,7 +73,11 @@ impl<P: Platform<Error: std::fmt::Display>> Session<'_, P> {
             From::Failed { interface, action, error } => {
                 let of = interface.map_or(String::new(), |id| format!(" on {}", self.name(id)));
                 let denied = error.kind() == ErrorKind::PermissionDenied;
+                if action == Action::OpenSocket {
+                    self.no_room = Some((now, error.to_string()));
+                }
                 let hint = match (denied, action) {
+                    (_, Action::OpenSocket) => LIMITS_HINT,
                     (true, Action::SetClock) => "give the program CAP_SYS_TIME",
                     (true, _) => "run as root, or give the program CAP_NET_ADMIN",
                     (false, _) => "the rest goes on without it",
@@ -87,17 +95,20 @@ impl<P: Platform<Error: std::fmt::Display>> Session<'_, P> {
     pub(super) fn give_up(&mut self, registrar: &mut Registrar<'_, P>) {
         let held = registrar.held();
         let state = held.map_or(registrar.state(), |(state, _)| state);
+        let no_room = self.no_room(registrar.now());
+        let is_full = no_room.is_some();
         let why = match held {
             Some((_, key)) => {
                 let held = format!("{} has held it back until the deadline", key.holder);
-                match self.useless_replies(key.holder) {
-                    Some(useless) => format!("{held}: {useless}"),
+                match no_room.or_else(|| self.useless_replies(key.holder)) {
+                    Some(cause) => format!("{held}: {cause}"),
                     None => held,
                 }
             }
             None => "was not reached within the deadline".to_owned(),
         };
         let hint = match held.map(|(_, key)| key.holder) {
+            _ if is_full => LIMITS_HINT,
             Some("link") => "check the cable, or whether the other end is up",
             Some("dhcp") if self.useless_replies("dhcp").is_some() => replies::DHCP_HINT,
             Some("dhcp") => "check that a DHCP server is on this network",
@@ -111,6 +122,12 @@ impl<P: Platform<Error: std::fmt::Display>> Session<'_, P> {
         };
         self.problem(registrar.now(), format!("the state {state}"), why, hint);
         self.end(registrar, Exit::Unknown);
+    }
+
+    /// Why there is no room for sockets; as long as there is none, that is told every minute.
+    fn no_room(&self, now: Instant) -> Option<String> {
+        let told = self.no_room.as_ref().filter(|(at, _)| now < *at + Duration::from_secs(120));
+        told.map(|(_, why)| why.clone())
     }
 
     /// What the servers say wrong for which this holder waits.
