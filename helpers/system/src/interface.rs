@@ -14,8 +14,9 @@ use crate::driven::{Buffers, Driven};
 use crate::event::Action;
 use crate::stage::cx;
 
-/// How many routes of a lease are put in, the default route among them; the rest is ignored.
-const MAX_ROUTES: usize = 16;
+/// How many routes of a lease are put in, the default route among them; the rest is counted:
+/// [`Applied::routes_left_out`].
+pub const MAX_ROUTES: usize = 16;
 
 /// The smallest MTU that is set, octets: every host takes datagrams of so many (RFC 791 §3.1), and every
 /// DHCP client messages (RFC 2131 §2). Under a smaller one, which RFC 2132 §5.1 allows a server to name,
@@ -36,6 +37,7 @@ pub struct Applied {
     /// Whether this program put it there; an operator's own is not taken off.
     address_is_ours: bool,
     routes: [Option<RouteConfig>; MAX_ROUTES],
+    routes_left_out: u16,
     /// The MTU that the interface had before.
     mtu_before: Option<u32>,
     /// The address that stands in for a lease.
@@ -47,6 +49,7 @@ impl Applied {
         address: None,
         address_is_ours: false,
         routes: [None; MAX_ROUTES],
+        routes_left_out: 0,
         mtu_before: None,
         link_local: None,
     };
@@ -59,6 +62,11 @@ impl Applied {
     /// The routes.
     pub fn routes(&self) -> impl Iterator<Item = &RouteConfig> {
         self.routes.iter().flatten()
+    }
+
+    /// How many routes the lease has beyond the [`MAX_ROUTES`] that there is room for.
+    pub const fn routes_left_out(&self) -> u16 {
+        self.routes_left_out
     }
 }
 
@@ -345,7 +353,7 @@ impl<'m, P: Platform> Interface<'m, P> {
             broadcast: lease.broadcast_address(),
             valid_s,
         };
-        let mut routes = [None; MAX_ROUTES];
+        let (mut routes, mut left_out) = ([None; MAX_ROUTES], 0_u16);
         let all = lease.routes().map(|route| RouteConfig {
             destination: route.destination,
             prefix: route.prefix_len,
@@ -357,10 +365,14 @@ impl<'m, P: Platform> Interface<'m, P> {
             // Beyond what there is room for, the default route still counts: no other says more.
             if let Some(slot) = routes.get_mut(i) {
                 *slot = Some(route);
-            } else if let Some(last) = routes.last_mut().filter(|_| route.prefix == 0) {
+                continue;
+            }
+            left_out = left_out.saturating_add(1);
+            if let Some(last) = routes.last_mut().filter(|_| route.prefix == 0) {
                 *last = Some(route);
             }
         }
+        self.applied.routes_left_out = left_out;
         let mtu = lease.mtu().map(|mtu| u32::from(mtu).max(MTU_MIN));
 
         let platform = registrar.platform();

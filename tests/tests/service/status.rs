@@ -1,11 +1,12 @@
 //! What can be asked of a running `up`, and that nobody who asks can hold it up.
 
+use std::fs;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use bringup_tests::lab::network::Network;
+use bringup_tests::lab::network::{DEVICE_INTERFACE, Network};
 use bringup_tests::lab::servers::{self, Server};
 use bringup_tests::lab::{self, Host, Outcome, PATIENCE, bringup, eventually, run};
 use serde_json::{Value, json};
@@ -21,6 +22,30 @@ fn asked(device: &Host) -> (Server, PathBuf) {
 fn status(device: &Host, arguments: &[&str]) -> Outcome {
     let mut command = device.command(bringup());
     run(command.args(arguments).args(["--socket", "status.sock"]), PATIENCE)
+}
+
+#[test]
+fn routes_that_find_no_room_are_told_and_counted() {
+    lab::within(&["dnsmasq"], |lab| {
+        let network = Network::plain(lab);
+        let routes: String = (1..=19).map(|net| format!(",10.{net}.0.0/16,10.99.0.2")).collect();
+        let option = format!("dhcp-option=option:classless-static-route{routes}\n");
+        let _dnsmasq = servers::dnsmasq(&network.server, &option);
+        let device = &network.device;
+        let mut command = device.command(bringup());
+        command.args(["up", DEVICE_INTERFACE, "--json", "--socket", "status.sock"]);
+        let log = device.folder().join("up.log");
+        let up = Server::start(device, "up", &mut command, || {
+            fs::read_to_string(&log).is_ok_and(|log| log.contains(r#""holder":"ntp""#))
+        });
+        let report = status(device, &["status", "--json"]).first("status");
+        assert_eq!(report["interfaces"][0]["lease"]["routes_left_out"], 3, "{report}");
+        let text = status(device, &["status"]).stdout;
+        assert!(text.contains("route     3 of them have found no room"), "{text}");
+        let log = end(up);
+        let error = log.lines().find(|line| line.contains("the routes of")).expect("it is told");
+        assert!(error.contains("the lease has 3 more than the 16 that are put in"), "{error}");
+    });
 }
 
 #[test]

@@ -215,7 +215,12 @@ fn rule_27_of_more_routes_than_there_is_room_for_the_default_route_is_one() {
             let prefixes: Vec<_> = w.sim(|sim| sim.routes().iter().map(|r| r.1.prefix).collect());
             assert_eq!(prefixes.len(), 16, "the default route was number {at}");
             assert_eq!(prefixes.iter().filter(|prefix| **prefix == 0).count(), 1, "number {at}");
+            let left_out = |w: &World<'_, '_, '_>| {
+                w.app.system.interfaces().map(|i| i.applied().routes_left_out()).sum::<u16>()
+            };
+            assert_eq!(left_out(w), 5);
             w.stop();
+            assert_eq!(left_out(w), 0);
         });
     }
 }

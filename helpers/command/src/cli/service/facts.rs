@@ -36,7 +36,10 @@ fn interface<P: Platform>(interface: &Interface<'_, P>, now: Instant) -> report:
         up: link.up,
         carrier: link.carrier,
         dhcp: client.state().name().to_owned(),
-        lease: interface.lease().filter(|_| interface.has_address()).map(|l| lease(&l, now)),
+        lease: interface.lease().filter(|_| interface.has_address()).map(|granted| Lease {
+            routes_left_out: interface.applied().routes_left_out(),
+            ..lease(&granted, now)
+        }),
         discards,
         counters,
     }
@@ -53,6 +56,7 @@ fn lease(lease: &bringup_dhcp::Lease<'_>, now: Instant) -> Lease {
         rebind_in_s: times.map(|times| left(times.rebind_at)),
         expires_in_s: times.map(|times| left(times.expires_at)),
         facts: facts(lease),
+        routes_left_out: 0,
     }
 }
 

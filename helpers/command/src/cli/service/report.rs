@@ -102,6 +102,9 @@ pub struct Lease {
     pub expires_in_s: Option<u64>,
     /// What it says, and where in it.
     pub facts: Vec<Fact>,
+    /// How many of its routes there is no room for.
+    #[serde(default)]
+    pub routes_left_out: u16,
 }
 
 /// Something that is known, and from where.

@@ -5,6 +5,7 @@ use bringup_core::platform::Platform;
 use bringup_core::time::{Instant, Utc};
 use bringup_dhcp::snapshot::SNAPSHOT_LEN;
 use bringup_ntp::packet::Leap;
+use bringup_system::interface::MAX_ROUTES;
 use bringup_system::{InterfaceId, Origin};
 
 use super::{Session, lease_file};
@@ -40,6 +41,7 @@ impl<P: Platform<Error: std::fmt::Display>> Session<'_, P> {
             From::Address { interface, renewed } => {
                 self.tell_address(now, interface);
                 if !renewed {
+                    self.tell_routes_left_out(now, interface);
                     self.tell_options(now, interface);
                 }
             }
@@ -111,6 +113,19 @@ impl<P: Platform<Error: std::fmt::Display>> Session<'_, P> {
             lost: false,
         };
         self.emit(now, &Event::Address(address));
+    }
+
+    /// Tells of routes that there is no room for; not at each renewal.
+    fn tell_routes_left_out(&mut self, now: Instant, id: InterfaceId) {
+        let Some(interface) = self.system.interface(id) else { return };
+        let left_out = interface.applied().routes_left_out();
+        if left_out > 0 {
+            let what = format!("the routes of {}", interface.name());
+            let why =
+                format!("the lease has {left_out} more than the {MAX_ROUTES} that are put in");
+            let hint = "have the DHCP server name fewer; a default route is among those put in";
+            self.problem(now, what, why, hint);
+        }
     }
 
     /// Tells the options that somebody asked for by name.

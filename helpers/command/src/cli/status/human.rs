@@ -98,6 +98,9 @@ fn lease(f: &mut Formatter<'_>, lease: &Lease) -> fmt::Result {
     for fact in &lease.facts {
         writeln!(f, "  {:<9} {:<36} {}", fact.name, fact.value, fact.source)?;
     }
+    if lease.routes_left_out > 0 {
+        writeln!(f, "  {:<9} {} of them have found no room", "route", lease.routes_left_out)?;
+    }
     Ok(())
 }
 
