@@ -254,7 +254,7 @@ pub struct Query {
     /// Ask this server instead of those in /etc/resolv.conf
     #[arg(long, value_name = "ADDR[:PORT]")]
     pub server: Vec<ServerAddress>,
-    /// Give up after so long
+    /// Give up after so long; or sooner: who is silent three times is not asked again (RFC 9520)
     #[arg(long, value_name = "TIME", default_value = "10s", value_parser = text::duration)]
     pub deadline: Duration,
     /// Ask over TCP
