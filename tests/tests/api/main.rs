@@ -1,6 +1,7 @@
 //! What the shipped crates offer to others, listed in `docs/api`, and compared: who changes it sees what
 //! they change, and so does who reads the commit.
 
+mod json;
 mod listing;
 
 use std::collections::BTreeSet;
@@ -60,6 +61,88 @@ fn what_is_public_is_what_the_lists_say() {
         changed.is_empty(),
         "the public interface is not what docs/api says:\n{changed}if that is meant, write it anew: {RENEW}"
     );
+}
+
+#[test]
+fn what_the_command_prints_is_what_the_page_on_json_says() {
+    let folder = root().join("helpers/command/src/cli");
+    let read = |name| fs::read_to_string(folder.join(name)).expect("a source of the command");
+    let now = json::page(&json::SOURCES.map(|(name, prefix)| (read(name), prefix)), RENEW);
+    let file = root().join("docs/json.md");
+    if std::env::var_os("BRINGUP_WRITE").is_some() {
+        fs::write(&file, &now).expect("docs can be written");
+    }
+    let page = fs::read_to_string(&file).unwrap_or_default();
+    assert!(
+        page == now,
+        "docs/json.md is not what is printed; {RENEW}\n{}",
+        difference(&page, &now)
+    );
+}
+
+#[test]
+fn each_kind_of_member_is_on_the_page() {
+    let source = r#"
+        /// Something to tell.
+        #[derive(Serialize)]
+        pub enum Event {
+            /// Came | went.
+            LinkUp { /// Whether.
+                up: bool },
+            /// A thing.
+            Thing(Box<Thing>),
+        }
+        /// One thing.
+        #[derive(Clone, Serialize)]
+        pub struct Thing {
+            /// How long, microseconds.
+            #[serde(rename = "type")]
+            pub rtype: Option<Vec<u32>>,
+            #[serde(skip_serializing_if = "Option::is_none")]
+            reason: Option<&'static str>,
+            #[serde(flatten)]
+            part: Part,
+        }
+        /// Not printed.
+        struct Own { no: bool }
+        /// A part.
+        #[derive(Serialize)]
+        struct Part { counters: Counters }
+    "#;
+    let page = json::page(&[(source.to_owned(), "")], "again");
+    let (_, events) = page.split_once("## Events\n").expect("events");
+    let expected = "
+### `link_up`
+
+Came \\| went.
+
+| member | type | |
+|---|---|---|
+| `up` | `true` or `false` | Whether. |
+
+### `thing`
+
+A thing.
+
+One thing.
+
+| member | type | |
+|---|---|---|
+| `type` | list of integer or `null` | How long, microseconds. |
+| `reason` | text, or left out |  |
+| … | members of [Part](#part) |  |
+
+## What is in them
+
+### Part
+
+A part.
+
+| member | type | |
+|---|---|---|
+| `counters` | object: how often, by name |  |
+";
+    assert_eq!(events, expected);
 }
 
 /// The listing of a crate of one file.

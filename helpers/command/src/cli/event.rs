@@ -31,7 +31,7 @@ pub enum Event {
         /// Whether it is there now.
         up: bool,
     },
-    /// A step is held back.
+    /// A step is held back, or is no longer.
     Hold {
         /// The state that is not entered.
         state: &'static str,
@@ -131,7 +131,7 @@ pub struct Servers {
     pub ntp: Vec<String>,
     /// Search names.
     pub search: Vec<String>,
-    /// `dhcp`, `file` or `command line`.
+    /// `dhcp`, `file`, `command line`, or `dns` for NTP servers that were named and resolved.
     pub source: &'static str,
 }
 
@@ -140,7 +140,7 @@ pub struct Servers {
 pub struct Answer {
     /// The name that it is of, absolute.
     pub owner: String,
-    /// Its type.
+    /// Its type: a mnemonic, or `TYPE123`.
     #[serde(rename = "type")]
     pub rtype: String,
     /// For how long it holds, seconds.
@@ -154,7 +154,7 @@ pub struct Answer {
 pub struct Lookup {
     /// The name, as it was given.
     pub name: String,
-    /// The type.
+    /// The type; `A+AAAA` if both were asked for at once.
     #[serde(rename = "type")]
     pub rtype: String,
     /// `NOERROR`, `NODATA`, `NXDOMAIN`, `SERVFAIL`, …, or `TIMEOUT`.

@@ -35,7 +35,7 @@ pub struct Fields {
     message_type: Option<&'static str>,
     /// Every option as it stands there, overload followed; one that was split shows as several.
     options: Vec<OptionFields>,
-    /// Options that run past the end of their field. They and what may follow are not there for a client,
+    /// The codes of options that run past the end of their field. They and what may follow are not there for a client,
     /// which takes the rest of the message all the same.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     cut_off: Vec<u8>,

@@ -33,6 +33,7 @@ pub struct Fields {
     edns: Option<EdnsFields>,
 }
 
+/// The question.
 #[derive(Clone, Debug, Serialize)]
 struct Question {
     qname: String,
@@ -40,6 +41,7 @@ struct Question {
     qclass: String,
 }
 
+/// What OPT says. RFC 6891 §6.1.
 #[derive(Clone, Debug, Serialize)]
 struct EdnsFields {
     version: u8,
@@ -49,9 +51,11 @@ struct EdnsFields {
     options: Vec<EdnsOption>,
 }
 
+/// An option of OPT.
 #[derive(Clone, Debug, Serialize)]
 struct EdnsOption {
     code: u16,
+    /// In hexadecimal.
     data: String,
 }
 

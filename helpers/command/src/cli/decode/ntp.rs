@@ -34,9 +34,11 @@ pub struct Fields {
     authentication: &'static str,
 }
 
+/// An extension field. RFC 7822.
 #[derive(Clone, Debug, Serialize)]
 struct Extension {
     field_type: u16,
+    /// In hexadecimal.
     value: String,
 }
 

@@ -110,7 +110,7 @@ pub struct Lease {
 /// Something that is known, and from where.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Fact {
-    /// `router`, `dns`, `ntp`, `search`, `mtu`, `route`, `hostname`, `timezone`, `captive-portal`.
+    /// `route`, `dns`, `ntp`, `search`, `domain`, `hostname`, `mtu`, `timezone` or `captive-portal`.
     pub name: String,
     /// What it is.
     pub value: String,
