@@ -36,10 +36,15 @@ fn data_is_printed_as_dig_does() {
     let commas = b"\0\x01\0\x0C\x08f\\oo,bar\x02h2";
     let lists = b"\0\0\0\x04\0\x01\x02\x9A\0\x06\0\x10\x20\x01\x0D\xB8\0\0\0\0\0\0\0\0\0\0\0\x01";
     let short = b"\0\0\0\x01a\0\x03\0\x01b\0\x04\0\x03cde\0\x06\0\x03fgh";
+    // Base64, as BIND prints it.
+    let ech = [&b"\0\x05\0\x04\0\x45\xFE\x0D"[..], b"\0\x05\0\x03\xFB\xFF\xFE", b"\0\x05\0\x01i"];
     let service = |n, params| RData::Svcb(Svcb::new(n, NameView::ROOT, params).unwrap());
     for (data, text) in [
         (service(1, &commas[..]), r#"1 . alpn="f\\\\oo\\,bar,h2""#),
         (service(1, lists), "1 . mandatory=alpn,key666 ipv6hint=2001:db8::1"),
+        (service(1, ech[0]), "1 . ech=AEX+DQ=="),
+        (service(1, ech[1]), "1 . ech=+//+"),
+        (service(1, ech[2]), "1 . ech=aQ=="),
         (service(0, short), r#"0 . mandatory="a" port="b" ipv4hint="cde" ipv6hint="fgh""#),
         (RData::A([192, 0, 2, 1].into()), "192.0.2.1"),
         (RData::Aaaa(Ipv6Addr::LOCALHOST), "::1"),
@@ -50,7 +55,7 @@ fn data_is_printed_as_dig_does() {
         (RData::Https(https), r#"1 . alpn="h2,h3" port=443 ipv4hint=192.0.2.1"#),
         (
             RData::Svcb(Svcb::new(0, target.view(), odd_params).unwrap()),
-            r#"0 mail.example. no-default-alpn ech="\"\255" key666="x""#,
+            r#"0 mail.example. no-default-alpn ech=Iv8= key666="x""#,
         ),
         (RData::Opaque { rtype: RecordType(4711), bytes: &[0, 0xAB] }, r"\# 2 00AB"),
         (RData::Opaque { rtype: RecordType(4711), bytes: &[] }, r"\# 0"),

@@ -84,6 +84,7 @@ fn service(f: &mut fmt::Formatter<'_>, svcb: &Svcb<'_>) -> fmt::Result {
             4 if value.len() % 4 == 0 => {
                 list(f, value, |f, a: [u8; 4]| write!(f, "{}", Ipv4Addr::from(a)))
             }
+            5 => base64(f, value),
             6 if value.len() % 16 == 0 => {
                 list(f, value, |f, a: [u8; 16]| write!(f, "{}", Ipv6Addr::from(a)))
             }
@@ -128,6 +129,20 @@ fn list<const N: usize>(
         f.write_str(separator)?;
         item(f, octets)?;
         separator = ",";
+    }
+    Ok(())
+}
+
+/// What other programs print and read as the configurations of Encrypted ClientHello (RFC 4648 §4).
+fn base64(f: &mut fmt::Formatter<'_>, value: &[u8]) -> fmt::Result {
+    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    for octets in value.chunks(3) {
+        let octet = |i: usize| octets.get(i).copied().unwrap_or(0);
+        let bits = usize::from(octet(0)) << 16 | usize::from(octet(1)) << 8 | usize::from(octet(2));
+        for (i, shift) in [18, 12, 6, 0].into_iter().enumerate() {
+            let digit = DIGITS.get(bits >> shift & 63).filter(|_| i <= octets.len());
+            f.write_char(char::from(*digit.unwrap_or(&b'=')))?;
+        }
     }
     Ok(())
 }
