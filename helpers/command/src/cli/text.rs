@@ -76,7 +76,10 @@ impl FromStr for ServerAddress {
         };
         let (host, port) = split_port(text).ok_or_else(wrong)?;
         let (ip, scope) = match host.split_once('%') {
-            Some((ip, scope)) if !scope.is_empty() => (ip, Some(scope.to_owned())),
+            // No interface has a colon in its name: Linux would leave it and what follows away.
+            Some((ip, scope)) if !scope.is_empty() && !scope.contains(':') => {
+                (ip, Some(scope.to_owned()))
+            }
             Some(_) => return Err(wrong()),
             None => (host, None),
         };
@@ -272,6 +275,13 @@ mod tests {
                 server.to_socket_addr(53, |name| (name == "eth0").then_some(7)).ok()
             });
             assert_eq!(read.map(|a| a.to_string()).as_deref(), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_port_after_a_scope_needs_brackets() {
+        for text in ["fe80::1%eth0:54", "[fe80::1%eth0:1]:54"] {
+            assert!(text.parse::<ServerAddress>().is_err(), "{text}");
         }
     }
 

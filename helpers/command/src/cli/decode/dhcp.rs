@@ -31,7 +31,7 @@ pub struct Fields {
     /// The field `file`, likewise; the input has that name.
     #[serde(skip_serializing_if = "Option::is_none")]
     bootfile: Option<String>,
-    /// Option 53; `null` for BOOTP.
+    /// Option 53; `null` for BOOTP, and for a type that nobody has registered.
     message_type: Option<&'static str>,
     /// Every option as it stands there, overload followed; one that was split shows as several.
     options: Vec<OptionFields>,
@@ -149,7 +149,7 @@ fn explain(kind: Kind, value: Value<'_>) -> Option<String> {
         Kind::Mask => value.prefix_len().map(|n| format!("/{n}")),
         // What a server sends must not reach a terminal as it is.
         Kind::Text => Some(value.text().escape_ascii().to_string()),
-        Kind::Type => value.u8().and_then(code::MessageType::from_u8).map(|t| t.name().to_owned()),
+        Kind::Type => message_type(value).map(str::to_owned),
         Kind::Codes => words(value.bytes().iter().map(u8::to_string).collect()),
         Kind::Search => words(value.search_names().map(|n| n.to_string()).collect()),
         Kind::Routes => {
@@ -161,6 +161,25 @@ fn explain(kind: Kind, value: Value<'_>) -> Option<String> {
         }
         Kind::Opaque => None,
     }
+}
+
+/// The name of a message's type: those of DHCP, and those in which relays ask servers about leases (RFC 4388,
+/// RFC 6926, RFC 7724).
+fn message_type(value: Value<'_>) -> Option<&'static str> {
+    const LEASE_QUERY: [&str; 9] = [
+        "LEASEQUERY",
+        "LEASEUNASSIGNED",
+        "LEASEUNKNOWN",
+        "LEASEACTIVE",
+        "BULKLEASEQUERY",
+        "LEASEQUERYDONE",
+        "ACTIVELEASEQUERY",
+        "LEASEQUERYSTATUS",
+        "TLS",
+    ];
+    let of = value.u8()?;
+    let name = code::MessageType::from_u8(of).map(code::MessageType::name);
+    name.or_else(|| LEASE_QUERY.get(usize::from(of.checked_sub(10)?)).copied())
 }
 
 /// The option of a field that runs past its end, if there is one.
@@ -204,7 +223,7 @@ pub(super) fn decode(bytes: &[u8]) -> Result<Fields, &'static str> {
         chaddr: chaddr(&header),
         sname: text(2, message.sname),
         bootfile: text(1, message.file),
-        message_type: message.message_type().map(code::MessageType::name),
+        message_type: message.first(code::MESSAGE_TYPE).and_then(message_type),
         options: options.collect(),
         cut_off: fields.filter(|(counts, _)| *counts).filter_map(|(_, f)| cut_off(f)).collect(),
     })

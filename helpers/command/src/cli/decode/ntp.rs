@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use bringup_ntp::extension::{Authentication, Trailer};
 use bringup_ntp::malformed::Malformed;
-use bringup_ntp::packet::{HEADER_LENGTH, Packet};
+use bringup_ntp::packet::{HEADER_LENGTH, Mode, Packet};
 use bringup_ntp::timestamp::Timestamp;
 
 /// What an NTP packet says. RFC 5905 §7.3.
@@ -44,6 +44,10 @@ struct Extension {
 
 /// Reads a packet.
 pub(super) fn decode(bytes: &[u8]) -> Result<Fields, &'static str> {
+    // Those are of another shape, and may be shorter (RFC 9327 §2).
+    if bytes.first().is_some_and(|first| first & 7 >= Mode::Control as u8) {
+        return Err("control-message");
+    }
     let packet = Packet::parse(bytes).map_err(Malformed::name)?;
     let trailer =
         Trailer::parse(bytes.get(HEADER_LENGTH..).unwrap_or(&[])).map_err(Malformed::name)?;
@@ -80,7 +84,8 @@ fn reference_id(packet: &Packet) -> String {
     while let [head @ .., 0] = letters {
         letters = head;
     }
-    let lettered = packet.stratum <= 1 && letters.iter().all(u8::is_ascii_graphic);
+    let lettered =
+        packet.stratum <= 1 && !letters.is_empty() && letters.iter().all(u8::is_ascii_graphic);
     match core::str::from_utf8(letters) {
         Ok(letters) if lettered => letters.to_owned(),
         _ => super::hex(&packet.reference_id),

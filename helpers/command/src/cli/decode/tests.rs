@@ -98,6 +98,27 @@ fn an_option_that_runs_past_the_end_is_said_to() {
 }
 
 #[test]
+fn what_relays_ask_and_are_told_has_a_type_too() {
+    let mut buffer = [0; 400];
+    let header = Header::request(Mac([2, 0, 0, 0, 0, 7]), 0xAB);
+    let bytes =
+        MessageWriter::new(&mut buffer, &header, MessageType::Inform).unwrap().finish().unwrap();
+    for (number, name) in [
+        (8, Some("INFORM")),
+        (10, Some("LEASEQUERY")),
+        (13, Some("LEASEACTIVE")),
+        (18, Some("TLS")),
+        (19, None),
+        (0, None),
+    ] {
+        bytes[242] = number;
+        let message = json(Protocol::Dhcp, bytes);
+        assert_eq!(message["message_type"].as_str(), name, "{number}");
+        assert_eq!(message["options"][0]["value"].as_str(), name, "{number}");
+    }
+}
+
+#[test]
 fn an_ntp_reply() {
     let mut buffer = [0; 48];
     let packet = Packet { stratum: 1, reference_id: *b"GPS\0", ..Packet::request(1) };
@@ -109,6 +130,8 @@ fn an_ntp_reply() {
         (&"GPS".into(), &"none".into())
     );
     assert_eq!(message["transmit"], "00000000.00000001");
+    buffer[12..16].fill(0);
+    assert_eq!(json(Protocol::Ntp, &buffer)["reference_id"], "00000000", "no letters at all");
 }
 
 #[test]
@@ -121,6 +144,10 @@ fn malformed_messages_are_named() {
         (Protocol::Dhcp, &[1; 239], "truncated"),
         (Protocol::Dhcp, &cookie, "no-cookie"),
         (Protocol::Ntp, &[0x24; 47], "too-short"),
+        (Protocol::Ntp, &[], "too-short"),
+        // What ntpq sends, and what ntpdc sent.
+        (Protocol::Ntp, &[0x16, 2, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0], "control-message"),
+        (Protocol::Ntp, &[0x17; 192], "control-message"),
         (Protocol::Ntp, &[0x24; 50], "trailer"),
         (Protocol::Ntp, &[0; MESSAGE_LEN_MAX + 1], "too-long"),
     ] {
