@@ -239,9 +239,18 @@ impl<'a> Lease<'a> {
         self.option(code::HOST_NAME).and_then(Value::domain_name)
     }
 
-    /// The domain's name. Option 15.
+    /// The domain's name. Option 15, where it is one name (RFC 2132 §3.17).
     pub fn domain_name(&self) -> Option<DomainName<'a>> {
         self.option(code::DOMAIN_NAME).and_then(Value::domain_name)
+    }
+
+    /// The names of option 15: one, or a search list with spaces between its names, as operators have written
+    /// it there since before option 119. Empty if any of them is no name.
+    pub fn domain_names(&self) -> impl Iterator<Item = DomainName<'a>> + use<'a> {
+        let text = self.option(code::DOMAIN_NAME).map_or(&[][..], Value::text);
+        let words = text.split(|&octet| octet == b' ').filter(|word| !word.is_empty());
+        let fit = words.clone().all(|word| DomainName::parse(word).is_some());
+        words.filter_map(DomainName::parse).filter(move |_| fit)
     }
 
     /// The search list. Option 119.
@@ -486,6 +495,17 @@ mod tests {
         assert_eq!(l.mtu(), None, "rule 29: below 68");
         assert_eq!(l.domain_name().map(|n| n.to_string()).as_deref(), Some("ab"));
         assert_eq!(lease(&[1, 0, 4, 255, 0, 255, 0]).prefix_len(), 16, "by class");
+        for (text, names) in [
+            (&b"a.example  b.example. \0"[..], &["a.example", "b.example"][..]),
+            (b"a.example b;c", &[]),
+            (b"a.example $(reboot) c", &[]),
+            (b"a.example,b.example", &[]),
+            (b"  ", &[]),
+        ] {
+            let option = [&[15, 0, u8::try_from(text.len()).unwrap()], text].concat();
+            let read: Vec<_> = lease(&option).domain_names().map(|n| n.to_string()).collect();
+            assert_eq!(read, names, "{text:?}");
+        }
         assert_eq!(lease(&[26, 0, 2, 0, 68]).mtu(), Some(68));
         let texts = lease(&[100, 0, 4, b'U', b'T', b'C', b'0', 114, 0, 2, b'/', b'x']);
         assert_eq!(texts.posix_timezone(), Some(&b"UTC0"[..]));

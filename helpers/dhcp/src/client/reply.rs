@@ -9,7 +9,7 @@ use crate::counters::{Discard, Mismatch};
 use crate::lease::{LEASE_TIME_MIN_S, Terms};
 use crate::message::{BOOTREPLY, ETHERNET, Message, chaddr_of};
 use crate::options::Value;
-use crate::route::is_host_address;
+use crate::route::{classful_prefix_len, is_host_address};
 
 /// A reply that belongs to our exchange.
 #[derive(Clone, Copy, Debug)]
@@ -142,13 +142,11 @@ impl<'a> Reply<'a> {
     /// The address and the terms that an OFFER or an ACK names.
     pub(super) fn terms(&self) -> Result<(Ipv4Addr, Terms), Mismatch> {
         let address = self.message.header.yiaddr;
-        let prefix_len = self.message.first(code::SUBNET_MASK).and_then(Value::prefix_len);
+        let mask = self.message.first(code::SUBNET_MASK).and_then(Value::prefix_len);
+        let prefix_len = mask.unwrap_or_else(|| classful_prefix_len(address));
         // The server's own address is in use, by the server.
         let is_taken = address == self.server;
-        if !is_host_address(address)
-            || is_taken
-            || prefix_len.is_some_and(|len| names_subnet(address, len))
-        {
+        if !is_host_address(address) || is_taken || names_subnet(address, prefix_len) {
             return Err(Mismatch::BadYiaddr);
         }
         let lease_time = self.lease_time.ok_or(Mismatch::MissingLeaseTime)?;

@@ -88,7 +88,7 @@ fn facts(lease: &bringup_dhcp::Lease<'_>) -> Vec<Fact> {
     for name in lease.search_names() {
         tell("search", name.to_string(), code::DOMAIN_SEARCH);
     }
-    if let Some(name) = lease.domain_name() {
+    if let Some(name) = lease.domain_names().next() {
         tell("domain", name.to_string(), code::DOMAIN_NAME);
     }
     if let Some(name) = lease.host_name() {
@@ -222,10 +222,10 @@ pub fn names_by_interface<P: Platform>(system: &System<'_, P>) -> Vec<(String, N
 }
 
 /// Option 119; without it, option 15.
-fn search_names(lease: &bringup_dhcp::Lease<'_>) -> Vec<String> {
+pub fn search_names(lease: &bringup_dhcp::Lease<'_>) -> Vec<String> {
     let mut names: Vec<String> = lease.search_names().map(|name| name.to_string()).collect();
     if names.is_empty() {
-        names.extend(lease.domain_name().map(|name| name.to_string()));
+        names.extend(lease.domain_names().map(|name| name.to_string()));
     }
     names
 }

@@ -13,6 +13,7 @@ use crate::cli::decode::dhcp::OptionFields;
 use crate::cli::event::{Address, Event, Servers, Time};
 use crate::cli::lookup;
 use crate::cli::saved_clock::{self, SavedClock};
+use crate::cli::service::facts;
 
 impl<P: Platform<Error: std::fmt::Display>> Session<'_, P> {
     /// Tells one event of the system.
@@ -149,14 +150,8 @@ impl<P: Platform<Error: std::fmt::Display>> Session<'_, P> {
             let of_origin = list.iter().filter(|fact| fact.origin == origin);
             of_origin.map(|fact| lookup::server_text(fact.address)).collect()
         };
-        let search = interface.and_then(bringup_system::Interface::lease).map(|lease| {
-            let mut names: Vec<String> =
-                lease.search_names().map(|name| name.to_string()).collect();
-            names.extend(
-                lease.domain_name().map(|name| name.to_string()).filter(|_| names.is_empty()),
-            );
-            names
-        });
+        let search = interface.and_then(bringup_system::Interface::lease);
+        let search = search.map(|lease| facts::search_names(&lease));
         let servers = Servers {
             interface: interface.map(|interface| interface.name().to_owned()),
             dns: list(self.system.dns_servers()),

@@ -97,6 +97,11 @@ const BAD_OFFERS: &[Row] = &[
         mismatch(Mismatch::BadYiaddr),
     ),
     (
+        "yiaddr a network by its class, without 1",
+        |m| m[16..20].copy_from_slice(&[10, 0, 0, 0]),
+        mismatch(Mismatch::BadYiaddr),
+    ),
+    (
         "yiaddr 127.0.0.1",
         |m| m[16..20].copy_from_slice(&[127, 0, 0, 1]),
         mismatch(Mismatch::BadYiaddr),
