@@ -218,9 +218,15 @@ impl<'a> Lease<'a> {
         self.addresses(code::NTP_SERVER)
     }
 
-    /// The broadcast address. Option 28.
+    /// The broadcast address. Option 28; without it, the last address of the subnet (RFC 922 §7), as programs
+    /// that ask the interface for it expect. `None` where a subnet of 31 or 32 bits has none (RFC 3021 §2.1).
     pub fn broadcast_address(&self) -> Option<Ipv4Addr> {
-        self.option(code::BROADCAST_ADDRESS).and_then(Value::address)
+        let by_mask = || {
+            let hosts =
+                u32::MAX.checked_shr(self.prefix_len().into()).filter(|&hosts| hosts > 1)?;
+            Some(Ipv4Addr::from(u32::from(self.address()) | hosts))
+        };
+        self.option(code::BROADCAST_ADDRESS).and_then(Value::address).or_else(by_mask)
     }
 
     /// The link's MTU, octets, at least 68. Option 26. To be clamped to what the link can do;
@@ -444,10 +450,20 @@ mod tests {
     }
 
     #[test]
-    fn a_broadcast_address_is_what_the_server_says() {
-        let of = |options: &[u8]| lease(options).broadcast_address();
-        assert_eq!(of(&[28, 0, 4, 10, 0, 0, 255]), Some(Ipv4Addr::new(10, 0, 0, 255)));
-        assert_eq!(of(&[1, 0, 4, 255, 255, 255, 0]), None);
+    fn a_broadcast_address_is_what_the_server_says_or_the_last_of_the_subnet() {
+        let of = |options: &[u8]| lease(options).broadcast_address().map(|a| a.to_string());
+        assert_eq!(of(&[28, 0, 4, 10, 0, 7, 255]).as_deref(), Some("10.0.7.255"));
+        for (mask, expected) in [
+            ([255, 255, 255, 0], Some("172.16.0.255")),
+            ([255, 255, 240, 0], Some("172.16.15.255")),
+            ([255, 255, 255, 252], Some("172.16.0.11")),
+            ([255, 255, 255, 254], None),
+            ([255, 255, 255, 255], None),
+            // Not a mask: by class.
+            ([255, 0, 255, 0], Some("172.16.255.255")),
+        ] {
+            assert_eq!(of(&[&[1, 0, 4][..], &mask].concat()).as_deref(), expected, "{mask:?}");
+        }
     }
 
     #[test]
