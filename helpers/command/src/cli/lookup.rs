@@ -101,14 +101,36 @@ const fn source(source: Source) -> &'static str {
 /// A server as it is written: without the port that everybody expects.
 pub fn server_text(server: SocketAddr) -> String {
     match server.port() {
-        53 | 123 => server.ip().to_string(),
+        53 | 123 => address_text(server),
         _ => server.to_string(),
+    }
+}
+
+/// A server's address without its port; a link-local one is of no use without its interface (RFC 4007 §11).
+pub fn address_text(server: SocketAddr) -> String {
+    match server {
+        SocketAddr::V6(v6) if v6.scope_id() != 0 => format!("{}%{}", v6.ip(), v6.scope_id()),
+        _ => server.ip().to_string(),
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_server_is_written_as_it_can_be_asked() {
+        for (server, text) in [
+            ("192.0.2.1:53", "192.0.2.1"),
+            ("192.0.2.1:123", "192.0.2.1"),
+            ("192.0.2.1:5353", "192.0.2.1:5353"),
+            ("[2001:db8::1]:53", "2001:db8::1"),
+            ("[fe80::1%7]:53", "fe80::1%7"),
+            ("[fe80::1%7]:5353", "[fe80::1%7]:5353"),
+        ] {
+            assert_eq!(server_text(server.parse().unwrap()), text);
+        }
+    }
 
     #[test]
     fn the_ptr_of_an_address_is_that_of_its_reverse_name_and_interfaces_have_numbers() {

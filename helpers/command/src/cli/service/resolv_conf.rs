@@ -15,6 +15,8 @@ use std::net::SocketAddr;
 use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
 
+use crate::cli::lookup::address_text;
+
 /// The first line of every file that is written here.
 const MARK: &str = "# Written by bringup; what was here before comes back when it ends.\n";
 
@@ -45,11 +47,7 @@ impl Names {
             let _ = writeln!(text, "search {}", self.search.join(" "));
         }
         for server in self.usable().take(MAX_SERVERS) {
-            let scope = match server {
-                SocketAddr::V6(v6) if v6.scope_id() != 0 => format!("%{}", v6.scope_id()),
-                _ => String::new(),
-            };
-            let _ = writeln!(text, "nameserver {}{scope}", server.ip());
+            let _ = writeln!(text, "nameserver {}", address_text(*server));
         }
         text
     }
