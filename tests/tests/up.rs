@@ -178,6 +178,22 @@ fn without_keep_everything_is_taken_back() {
     });
 }
 
+/// An address with a lifetime belongs to whoever has its lease now.
+#[test]
+fn a_run_takes_over_what_one_with_keep_has_left() {
+    lab::within(&["dnsmasq", "chronyd"], |lab| {
+        let Served { network, _servers } = served(lab);
+        up(&network.device, &["--keep"]).expect_code(0);
+        let left = configuration(&network.device);
+        assert_eq!((left.addresses.len(), left.mtu), (1, 1400));
+        up(&network.device, &["--keep"]).expect_code(0);
+        assert_eq!(configuration(&network.device).routes, left.routes);
+        up(&network.device, &[]).expect_code(0);
+        let Configuration { addresses, routes, .. } = configuration(&network.device);
+        assert_eq!((addresses.len(), routes.len()), (0, 0), "{addresses:?} {routes:?}");
+    });
+}
+
 #[test]
 fn a_dry_run_changes_nothing() {
     lab::within(&["dnsmasq", "chronyd"], |lab| {

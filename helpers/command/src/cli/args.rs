@@ -111,7 +111,7 @@ pub struct Up {
     /// Get a lease, show it and end; change nothing on this machine
     #[arg(long, conflicts_with = "set_clock")]
     pub dry_run: bool,
-    /// Leave addresses, routes and servers in place at the end
+    /// Leave addresses, routes and servers in place at the end; the next run takes them over
     #[arg(long)]
     pub keep: bool,
     /// Give leases back to their servers at the end
