@@ -158,15 +158,16 @@ impl<P: Platform> System<'_, P> {
     }
 
     /// Puts leases on their interfaces once more where something is missing; not at once if that was
-    /// done a moment ago.
-    pub(crate) fn repair(&mut self, registrar: &mut Registrar<'_, P>) {
-        let (now, mut later) = (registrar.now(), None::<Instant>);
+    /// done a moment ago. Whether it did: then there may be news.
+    pub(crate) fn repair(&mut self, registrar: &mut Registrar<'_, P>) -> bool {
+        let (now, mut later, mut did) = (registrar.now(), None::<Instant>, false);
         for index in 0..self.interfaces.len() {
             let Some(Some(interface)) = self.interfaces.get_mut(index) else { continue };
             match interface.repair_at() {
                 Some(at) if at <= now => {
                     interface.repaired(now);
                     self.apply(registrar, index);
+                    did = true;
                 }
                 Some(at) => later = Some(later.map_or(at, |other| at.min(other))),
                 None => {}
@@ -175,6 +176,7 @@ impl<P: Platform> System<'_, P> {
         if let Some((timer, at)) = self.again.zip(later) {
             registrar.set_timer(timer, at);
         }
+        did
     }
 
     /// An interface that was down before this program came is set down again.

@@ -29,6 +29,10 @@ const LINK_LOCAL_PREFIX: u8 = 16;
 /// What somebody took off by hand is put back no more often than this: he may mean it.
 const REPAIR_INTERVAL: Duration = Duration::from_secs(1);
 
+/// What the platform has no room for at the moment is tried again after twice the time of the try before, up
+/// to this.
+const RETRY_MAX: Duration = Duration::from_secs(64);
+
 /// What this program has put on an interface, so that it can be taken off again.
 #[derive(Clone, Copy, Debug)]
 pub struct Applied {
@@ -91,6 +95,8 @@ pub struct Interface<'m, P: Platform> {
     /// Whether something that was put on it may be missing, and when it was last put back.
     may_lack: bool,
     repaired_at: Option<Instant>,
+    /// How long after that it may be put back again.
+    repair_interval: Duration,
 }
 
 impl<'m, P: Platform> Interface<'m, P> {
@@ -116,6 +122,7 @@ impl<'m, P: Platform> Interface<'m, P> {
             own_address: None,
             may_lack: false,
             repaired_at: None,
+            repair_interval: REPAIR_INTERVAL,
         }
     }
 
@@ -279,7 +286,7 @@ impl<'m, P: Platform> Interface<'m, P> {
 
     /// When what is missing is to be put back; `None` if nothing is.
     pub(crate) fn repair_at(&self) -> Option<Instant> {
-        let at = self.repaired_at.map_or(Instant::ZERO, |at| at + REPAIR_INTERVAL);
+        let at = self.repaired_at.map_or(Instant::ZERO, |at| at + self.repair_interval);
         (self.may_lack && self.lease().is_some() && !self.gone).then_some(at)
     }
 
@@ -326,8 +333,31 @@ impl<'m, P: Platform> Interface<'m, P> {
         }
     }
 
-    /// Puts the lease on the interface: address, MTU, routes; takes off what is no longer in it.
+    /// Puts the lease on the interface; if there is no room for something of it at the moment, again later.
     pub(crate) fn apply(
+        &mut self,
+        registrar: &mut Registrar<'_, P>,
+        mut failed: impl FnMut(Action, P::Error),
+    ) {
+        use bringup_core::error::ErrorKind::{Busy, Exhausted};
+        use bringup_core::platform::PlatformError;
+
+        let mut is_full = false;
+        self.put_on(registrar, |action, error| {
+            is_full |= matches!(error.kind(), Busy | Exhausted);
+            failed(action, error);
+        });
+        self.may_lack = is_full;
+        if is_full {
+            self.repaired_at = Some(registrar.now());
+            self.repair_interval = RETRY_MAX.min(self.repair_interval * 2);
+        } else {
+            self.repair_interval = REPAIR_INTERVAL;
+        }
+    }
+
+    /// Puts the lease on the interface: address, MTU, routes; takes off what is no longer in it.
+    fn put_on(
         &mut self,
         registrar: &mut Registrar<'_, P>,
         mut failed: impl FnMut(Action, P::Error),
@@ -335,7 +365,6 @@ impl<'m, P: Platform> Interface<'m, P> {
         use bringup_core::error::ErrorKind::{Exists, NotFound};
         use bringup_core::platform::PlatformError;
 
-        self.may_lack = false;
         // Not the turn's reading: the REQUEST may have been sent in this very turn, after it.
         let now = registrar.platform().now();
         let Some(lease) = self.dhcp.client().lease() else { return };

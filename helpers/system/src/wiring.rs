@@ -69,7 +69,9 @@ impl<P: Platform> System<'_, P> {
             self.tell_discards();
             self.tell_no_room(registrar.now());
             if quiet && !self.resolver.has_events() {
-                self.repair(registrar);
+                if self.repair(registrar) {
+                    continue;
+                }
                 return self.open_gates(registrar);
             }
             if quiet {

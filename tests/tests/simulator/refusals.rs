@@ -72,6 +72,38 @@ fn an_address_that_cannot_be_added_is_tried_again_when_a_server_extends_the_leas
 }
 
 #[test]
+fn what_there_is_no_room_for_at_the_moment_is_put_on_later() {
+    for why in [ErrorKind::Busy, ErrorKind::Exhausted] {
+        within(&Plan { refuses: vec![(Operation::AddressAdd, why)], ..Plan::default() }, |w| {
+            w.lacks = true;
+            w.pass(s(600));
+            // After 2, 4, … 64 s, and then every 64 s.
+            let tries = failed(w).iter().filter(|told| **told == (Action::AddressAdd, why)).count();
+            assert!((14..=15).contains(&tries), "{tries}");
+            refuse(w, &[Operation::AddressAdd], None);
+            w.until(s(64), "the address", |w| w.addresses() == 1);
+            w.until_operational(s(64));
+            assert_eq!(w.sim(|sim| sim.routes().len()), 1);
+            w.lacks = false;
+            w.stop();
+        });
+    }
+    within(&Plan::default(), |w| {
+        w.until_operational(s(5));
+        refuse(w, &[Operation::RouteAdd], Some(ErrorKind::Busy));
+        w.sim(|sim| {
+            let (index, route) = sim.routes()[0];
+            sim.route_remove(index, &route).expect("removed");
+        });
+        w.pass(s(10));
+        refuse(w, &[Operation::RouteAdd], None);
+        w.until(s(10), "the route", |w| w.sim(|sim| sim.routes().len()) == 1);
+        assert!(failed(w).iter().all(|told| *told == (Action::RouteAdd, ErrorKind::Busy)));
+        w.stop();
+    });
+}
+
+#[test]
 fn that_there_is_no_room_for_a_socket_is_told_once_in_a_minute_of_each_client() {
     let why = ErrorKind::Exhausted;
     within(&Plan { refuses: vec![(Operation::LinkOpen, why)], ..Plan::default() }, |w| {
