@@ -97,8 +97,14 @@ impl<P: Platform> System<'_, P> {
         let Some(Some(interface)) = interfaces.get_mut(index) else { return };
         interface.release(registrar, buffers);
         while let Some(event) = self.next_dhcp_event(index) {
-            if event == (From::Lost { why: LostReason::Released }) {
-                self.events.push(Event::Snapshot { interface: id(index) });
+            match event {
+                From::Lost { why: LostReason::Released } => {
+                    self.events.push(Event::Snapshot { interface: id(index) });
+                }
+                From::LinkLocalLost { address } => {
+                    self.link_local_lost(registrar, index, address);
+                }
+                _ => {}
             }
         }
     }

@@ -342,12 +342,17 @@ fn rule_36_a_link_local_address_stands_in_and_goes() {
         assert!(w.count(|e| matches!(e, Event::LinkLocal { lost: true, .. })) == 1);
         w.stop();
     });
-    // It is taken off at the end, too.
-    within(&Plan { dhcp, ..Plan::default() }, |w| {
-        w.far[0].borrow_mut().dhcp_on = false;
-        w.until(s(60), "an address", |w| w.addresses() == 1);
-        w.stop();
-    });
+    // It is taken off at the end, too, whether or not there would be a lease to be given back.
+    for release in [false, true] {
+        within(&Plan { dhcp, release, ..Plan::default() }, |w| {
+            w.far[0].borrow_mut().dhcp_on = false;
+            w.until(s(60), "an address", |w| w.addresses() == 1);
+            w.stop();
+            let now = w.now();
+            w.app.listen(now);
+            assert_eq!(w.count(|e| matches!(e, Event::LinkLocal { lost: true, .. })), 1);
+        });
+    }
 }
 
 #[test]
