@@ -414,13 +414,14 @@ impl<P: Platform> System<'_, P> {
         match event {
             bringup_ntp::Event::StateChanged { from, to } => {
                 self.events.push(Event::Clock { from, to });
+                let waits = self.config.wait_for_time;
                 self.resolver.call(registrar, &mut self.buffers, |resolver, _| {
-                    resolver.set_time_valid(to != ClockState::Invalid);
+                    resolver.set_time_valid(to != ClockState::Invalid || !waits);
                 });
                 if from == ClockState::Confirmed {
                     self.tell_clock(registrar);
                 }
-                if to == ClockState::Invalid && self.config.wait_for_time {
+                if to == ClockState::Invalid && waits {
                     self.fall_below(registrar, SystemState::CpdPreTime);
                 }
             }

@@ -232,6 +232,23 @@ fn a_time_without_news_is_no_time_in_the_end() {
     });
 }
 
+/// Servers are asked not to check signatures while nobody knows the time, but only of a system that wants to.
+#[test]
+fn a_time_that_nobody_waits_for_is_not_missed_when_it_is_lost() {
+    for wait_for_time in [true, false] {
+        let plan = Plan { wait_for_time, valid_for: Some(s(7_200)), ..Plan::default() };
+        within(&plan, |w| {
+            w.until_operational(s(5));
+            w.until(s(5), "the time", |w| w.is_time_known());
+            w.far[0].borrow_mut().ntp_on = false;
+            w.until(s(9_000), "the loss", |w| !w.is_time_known());
+            assert_eq!(w.app.system.resolver().is_time_valid(), !wait_for_time);
+            assert_eq!(w.is_operational(), !wait_for_time);
+            w.stop();
+        });
+    }
+}
+
 #[test]
 fn a_name_that_cannot_be_resolved_is_asked_for_ever_more_slowly() {
     // lwIP asked again without a pause, Tasmota every few seconds (RFC 4330 §10).
