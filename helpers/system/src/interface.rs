@@ -211,16 +211,20 @@ impl<'m, P: Platform> Interface<'m, P> {
         self.dhcp.next_event()
     }
 
-    /// Sets it up, and remembers that; nothing happens if it is up.
-    pub(crate) fn set_up(&mut self, registrar: &mut Registrar<'_, P>) -> Result<(), P::Error> {
-        registrar.platform().interface_up(self.link.index)?;
+    /// Sets it up, under the number that it has now, and remembers that; nothing happens if it is up.
+    pub(crate) fn set_up(
+        &mut self,
+        registrar: &mut Registrar<'_, P>,
+        number: u32,
+    ) -> Result<(), P::Error> {
+        registrar.platform().interface_up(number)?;
         self.set_up = true;
         Ok(())
     }
 
     /// Sets it down, if it was before this program came.
     pub(crate) fn set_down(&mut self, registrar: &mut Registrar<'_, P>) -> Result<(), P::Error> {
-        if !core::mem::take(&mut self.set_up) || self.gone {
+        if !core::mem::take(&mut self.set_up) {
             return Ok(());
         }
         registrar.platform().interface_down(self.link.index)
@@ -501,6 +505,7 @@ impl<'m, P: Platform> Interface<'m, P> {
         self.link.up = false;
         self.link.carrier = false;
         self.gone = true;
+        self.set_up = false;
         self.applied = Applied::NOTHING;
         if core::mem::take(&mut self.running) {
             self.dhcp.call(registrar, buffers, DhcpClient::stop);

@@ -283,9 +283,11 @@ impl<'m, P: Platform> System<'m, P> {
             let Some(interface) = self.interfaces.get_mut(index).and_then(Option::as_mut) else {
                 continue;
             };
-            let mut link = *interface.link();
+            // What came between the first look and the watch was told to nobody.
+            let seen = registrar.platform().interface(interface.name());
+            let mut link = seen.unwrap_or(*interface.link());
             if !link.up && self.config.apply {
-                if let Err(error) = interface.set_up(registrar) {
+                if let Err(error) = interface.set_up(registrar, link.index) {
                     self.failed(index, Action::InterfaceUp, error);
                 }
             }

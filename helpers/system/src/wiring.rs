@@ -182,6 +182,7 @@ impl<P: Platform> System<'_, P> {
                 Ok(link) => {
                     if link.index != known {
                         self.gone(registrar, index);
+                        self.bring_up(registrar, index, link);
                     }
                     self.set_link(registrar, index, link);
                     // Its address may have been taken off meanwhile.
@@ -279,9 +280,9 @@ impl<P: Platform> System<'_, P> {
         index: usize,
         link: platform::Interface,
     ) {
-        let Some(Some(interface)) = self.interfaces.get(index) else { return };
+        let Some(Some(interface)) = self.interfaces.get_mut(index) else { return };
         if interface.link().index != link.index && !link.up && self.config.apply {
-            if let Err(error) = registrar.platform().interface_up(link.index) {
+            if let Err(error) = interface.set_up(registrar, link.index) {
                 self.failed(index, Action::InterfaceUp, error);
             }
         }

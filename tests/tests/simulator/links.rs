@@ -287,6 +287,34 @@ fn what_is_to_be_kept_is_there_after_the_stop() {
     });
 }
 
+/// Whether it is up in the end is as it was when it came, not as that of the same name was before it.
+#[test]
+fn an_interface_that_came_back_is_left_as_it_came() {
+    // Who misses the notices sees what it is in the end; else the first is of an interface that is down.
+    for (was_up, comes_up, missed) in
+        [(false, true, true), (true, false, true), (true, false, false)]
+    {
+        within(&Plan { is_up: was_up, ..Plan::default() }, |w| {
+            w.until_operational(s(5));
+            let (index, far) = (w.index(0), std::rc::Rc::clone(&w.far[0]));
+            w.sim(|sim| {
+                sim.remove_interface(index);
+                let index = sim.add_interface("sim0", Mac([2, 0, 0, 0, 0, 2]));
+                sim.add_peer(index, far);
+                sim.set_up(index, comes_up);
+                if missed {
+                    sim.overrun_watches();
+                }
+            });
+            w.until(s(5), "the fall", |w| !w.is_operational());
+            w.until_operational(s(60));
+            assert!(w.sim(|sim| sim.interface("sim0").expect("there").up));
+            w.stop();
+            assert_eq!(w.sim(|sim| sim.interface("sim0").expect("there").up), comes_up);
+        });
+    }
+}
+
 #[test]
 fn a_system_that_is_to_touch_nothing_tells_what_it_would_have_done() {
     for is_up in [false, true] {

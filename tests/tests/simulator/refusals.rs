@@ -389,6 +389,28 @@ fn a_kernel_that_does_not_want_to_know_how_right_its_clock_is() {
     }
 }
 
+/// Nobody tells of it: it came before the watch.
+#[test]
+fn a_carrier_that_comes_before_the_start_is_seen() {
+    let mut sim = Sim::new(1);
+    let index = sim.add_interface("sim0", Mac([2, 0, 0, 0, 0, 2]));
+    sim.set_carrier(index, false);
+    sim.set_up(index, true);
+    let queue = Queue::new(StdLock::new(), SimWake::new());
+    let mut memory = LoopStorage::<_, 32, 128>::new();
+    let mut event_loop = EventLoop::new(sim, &mut memory, &queue).expect("a loop");
+    let (mut slots, mut cache, mut lease) = ([None], SmallStorage::new(), [0; STORAGE_LEN]);
+    let config = Config::new(bringup::ntp::Config::new(Utc::from_unix_nanos(0)));
+    let resolver = Resolver::new(config.resolver, &mut cache);
+    let mut system = System::new(config, &mut slots, resolver);
+    let registrar = &mut event_loop.registrar();
+    let dhcp = |link: &Interface| bringup::dhcp::Config::new(link.mac);
+    system.add_interface(registrar, "sim0", dhcp, &mut lease).expect("added");
+    registrar.platform().set_carrier(index, true);
+    system.start(registrar).expect("started");
+    assert!(system.interfaces().all(|interface| interface.is_up()));
+}
+
 #[test]
 fn a_loop_without_room_for_the_watch_is_refused_and_leaves_nothing_open() {
     let mut sim = Sim::new(1);
