@@ -150,7 +150,10 @@ impl<P: Platform> System<'_, P> {
             self.events.push(Event::AddressLost { interface, address, prefix, why });
             self.way_changed(registrar);
         }
-        self.take_servers(registrar, None);
+        // If another lease has taken its place already, its servers are the news.
+        let interface = self.interfaces.get(index).and_then(Option::as_ref);
+        let is_replaced = interface.is_some_and(|interface| interface.configuration().is_some());
+        self.take_servers(registrar, Some(number).filter(|_| is_replaced));
         if !self.is_open(registrar.now(), Gate::Address) {
             self.fall_below(registrar, SystemState::IfaceColdplug);
         }

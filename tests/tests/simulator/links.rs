@@ -6,10 +6,10 @@ use bringup::core::client::Mac;
 use bringup::core::platform::{AddressConfig, Platform};
 use bringup::core::state::{States, SystemState};
 use bringup::core::time::Duration;
-use bringup::dhcp::SnapshotError;
 use bringup::dhcp::counters::Tally;
 use bringup::dhcp::route::{Route, RouteSource};
 use bringup::dhcp::snapshot::{SNAPSHOT_LEN, Snapshot};
+use bringup::dhcp::{SnapshotError, StateName};
 use bringup::system::{Event, InterfaceId};
 
 use crate::world::{Plan, World, s, within};
@@ -284,6 +284,43 @@ fn what_is_to_be_kept_is_there_after_the_stop() {
         w.lacks = true;
         w.turn();
         assert_eq!((asked(w), w.addresses()), (heard, 0), "nor is the lease given back");
+    });
+}
+
+/// The old network's lease still holds when the new one's begins, and both are heard of in one turn.
+#[test]
+fn the_servers_of_a_lease_that_takes_the_place_of_another_are_told() {
+    within(&Plan::default(), |w| {
+        w.until_operational(s(5));
+        w.pass(s(10));
+        let index = w.index(0);
+        w.sim(|sim| sim.set_carrier(index, false));
+        w.pass(s(1));
+        w.far[0].borrow_mut().dhcp_on = false;
+        w.sim(|sim| sim.set_carrier(index, true));
+        let is_selecting = |w: &mut World<'_, '_, '_>| {
+            let mut interfaces = w.app.system.interfaces();
+            interfaces.any(|interface| interface.dhcp().state() == StateName::Selecting)
+        };
+        w.until(s(60), "the DISCOVER", is_selecting);
+        let (now, other) = (w.now(), Ipv4Addr::new(10, 89, 0, 2));
+        w.far[0].borrow_mut().known = [None, None];
+        w.far[0].borrow_mut().change(now, |network| {
+            network.first = Ipv4Addr::new(10, 89, 0, 100);
+            network.dns_servers = vec![other];
+        });
+        w.far[0].borrow_mut().dhcp_on = true;
+        let told = w.count(|e| matches!(e, Event::Servers { .. }));
+        w.until(s(60), "the other address", |w| {
+            w.sim(|sim| sim.addresses().any(|(_, a)| a.address.octets()[3] == 100))
+        });
+        assert_eq!(w.count(|e| matches!(e, Event::AddressLost { why: Some(_), .. })), 1);
+        assert_eq!(
+            w.app.system.dns_servers().iter().next().map(|f| f.address.ip()),
+            Some(other.into())
+        );
+        assert_eq!(w.count(|e| matches!(e, Event::Servers { .. })), told + 1);
+        w.stop();
     });
 }
 
