@@ -139,10 +139,10 @@ impl<'m> Cache<'m> {
     ) -> Known {
         let hash = hash(self.seed, name);
         let mut best = (0, Known::Nothing);
-        self.for_each_of(hash, name, |index, entry| {
+        for (index, entry) in self.entries_of(hash, name) {
             let same_type = entry.rtype == rtype;
             let rank = match entry.kind {
-                _ if entry.expires_at() <= now => continue_with_nothing(),
+                _ if entry.expires_at() <= now => continue,
                 Kind::Data if same_type => (5, Known::Data(index)),
                 Kind::Data if entry.is_alias() && rtype != RecordType::ANY => {
                     (4, Known::Alias(index))
@@ -150,12 +150,12 @@ impl<'m> Cache<'m> {
                 Kind::NoData if same_type => (3, Known::NoData(index)),
                 Kind::NxDomain { .. } => (2, Known::NxDomain(index)),
                 Kind::Failure(failure) if same_type => (1, Known::Failure(failure)),
-                _ => continue_with_nothing(),
+                _ => continue,
             };
             if rank.0 > best.0 {
                 best = rank;
             }
-        });
+        }
         let known =
             if best.0 == 0 && cut && self.cuts > 0 { self.find_cut(name, now) } else { best.1 };
         if let Known::Data(i) | Known::Alias(i) | Known::NoData(i) | Known::NxDomain(i) = known {
@@ -172,14 +172,14 @@ impl<'m> Cache<'m> {
     /// What was known of `rtype` at `name`: data or an alias, its TTL over by at most `keep`.
     pub(crate) fn find_stale(&self, name: &[u8], rtype: RecordType, now: Instant) -> Known {
         let mut best = Known::Nothing;
-        self.for_each_of(hash(self.seed, name), name, |index, entry| {
+        for (index, entry) in self.entries_of(hash(self.seed, name), name) {
             let kept = entry.kind == Kind::Data && !entry.is_gone(now, self.keep);
             if kept && entry.rtype == rtype {
                 best = Known::Data(index);
             } else if kept && entry.is_alias() && best == Known::Nothing {
                 best = Known::Alias(index);
             }
-        });
+        }
         best
     }
 
@@ -197,31 +197,31 @@ impl<'m> Cache<'m> {
         // At most 127 labels.
         while let Some((&label, tail)) = rest.split_first() {
             rest = tail.get(usize::from(label)..).unwrap_or(&[]);
-            let mut found = Known::Nothing;
-            self.for_each_of(hash(self.seed, rest), rest, |index, entry| {
+            for (index, entry) in self.entries_of(hash(self.seed, rest), rest) {
                 if entry.kind == (Kind::NxDomain { cut: true }) && now < entry.expires_at() {
-                    found = Known::NxDomain(index);
+                    return Known::NxDomain(index);
                 }
-            });
-            if found != Known::Nothing {
-                return found;
             }
         }
         Known::Nothing
     }
 
-    /// Calls `visit` with every indexed entry of `name`.
-    fn for_each_of(&self, hash: u32, name: &[u8], mut visit: impl FnMut(u16, &Entry)) {
+    /// Every indexed entry of `name`, with its number.
+    fn entries_of(&self, hash: u32, name: &[u8]) -> impl Iterator<Item = (u16, &Entry)> {
         let mut index = self.bucket(hash).and_then(|b| self.buckets.get(b)).copied();
-        while let Some((i, entry)) = index.and_then(|i| Some((i, self.entry(i)?))) {
-            if entry.hash == hash && self.owner_of(entry) == name {
-                visit(i, entry);
+        core::iter::from_fn(move || {
+            loop {
+                let (i, entry) = index.and_then(|i| Some((i, self.entry(i)?)))?;
+                index = Some(entry.next);
+                if entry.hash == hash && self.owner_of(entry) == name {
+                    return Some((i, entry));
+                }
             }
-            index = Some(entry.next);
-        }
+        })
     }
 
-    /// Adds an entry, pinned once, with the records that `write` puts behind the owner.
+    /// Adds an entry, pinned once, and gives out room for its `payload` octets of records, to be
+    /// written at once.
     ///
     /// What contradicts it leaves the index: an RRset is replaced as a whole, never merged (RFC 2181
     /// §5.4), and an alias has no other data beside it.
@@ -230,8 +230,7 @@ impl<'m> Cache<'m> {
         new: New<'_>,
         now: Instant,
         payload: usize,
-        write: impl FnOnce(&mut Writer<'_>),
-    ) -> Result<u16, NoRoom> {
+    ) -> Result<(u16, Writer<'_>), NoRoom> {
         let length = new.owner.len() + payload;
         self.make_room(length, now)?;
         let index = self.free;
@@ -242,11 +241,7 @@ impl<'m> Cache<'m> {
                 entry.offset = offset;
             }
         });
-        let (offset, block) = room.ok_or(NoRoom)?;
-        let mut w = Writer::new(block);
-        // The block was made for exactly this.
-        let _ = w.bytes(new.owner);
-        write(&mut w);
+        let offset = room.ok_or(NoRoom)?;
         self.free = next_free;
         if let Some(entry) = self.entry_mut(index) {
             *entry = Entry {
@@ -266,7 +261,10 @@ impl<'m> Cache<'m> {
         if new.ttl_s > 0 {
             self.index(index, &new, now);
         }
-        Ok(index)
+        let mut w = Writer::new(self.arena.get_mut(offset, length));
+        // The block was made for exactly this.
+        let _ = w.bytes(new.owner);
+        Ok((index, w))
     }
 
     /// Adds an RRset of one record that was on no wire.
@@ -282,12 +280,12 @@ impl<'m> Cache<'m> {
         data.write(&mut w).map_err(|_| NoRoom)?;
         let rdata = w.finish();
         let new = New { owner, rtype: data.rtype(), kind: Kind::Data, ttl_s };
-        self.insert(new, now, RECORD_HEAD + rdata.len(), |w| {
-            // The payload is exactly this long.
-            let _ = w.u16(data.rtype().0);
-            let _ = w.u16(u16::try_from(rdata.len()).unwrap_or(0));
-            let _ = w.bytes(rdata);
-        })
+        let (index, mut w) = self.insert(new, now, RECORD_HEAD + rdata.len())?;
+        // The payload is exactly this long.
+        let _ = w.u16(data.rtype().0);
+        let _ = w.u16(u16::try_from(rdata.len()).unwrap_or(0));
+        let _ = w.bytes(rdata);
+        Ok(index)
     }
 
     /// Adds the records of one RRset.
@@ -306,15 +304,15 @@ impl<'m> Cache<'m> {
             (record.ttl.min(ttl_s), payload + RECORD_HEAD + size(&record))
         });
         let new = New { owner, rtype, kind: Kind::Data, ttl_s };
-        self.insert(new, now, payload, |w| {
-            for record in records {
-                let length = u16::try_from(size(&record)).unwrap_or(0);
-                // The payload was measured with the same walk.
-                let _ = w.u16(record.rtype.0);
-                let _ = w.u16(length);
-                let _ = expand(record.rtype, record.class, record.rdata, w);
-            }
-        })
+        let (index, mut w) = self.insert(new, now, payload)?;
+        for record in records {
+            let length = u16::try_from(size(&record)).unwrap_or(0);
+            // The payload was measured with the same walk.
+            let _ = w.u16(record.rtype.0);
+            let _ = w.u16(length);
+            let _ = expand(record.rtype, record.class, record.rdata, &mut w);
+        }
+        Ok(index)
     }
 
     /// Notes that asking failed: for a second at first, for twice as long each time it happens again
@@ -327,7 +325,7 @@ impl<'m> Cache<'m> {
         now: Instant,
     ) -> Result<(), NoRoom> {
         let mut ttl_s = FAILURE_TTL_S;
-        self.for_each_of(hash(self.seed, owner), owner, |_, entry| {
+        for (_, entry) in self.entries_of(hash(self.seed, owner), owner) {
             let recent = now < entry.expires_at() + Duration::from_secs(u64::from(entry.ttl_s));
             if matches!(entry.kind, Kind::Failure(_)) && entry.rtype == rtype && recent {
                 ttl_s = entry.ttl_s.saturating_mul(2).min(FAILURE_TTL_MAX_S).max(ttl_s);
@@ -335,9 +333,9 @@ impl<'m> Cache<'m> {
             if entry.kind == Kind::Data && entry.expires_at() <= now {
                 ttl_s = ttl_s.max(STALE_RETRY_S);
             }
-        });
-        let index =
-            self.insert(New { owner, rtype, kind: Kind::Failure(failure), ttl_s }, now, 0, |_| ())?;
+        }
+        let new = New { owner, rtype, kind: Kind::Failure(failure), ttl_s };
+        let (index, _) = self.insert(new, now, 0)?;
         self.unpin(index);
         Ok(())
     }
@@ -348,15 +346,9 @@ impl<'m> Cache<'m> {
         let Some(bucket) = self.bucket(hash) else { return };
         // Each round takes out one; a name has as many entries as there are types.
         for _ in 0..self.entries.len() {
-            let mut victim = NONE;
-            self.for_each_of(hash, new.owner, |i, entry| {
-                if contradicts(new, entry, now, self.keep) {
-                    victim = i;
-                }
-            });
-            if victim == NONE {
-                break;
-            }
+            let contradicted = |entry: &Entry| contradicts(new, entry, now, self.keep);
+            let victim = self.entries_of(hash, new.owner).find(|(_, entry)| contradicted(entry));
+            let Some((victim, _)) = victim else { break };
             self.remove(victim);
         }
         let first = self.buckets.get(bucket).copied().unwrap_or(NONE);
@@ -569,10 +561,6 @@ impl<'m> Cache<'m> {
             reader: Reader::at(block, usize::from(entry.name_len)),
         }
     }
-}
-
-const fn continue_with_nothing() -> (u8, Known) {
-    (0, Known::Nothing)
 }
 
 #[cfg(test)]

@@ -48,13 +48,19 @@ impl<'m> Arena<'m> {
         self.bytes.get(start..end).unwrap_or(&[])
     }
 
-    /// A new block of `owner`, and its offset. `moved` hears of every block that slides.
+    /// The same, to be written.
+    pub(super) fn get_mut(&mut self, offset: u32, length: usize) -> &mut [u8] {
+        let start = usize::try_from(offset).unwrap_or(usize::MAX);
+        self.bytes.get_mut(start..start.saturating_add(length)).unwrap_or_default()
+    }
+
+    /// The offset of a new block of `owner`. `moved` hears of every block that slides.
     pub(super) fn allocate(
         &mut self,
         owner: u16,
         length: usize,
         moved: impl FnMut(u16, u32),
-    ) -> Option<(u32, &mut [u8])> {
+    ) -> Option<u32> {
         if !self.has_room(length) {
             return None;
         }
@@ -66,7 +72,7 @@ impl<'m> Arena<'m> {
         self.set_head(self.end, owner, u16::try_from(length).ok()?);
         self.end = start + length;
         self.live += HEAD + length;
-        Some((offset, self.bytes.get_mut(start..start + length)?))
+        Some(offset)
     }
 
     /// Frees the block at `offset`.
@@ -138,8 +144,8 @@ mod tests {
             let room = arena.allocate(owner, usize::from(length), |o, at| {
                 table.get_mut(&o).unwrap().0 = at;
             });
-            let (offset, block) = room.unwrap();
-            block.fill(owner.to_be_bytes()[1]);
+            let offset = room.unwrap();
+            arena.get_mut(offset, usize::from(length)).fill(owner.to_be_bytes()[1]);
             table.insert(owner, (offset, length));
             for (o, &(at, n)) in &table {
                 assert!(arena.get(at, n).iter().all(|&b| b == o.to_be_bytes()[1]), "{o}");

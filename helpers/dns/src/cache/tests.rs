@@ -39,7 +39,7 @@ fn put(cache: &mut Cache<'_>, owner: &str, data: &RData<'_>, ttl_s: u32, now: In
 fn put_kind(cache: &mut Cache<'_>, owner: &str, kind: Kind, ttl_s: u32, now: Instant) {
     let owner = name(owner);
     let new = New { owner: owner.as_wire(), rtype: RecordType::A, kind, ttl_s };
-    let index = cache.insert(new, now, 0, |_| ()).unwrap();
+    let (index, _) = cache.insert(new, now, 0).unwrap();
     cache.unpin(index);
 }
 

@@ -137,7 +137,7 @@ impl Resolver<'_> {
         };
         let new = New { owner: name.as_wire(), rtype, kind, ttl_s: negative.ttl_s };
         // Without room it holds for those who wait, and is not remembered.
-        if let Ok(entry) = self.cache.insert(new, now, 0, |_| ()) {
+        if let Ok((entry, _)) = self.cache.insert(new, now, 0) {
             // The path has room: a longer chain has ended above.
             let _ = push(&mut self.cache, path, entry);
         }

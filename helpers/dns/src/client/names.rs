@@ -184,7 +184,8 @@ impl Resolver<'_> {
             let (count, size) = if rtype == RecordType::A { (v4, 4) } else { (v6, 16) };
             let count = count.min(MAX_HOSTS);
             let new = New { owner: name.as_wire(), rtype, kind: Kind::Data, ttl_s: 0 };
-            let stored = self.cache.insert(new, cx.now, count * (RECORD_HEAD + size), |w| {
+            let stored = self.cache.insert(new, cx.now, count * (RECORD_HEAD + size));
+            let stored = stored.map(|(entry, mut w)| {
                 hosts.addresses(name.view(), &mut |address| {
                     let data = match address {
                         IpAddr::V4(address) => RData::A(address),
@@ -194,9 +195,10 @@ impl Resolver<'_> {
                         // There is room for so many, and no more is written.
                         let _ = w.u16(rtype.0);
                         let _ = w.u16(u16::try_from(size).unwrap_or(0));
-                        let _ = data.write(w);
+                        let _ = data.write(&mut w);
                     }
                 });
+                entry
             });
             let outcome = match stored {
                 Ok(entry) if count > 0 => {
