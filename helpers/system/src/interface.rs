@@ -100,6 +100,7 @@ pub struct Interface<'m, P: Platform> {
 }
 
 impl<'m, P: Platform> Interface<'m, P> {
+    #[inline(never)] // written where it stays
     pub(crate) fn new(
         name: &'m str,
         link: platform::Interface,

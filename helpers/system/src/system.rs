@@ -223,9 +223,12 @@ impl<'m, P: Platform> System<'m, P> {
         let free = self.interfaces.iter_mut().zip(0_u8..).find(|(slot, _)| slot.is_none());
         let (slot, index) = free.ok_or(AddInterfaceError::Full)?;
         let metric = self.config.metric.saturating_add(100 * u32::from(index));
-        let mut interface = Interface::new(name, link, dhcp(&link), storage, metric);
-        interface.register(registrar).map_err(|_| AddInterfaceError::NoTimer)?;
-        *slot = Some(interface);
+        // Where it stays: it is large.
+        let interface = slot.insert(Interface::new(name, link, dhcp(&link), storage, metric));
+        if interface.register(registrar).is_err() {
+            *slot = None;
+            return Err(AddInterfaceError::NoTimer);
+        }
         Ok(InterfaceId(index))
     }
 

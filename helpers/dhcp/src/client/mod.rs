@@ -286,6 +286,7 @@ impl<'m> DhcpClient<'m> {
 
     /// The one place where the state changes. The new state brings its deadline with it; what held
     /// the old one back is forgotten, but for the bucket.
+    #[inline(never)] // a state is large, and many call it
     fn enter(&mut self, next: State) {
         self.blocked_until = None;
         self.state = next;
