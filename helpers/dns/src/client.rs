@@ -10,6 +10,7 @@
 //! any split, and nothing else. Whoever drives the resolver may lead that stream through TLS to
 //! port 853 (RFC 7858) and set [`Config::use_tcp`]; the resolver does not see a difference.
 
+use core::array::from_fn;
 use core::net::{SocketAddr, SocketAddrV6};
 
 use bringup_core::client::{Client, Cx, Input, Transmit};
@@ -85,9 +86,16 @@ impl<
 {
     /// Fresh memory.
     pub const fn new() -> Self {
+        Self::of(
+            [const { Query::free() }; QUERIES],
+            [const { [const { Lookup::free() }; 2] }; QUERIES],
+        )
+    }
+
+    const fn of(queries: [Query; QUERIES], lookups: [[Lookup; 2]; QUERIES]) -> Self {
         Self {
-            queries: [const { Query::FREE }; QUERIES],
-            lookups: [const { [const { Lookup::FREE }; 2] }; QUERIES],
+            queries,
+            lookups,
             links: [[Links::FREE; 2]; QUERIES],
             heads: [[[0; 2]; 2]; QUERIES],
             entries: [Entry::EMPTY; CACHE_ENTRIES],
@@ -101,8 +109,10 @@ impl<
 impl<const Q: usize, const E: usize, const B: usize, const S: usize> Default
     for ResolverStorage<Q, E, B, S>
 {
+    /// What [`new`](Self::new) is, but made where it is called, not copied from a model that a program
+    /// would carry with it.
     fn default() -> Self {
-        Self::new()
+        Self::of(from_fn(|_| Query::free()), from_fn(|_| from_fn(|_| Lookup::free())))
     }
 }
 
@@ -255,9 +265,9 @@ impl<'m> Resolver<'m> {
         let ResolverStorage { queries, lookups, links, heads, entries, buckets, bytes, streams } =
             storage;
         // Written, not filled with: that clones all but the last, field by field.
-        queries.iter_mut().for_each(|query| *query = Query::FREE);
+        queries.iter_mut().for_each(|query| *query = Query::free());
         let lookups = lookups.as_flattened_mut();
-        lookups.iter_mut().for_each(|lookup| *lookup = Lookup::FREE);
+        lookups.iter_mut().for_each(|lookup| *lookup = Lookup::free());
         let usable = Q.min(32_767);
         self.queries = queries.get_mut(..usable).unwrap_or_default();
         self.free = NO_SLOT;

@@ -261,30 +261,33 @@ pub(crate) struct Query {
 }
 
 impl Query {
-    pub(crate) const FREE: Self = Self {
-        generation: 0,
-        next_free: u16::MAX,
-        stage: Stage::Free,
-        notice: Notice::None,
-        legs: [Leg::UNUSED; 2],
-        started_at: Instant::ZERO,
-        answered_at: Instant::ZERO,
-        deadline: Instant::ZERO,
-        grace: None,
-        source: Source::Cache,
-        server: None,
-        scope_id: 0,
-        tcp: false,
-        name: Name::ROOT,
-        walk: Walk::BARE,
-        derived: false,
-        had_no_data: false,
-        had_failure: None,
-        walk_due: false,
-        current: Name::ROOT,
-        stale_at: None,
-        stale: false,
-    };
+    /// A function: as a constant it would be in the program once more.
+    pub(crate) const fn free() -> Self {
+        Self {
+            generation: 0,
+            next_free: u16::MAX,
+            stage: Stage::Free,
+            notice: Notice::None,
+            legs: [Leg::UNUSED; 2],
+            started_at: Instant::ZERO,
+            answered_at: Instant::ZERO,
+            deadline: Instant::ZERO,
+            grace: None,
+            source: Source::Cache,
+            server: None,
+            scope_id: 0,
+            tcp: false,
+            name: Name::ROOT,
+            walk: Walk::BARE,
+            derived: false,
+            had_no_data: false,
+            had_failure: None,
+            walk_due: false,
+            current: Name::ROOT,
+            stale_at: None,
+            stale: false,
+        }
+    }
 
     /// Takes the slot, which is free, for a new query, whose name is to be set.
     pub(crate) fn begin(&mut self, legs: [RecordType; 2], now: Instant, deadline: Instant) {
@@ -421,24 +424,26 @@ pub(crate) struct Lookup {
 }
 
 impl Lookup {
-    pub(crate) const FREE: Self = Self {
-        state: LookupState::Free,
-        name: Name::ROOT,
-        rtype: RecordType(0),
-        tcp: false,
-        derived: false,
-        refresh: false,
-        probe: None,
-        rotation: 0,
-        waiters: 0,
-        waiter: u16::MAX,
-        linger: None,
-        attempts: [Attempt::IDLE; MAX_SERVERS],
-        asked: 0,
-        spread: false,
-        failure: None,
-        failed_at: None,
-    };
+    pub(crate) const fn free() -> Self {
+        Self {
+            state: LookupState::Free,
+            name: Name::ROOT,
+            rtype: RecordType(0),
+            tcp: false,
+            derived: false,
+            refresh: false,
+            probe: None,
+            rotation: 0,
+            waiters: 0,
+            waiter: u16::MAX,
+            linger: None,
+            attempts: [Attempt::IDLE; MAX_SERVERS],
+            asked: 0,
+            spread: false,
+            failure: None,
+            failed_at: None,
+        }
+    }
 
     /// Takes the slot, which is free, for this.
     pub(crate) fn begin(&mut self, ask: Ask<'_>) {
@@ -531,7 +536,7 @@ mod tests {
             (Done(NxDomain), Done(Answer), false, Some(Answer)),
             (Done(timeout), waiting, false, None),
         ] {
-            let mut query = Query::FREE;
+            let mut query = Query::free();
             let leg = |rtype, state| Leg { state, rtype, ..Leg::UNUSED };
             query.legs = [leg(RecordType::A, a), leg(RecordType::AAAA, aaaa)];
             query.grace = grace_over.then_some(now);

@@ -189,6 +189,7 @@ where
         self.spoken.discards.pop()
     }
 
+    #[inline(never)] // many call it
     fn on_stage<'a, 'r>(
         &'a mut self,
         registrar: &'a mut Registrar<'r, P>,

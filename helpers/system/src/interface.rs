@@ -49,14 +49,16 @@ pub struct Applied {
 }
 
 impl Applied {
-    const NOTHING: Self = Self {
-        address: None,
-        address_is_ours: false,
-        routes: [None; MAX_ROUTES],
-        routes_left_out: 0,
-        mtu_before: None,
-        link_local: None,
-    };
+    const fn nothing() -> Self {
+        Self {
+            address: None,
+            address_is_ours: false,
+            routes: [None; MAX_ROUTES],
+            routes_left_out: 0,
+            mtu_before: None,
+            link_local: None,
+        }
+    }
 
     /// Whether the address is taken off in the end; an operator's own stays.
     pub const fn is_ours(&self) -> bool {
@@ -114,7 +116,7 @@ impl<'m, P: Platform> Interface<'m, P> {
             name,
             link,
             dhcp,
-            applied: Applied::NOTHING,
+            applied: Applied::nothing(),
             metric,
             running: false,
             gone: false,
@@ -482,7 +484,7 @@ impl<'m, P: Platform> Interface<'m, P> {
 
         let index = self.link.index;
         let link_local = self.applied.link_local;
-        let applied = core::mem::replace(&mut self.applied, Applied::NOTHING);
+        let applied = core::mem::replace(&mut self.applied, Applied::nothing());
         self.applied.link_local = link_local;
         let platform = registrar.platform();
         let mut check = |action, result: Result<(), P::Error>| match result {
@@ -507,7 +509,7 @@ impl<'m, P: Platform> Interface<'m, P> {
         self.link.carrier = false;
         self.gone = true;
         self.set_up = false;
-        self.applied = Applied::NOTHING;
+        self.applied = Applied::nothing();
         if core::mem::take(&mut self.running) {
             self.dhcp.call(registrar, buffers, DhcpClient::stop);
         }

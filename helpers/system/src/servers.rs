@@ -34,7 +34,9 @@ pub struct ServerList {
 }
 
 impl ServerList {
-    pub(crate) const EMPTY: Self = Self { servers: [None; MAX_SERVERS] };
+    pub(crate) const fn empty() -> Self {
+        Self { servers: [None; MAX_SERVERS] }
+    }
 
     /// Adds a server, unless it is there or the list is full.
     pub(crate) fn push(&mut self, address: SocketAddr, origin: Origin) {
@@ -48,7 +50,7 @@ impl ServerList {
 
     /// The list without the servers of those who do not pass.
     pub(crate) fn only(&self, passes: impl Fn(Origin) -> bool) -> Self {
-        let mut kept = Self::EMPTY;
+        let mut kept = Self::empty();
         for fact in self.iter().filter(|fact| passes(fact.origin)) {
             kept.push(fact.address, fact.origin);
         }
@@ -62,7 +64,7 @@ impl ServerList {
 
     /// A list of the operator's servers.
     pub(crate) fn configured(addresses: &[SocketAddr]) -> Self {
-        let mut list = Self::EMPTY;
+        let mut list = Self::empty();
         for address in addresses {
             list.push(*address, Origin::Configured);
         }
@@ -120,7 +122,7 @@ mod tests {
     #[test]
     fn losing_a_lease_withdraws_only_its_own_servers() {
         let at = |n: u8| SocketAddr::from(([10, 0, 0, n], 53));
-        let mut list = ServerList::EMPTY;
+        let mut list = ServerList::empty();
         list.push(at(1), Origin::Lease(0));
         list.push(at(2), Origin::Lease(1));
         list.push(at(1), Origin::Lease(1));
@@ -137,7 +139,7 @@ mod tests {
     #[test]
     fn ntp_asks_local_servers_first() {
         let at = |n: u8| SocketAddr::from(([10, 0, 0, n], 123));
-        let mut list = ServerList::EMPTY;
+        let mut list = ServerList::empty();
         list.push(at(1), Origin::Name(0));
         list.push(at(2), Origin::Configured);
         list.push(at(3), Origin::Lease(0));
@@ -149,7 +151,7 @@ mod tests {
     #[test]
     fn several_names_are_several_operators() {
         let at = |n: u8| SocketAddr::from(([10, 0, 0, n], 123));
-        let mut list = ServerList::EMPTY;
+        let mut list = ServerList::empty();
         for (n, name) in [(1, 0), (2, 0), (3, 0), (4, 1), (5, 1), (6, 2)] {
             list.push(at(n), Origin::Name(name));
         }

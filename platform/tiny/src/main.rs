@@ -100,8 +100,8 @@ fn run(arguments: &Arguments) -> Result<Exit, TinyError> {
         resolver: bringup_dns::Config { sockets_per_server: 4, ..bringup_dns::Config::DEFAULT },
         ..Config::new(bringup_ntp::Config::new(FLOOR))
     };
-    let resolver = Resolver::new(config.resolver, RESOLVER.put(ResolverStorage::new()));
-    let system = SYSTEM.put(System::new(config, INTERFACES.put([const { None }; 1]), resolver));
+    let resolver = Resolver::new(config.resolver, RESOLVER.put(ResolverStorage::default()));
+    let system = SYSTEM.put(System::new(config, INTERFACES.put([None]), resolver));
     let mut app = App::new(system, arguments.name, arguments.once, started);
     let mut event_loop = EventLoop::new(platform, EVENT_LOOP.put(LoopStorage::new()), &QUEUE)?;
     let mut registrar = event_loop.registrar();
