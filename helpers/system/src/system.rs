@@ -151,17 +151,9 @@ impl<'m, P: Platform> System<'m, P> {
         interfaces: &'m mut [Option<Interface<'m, P>>],
         resolver: Resolver<'m>,
     ) -> Self {
-        // Made in one piece: whatever is done to it afterwards is done to a copy on the stack.
-        let mut resolver = resolver;
-        resolver.set_time_valid(!config.wait_for_time);
-        let Config { dns, ntp, ntp_names, .. } = config;
-        Self {
-            interfaces,
-            names: TimeNames::new(ntp_names),
-            dns_servers: ServerList::configured(dns),
-            ntp_list: ServerList::configured(ntp),
-            ..Self::with(config, resolver)
-        }
+        let mut system = Self::with(config, resolver);
+        system.equip(interfaces);
+        system
     }
 
     /// A system without memory, fit for a static; [`lend`](Self::lend) makes it whole, where it stands.
@@ -177,6 +169,10 @@ impl<'m, P: Platform> System<'m, P> {
         storage: &'m mut ResolverStorage<Q, E, B, S>,
     ) {
         self.resolver.client_mut().lend(storage);
+        self.equip(interfaces);
+    }
+
+    fn equip(&mut self, interfaces: &'m mut [Option<Interface<'m, P>>]) {
         let Config { dns, ntp, ntp_names, wait_for_time, .. } = self.config;
         self.interfaces = interfaces;
         // A system that does not wait for the time takes it as it is.
@@ -186,7 +182,6 @@ impl<'m, P: Platform> System<'m, P> {
         self.ntp_list = ServerList::configured(ntp);
     }
 
-    #[inline(always)]
     const fn with(config: Config<'m>, resolver: Resolver<'m>) -> Self {
         Self {
             names: TimeNames::NONE,

@@ -29,7 +29,7 @@ use bringup_core::event_loop::{EventLoop, LoopStorage};
 use bringup_core::platform::{Platform, PlatformError};
 use bringup_core::state::SystemState;
 use bringup_core::time::Utc;
-use bringup_dns::{Resolver, ResolverStorage};
+use bringup_dns::ResolverStorage;
 use bringup_platform::tiny::{FutexLock, Tiny, TinyError, TinyOps, TinyWake};
 use bringup_system::{AddInterfaceError, Config, System};
 
@@ -91,17 +91,24 @@ fn failed(what: &str, error: TinyError) -> Exit {
     if error.kind() == ErrorKind::PermissionDenied { Exit::Privilege } else { Exit::Unknown }
 }
 
-fn run(arguments: &Arguments) -> Result<Exit, TinyError> {
-    let mut platform = Tiny::new(PLATFORM.take())?;
-    let started = platform.now();
-
+/// The system, without its memory, where it stays. What this takes of the stack is given back before the
+/// loop runs.
+#[inline(never)]
+fn system() -> &'static mut System<'static, Tiny<'static>> {
     let config = Config {
         // Enough to keep a forger guessing, since the ports are drawn at random.
         resolver: bringup_dns::Config { sockets_per_server: 4, ..bringup_dns::Config::DEFAULT },
         ..Config::new(bringup_ntp::Config::new(FLOOR))
     };
-    let resolver = Resolver::new(config.resolver, RESOLVER.put(ResolverStorage::default()));
-    let system = SYSTEM.put(System::new(config, INTERFACES.put([None]), resolver));
+    SYSTEM.put(System::vacant(config))
+}
+
+fn run(arguments: &Arguments) -> Result<Exit, TinyError> {
+    let mut platform = Tiny::new(PLATFORM.take())?;
+    let started = platform.now();
+
+    let system = system();
+    system.lend(INTERFACES.put([None]), RESOLVER.put(ResolverStorage::default()));
     let mut app = App::new(system, arguments.name, arguments.once, started);
     let mut event_loop = EventLoop::new(platform, EVENT_LOOP.put(LoopStorage::new()), &QUEUE)?;
     let mut registrar = event_loop.registrar();
