@@ -80,6 +80,11 @@ impl<C: Client<Event: Copy, Discard: Copy>> Discreet for Spoken<C> {
 /// A client on a loop. Its socket numbers are below `SOCKETS`, those of its connections below `CONNS`.
 pub struct Driven<C: Client, P: Platform, const SOCKETS: usize, const CONNS: usize = 0> {
     spoken: Spoken<C>,
+    place: Place<P, SOCKETS, CONNS>,
+}
+
+/// What a client has on a loop.
+struct Place<P: Platform, const SOCKETS: usize, const CONNS: usize> {
     sockets: [Option<Socket<P::Handle>>; SOCKETS],
     conns: [Option<Connection<P::Handle>>; CONNS],
     timer: Option<TimerKey>,
@@ -90,6 +95,26 @@ pub struct Driven<C: Client, P: Platform, const SOCKETS: usize, const CONNS: usi
     /// Why a socket was not opened, and when the like was told last.
     no_room: Option<P::Error>,
     told_no_room: Option<Instant>,
+    /// As of [`Client`].
+    measures_time: bool,
+}
+
+impl<P: Platform, const SOCKETS: usize, const CONNS: usize> Place<P, SOCKETS, CONNS> {
+    #[inline(never)] // every call on a client begins with it
+    fn stage<'a, 'r>(&'a mut self, registrar: &'a mut Registrar<'r, P>) -> Stage<'a, 'r, P> {
+        Stage {
+            registrar,
+            sockets: &mut self.sockets,
+            conns: &mut self.conns,
+            timer: self.timer,
+            armed_for: &mut self.armed_for,
+            owner: self.owner,
+            interface: self.interface,
+            measures_time: self.measures_time,
+            now: None,
+            no_room: &mut self.no_room,
+        }
+    }
 }
 
 impl<C, P, const SOCKETS: usize, const CONNS: usize> Driven<C, P, SOCKETS, CONNS>
@@ -103,26 +128,29 @@ where
     pub const fn new(client: C, owner: Owner) -> Self {
         Self {
             spoken: Spoken { client, events: Ring::new(), discards: Ring::new() },
-            sockets: [const { None }; SOCKETS],
-            conns: [const { None }; CONNS],
-            timer: None,
-            armed_for: None,
-            owner,
-            interface: None,
-            no_room: None,
-            told_no_room: None,
+            place: Place {
+                sockets: [const { None }; SOCKETS],
+                conns: [const { None }; CONNS],
+                timer: None,
+                armed_for: None,
+                owner,
+                interface: None,
+                no_room: None,
+                told_no_room: None,
+                measures_time: C::MEASURES_TIME,
+            },
         }
     }
 
     /// Binds the sockets that are opened from now on to an interface.
     pub const fn set_interface(&mut self, interface: Option<u32>) {
-        self.interface = interface;
+        self.place.interface = interface;
     }
 
     /// Takes a timer of the loop for the client; nothing happens if it has one.
     pub fn register(&mut self, registrar: &mut Registrar<'_, P>) -> Result<(), NoSlot> {
-        if self.timer.is_none() {
-            self.timer = Some(registrar.add_timer(self.owner)?);
+        if self.place.timer.is_none() {
+            self.place.timer = Some(registrar.add_timer(self.place.owner)?);
         }
         Ok(())
     }
@@ -144,10 +172,10 @@ where
         buffers: &mut Buffers,
         f: impl FnOnce(&mut C, &mut Cx<'_>) -> R,
     ) -> R {
-        let (spoken, mut stage) = self.on_stage(registrar);
+        let mut stage = self.place.stage(registrar);
         stage.begin(None);
-        let result = f(&mut spoken.client, &mut stage.cx());
-        stage.drive(spoken, &mut buffers.transmit);
+        let result = f(&mut self.spoken.client, &mut stage.cx());
+        stage.drive(&mut self.spoken, &mut buffers.transmit);
         result
     }
 
@@ -165,10 +193,10 @@ where
     /// ([`ErrorKind::Exhausted`](bringup_core::error::ErrorKind::Exhausted)): whoever it asks has no part in
     /// its silence. At most one in a minute.
     pub fn next_no_room(&mut self, now: Instant) -> Option<P::Error> {
-        let error = self.no_room.take()?;
-        let is_due = self.told_no_room.is_none_or(|at| now >= at + NO_ROOM_INTERVAL);
+        let error = self.place.no_room.take()?;
+        let is_due = self.place.told_no_room.is_none_or(|at| now >= at + NO_ROOM_INTERVAL);
         if is_due {
-            self.told_no_room = Some(now);
+            self.place.told_no_room = Some(now);
         }
         Some(error).filter(|_| is_due)
     }
@@ -180,8 +208,7 @@ where
         buffers: &mut Buffers,
         ready: &Ready,
     ) -> bool {
-        let (client, mut stage) = self.on_stage(registrar);
-        stage.handle(client, buffers, ready)
+        self.place.stage(registrar).handle(&mut self.spoken, buffers, ready)
     }
 
     /// An input that was ignored, why, and who claims to have sent it.
@@ -189,33 +216,12 @@ where
         self.spoken.discards.pop()
     }
 
-    #[inline(never)] // many call it
-    fn on_stage<'a, 'r>(
-        &'a mut self,
-        registrar: &'a mut Registrar<'r, P>,
-    ) -> (&'a mut Spoken<C>, Stage<'a, 'r, P>) {
-        let Self { spoken, sockets, conns, timer, armed_for, owner, interface, no_room, .. } = self;
-        let stage = Stage {
-            registrar,
-            sockets,
-            conns,
-            timer: *timer,
-            armed_for,
-            owner: *owner,
-            interface: *interface,
-            measures_time: C::MEASURES_TIME,
-            now: None,
-            no_room,
-        };
-        (spoken, stage)
-    }
-
     /// Closes its sockets and connections and gives its timer back.
     pub fn close(&mut self, registrar: &mut Registrar<'_, P>) {
-        self.on_stage(registrar).1.close_all();
-        if let Some(timer) = self.timer.take() {
+        self.place.stage(registrar).close_all();
+        if let Some(timer) = self.place.timer.take() {
             registrar.remove_timer(timer);
-            self.armed_for = None;
+            self.place.armed_for = None;
         }
     }
 }
