@@ -70,73 +70,57 @@ impl Draft {
         now: Instant,
     ) -> Option<Self> {
         let anywhere = Route::Broadcast(Ipv4Addr::UNSPECIFIED);
-        let request = |header, route| Self::new(MessageType::Request, header, route);
-        let shuffle = state.exchange().map_or(Shuffle(0), |exchange| exchange.shuffle);
-        let mut draft = match state {
+        let mut draft = Self::new(MessageType::Request, config.header(0), anywhere);
+        if let Some(exchange) = state.exchange() {
+            (draft.header.xid, draft.header.secs) = (exchange.xid, exchange.secs(now));
+            draft.shuffle = exchange.shuffle;
+        }
+        match state {
             State::Selecting(s) => {
-                let mut header = config.header(s.exchange.xid);
-                header.secs = s.exchange.secs(now);
-                header.flags = flags(wants_broadcast(config, s.exchange.sends));
-                Self {
-                    // RFC 7844 §3.3.
-                    requested: hint.filter(|_| !config.anonymous),
-                    rapid_commit: config.rapid_commit && !config.anonymous,
-                    // RFC 2563 §2.2: in the first DISCOVER MUST; the same in resends.
-                    auto_configure: config.asks_auto_configure(),
-                    ..Self::new(MessageType::Discover, header, anywhere)
-                }
+                draft.kind = MessageType::Discover;
+                draft.header.flags = flags(wants_broadcast(config, s.exchange.sends));
+                // RFC 7844 §3.3.
+                draft.requested = hint.filter(|_| !config.anonymous);
+                draft.rapid_commit = config.rapid_commit && !config.anonymous;
+                // RFC 2563 §2.2: in the first DISCOVER MUST; the same in resends.
+                draft.auto_configure = config.asks_auto_configure();
             }
             State::Requesting(r) => {
-                let mut header = config.header(r.exchange.xid);
-                // RFC 2131 §3.1 step 3: the DISCOVER's value, in resends too.
-                header.secs = r.secs;
-                header.flags = flags(r.broadcast);
-                let (requested, server) = (Some(r.offer.address), Some(r.offer.server));
-                Self { requested, server, ..request(header, anywhere) }
+                // RFC 2131 §3.1 step 3: the DISCOVER's values, in resends too.
+                (draft.header.secs, draft.header.flags) = (r.secs, flags(r.broadcast));
+                (draft.requested, draft.server) = (Some(r.offer.address), Some(r.offer.server));
             }
             State::Rebooting(r) => {
-                let mut header = config.header(r.exchange.xid);
-                header.secs = r.exchange.secs(now);
-                header.flags = flags(wants_broadcast(config, 0));
+                draft.header.flags = flags(wants_broadcast(config, 0));
                 // 54 MUST NOT be there, ciaddr MUST be zero: §4.3.2.
-                Self { requested: Some(r.address), ..request(header, anywhere) }
+                draft.requested = Some(r.address);
             }
             State::Renewing(r) => {
-                let mut header = config.header(r.exchange.xid);
-                (header.secs, header.ciaddr) = (r.exchange.secs(now), r.address);
-                request(header, Route::Unicast(r.server))
+                (draft.header.ciaddr, draft.route) = (r.address, Route::Unicast(r.server));
             }
             State::Rebinding(r) => {
-                let mut header = config.header(r.exchange.xid);
-                (header.secs, header.ciaddr) = (r.exchange.secs(now), r.address);
-                request(header, Route::Broadcast(r.address))
+                (draft.header.ciaddr, draft.route) = (r.address, Route::Broadcast(r.address));
             }
             State::Releasing(r) => {
-                let mut header = config.header(r.xid);
-                header.ciaddr = r.address;
-                let route = Route::Unicast(r.server);
-                let text = Some(&b"no longer needed"[..]);
-                let release = Self::new(MessageType::Release, header, route);
-                Self { server: Some(r.server), text, ..release }
+                (draft.kind, draft.header.xid, draft.header.ciaddr) =
+                    (MessageType::Release, r.xid, r.address);
+                (draft.server, draft.route) = (Some(r.server), Route::Unicast(r.server));
+                draft.text = Some(b"no longer needed");
             }
-            State::Declining(d) => Self {
+            State::Declining(d) => {
                 // Table 5: ciaddr, secs and flags are 0; 50 and 54 MUST be there.
-                requested: Some(d.address),
-                server: Some(d.server),
-                text: Some(b"address in use"),
-                ..Self::new(MessageType::Decline, config.header(d.xid), anywhere)
-            },
+                (draft.kind, draft.header.xid) = (MessageType::Decline, d.xid);
+                (draft.requested, draft.server) = (Some(d.address), Some(d.server));
+                draft.text = Some(b"address in use");
+            }
             State::Informing(i) => {
-                let mut header = config.header(i.exchange.xid);
-                (header.secs, header.ciaddr) = (i.exchange.secs(now), i.address);
-                let route = i.server.map_or(Route::Broadcast(i.address), Route::Unicast);
-                Self::new(MessageType::Inform, header, route)
+                (draft.kind, draft.header.ciaddr) = (MessageType::Inform, i.address);
+                draft.route = i.server.map_or(Route::Broadcast(i.address), Route::Unicast);
             }
             State::Stopped | State::Init { .. } | State::Probing(_) | State::Bound { .. } => {
                 return None;
             }
-        };
-        draft.shuffle = shuffle;
+        }
         Some(draft)
     }
 
