@@ -56,12 +56,14 @@ impl Fqdn<'_> {
             DnsUpdate::Nobody => FLAG_N,
         };
         w.bytes(&[flags | FLAG_E, 0, 0])?;
-        for label in name.split('.') {
+        let mut labels = 0;
+        for label in name.as_bytes().split(|&b| b == b'.') {
             w.u8(u8::try_from(label.len()).map_err(|_| Full)?)?;
-            w.bytes(label.as_bytes())?;
+            w.bytes(label)?;
+            labels += 1;
         }
         // §2.3.1: a partial name has no root at its end.
-        if name.contains('.') {
+        if labels > 1 {
             w.u8(0)?;
         }
         Ok(w.position())

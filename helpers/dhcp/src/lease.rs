@@ -303,24 +303,22 @@ impl<'a> Lease<'a> {
     /// first router of 3 (RFC 3442: with 121, options 3 and 33 MUST be ignored). What
     /// [`Config::routes`](crate::Config::routes) doesn't let pass is left out.
     pub fn routes(&self) -> impl Iterator<Item = Route> + use<'a> {
-        let of = |code, source| {
-            let routes = self.option(code)?.classless_routes()?;
-            Some(routes.map(move |route| Route { source, ..route }))
-        };
-        let classless = of(code::CLASSLESS_ROUTE, RouteSource::Classless)
+        let of = |code, source| Some((self.option(code)?.classless_routes()?, source));
+        let mut classless = of(code::CLASSLESS_ROUTE, RouteSource::Classless)
             .or_else(|| of(code::CLASSLESS_ROUTE_MS, RouteSource::ClasslessMs))
             .filter(|_| self.policy != RoutePolicy::IgnoreClassless);
-        let classful = classless.is_none().then(|| {
-            let default = self.routers().next().map(|router| Route {
-                destination: Ipv4Addr::UNSPECIFIED,
-                prefix_len: 0,
-                router,
-                source: RouteSource::Router,
-            });
-            self.static_routes().chain(default)
+        let mut classful = self.static_routes();
+        let mut default = self.routers().next().map(|router| Route {
+            destination: Ipv4Addr::UNSPECIFIED,
+            prefix_len: 0,
+            router,
+            source: RouteSource::Router,
+        });
+        let all = core::iter::from_fn(move || match &mut classless {
+            Some((routes, source)) => routes.next().map(|route| Route { source: *source, ..route }),
+            None => classful.next().or_else(|| default.take()),
         });
         let policy = self.policy;
-        let all = classless.into_iter().flatten().chain(classful.into_iter().flatten());
         all.filter(move |route| policy.lets_pass(route))
     }
 
