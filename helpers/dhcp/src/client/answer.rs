@@ -40,13 +40,13 @@ impl DhcpClient<'_> {
         let from = |server: Ipv4Addr| {
             if reply.server == server { Ok(()) } else { Err(Mismatch::WrongServer) }
         };
-        match (self.state, reply.kind) {
-            (State::Selecting(s), Offered) => self.take_offer(cx, s, reply),
+        match (&self.state, reply.kind) {
+            (&State::Selecting(s), Offered) => self.take_offer(cx, s, reply),
             // RFC 4039 §3.1: only if we asked for it, and it says that it is that.
             (State::Selecting(_), Ack) if self.config.rapid_commit && reply.rapid_commit => {
                 self.take_ack(cx, reply, requested_at, None)
             }
-            (State::Requesting(r), Ack) => {
+            (&State::Requesting(r), Ack) => {
                 from(r.offer.server)?;
                 if self.config.asks_nonce()
                     && r.offer.promises_nonce
@@ -59,22 +59,22 @@ impl DhcpClient<'_> {
                 }
                 self.take_ack(cx, reply, requested_at, Some(r.offer.address))
             }
-            (State::Requesting(r), Nak) => {
+            (&State::Requesting(r), Nak) => {
                 from(r.offer.server)?;
                 self.doubt = Some(Doubt::of(r.offer.server, self.doubt));
                 self.take_nak(cx, reply)
             }
             // §4.4.2: any server may answer here, and so may refuse.
-            (State::Rebooting(r), Ack) => self.take_ack(cx, reply, requested_at, Some(r.address)),
-            (State::Renewing(r), Ack) => {
+            (&State::Rebooting(r), Ack) => self.take_ack(cx, reply, requested_at, Some(r.address)),
+            (&State::Renewing(r), Ack) => {
                 from(r.server)?;
                 self.take_ack(cx, reply, requested_at, None)
             }
-            (State::Renewing(r), Nak) => {
+            (&State::Renewing(r), Nak) => {
                 from(r.server)?;
                 self.take_nak(cx, reply)
             }
-            (State::Informing(i), Ack) => {
+            (&State::Informing(i), Ack) => {
                 i.server.map_or(Ok(()), from)?;
                 self.take_configuration(reply, &i, requested_at);
                 Ok(())

@@ -48,42 +48,37 @@ struct Deciding<'a> {
 }
 
 impl<'a> Deciding<'a> {
-    fn of(message: &Message<'a>) -> Self {
-        let mut found = Self::default();
+    fn gather(&mut self, message: &Message<'a>) {
         for option in message.options() {
             let slot = match option.code {
-                code::MESSAGE_TYPE => &mut found.kind,
-                code::SERVER_IDENTIFIER => &mut found.server,
-                code::LEASE_TIME => &mut found.lease_time,
-                code::RENEWAL_TIME => &mut found.t1,
-                code::REBINDING_TIME => &mut found.t2,
-                code::RAPID_COMMIT => &mut found.rapid_commit,
-                code::IPV6_ONLY => &mut found.ipv6_only,
-                code::AUTO_CONFIGURE => &mut found.auto_configure,
-                code::MESSAGE => &mut found.text,
+                code::MESSAGE_TYPE => &mut self.kind,
+                code::SERVER_IDENTIFIER => &mut self.server,
+                code::LEASE_TIME => &mut self.lease_time,
+                code::RENEWAL_TIME => &mut self.t1,
+                code::REBINDING_TIME => &mut self.t2,
+                code::RAPID_COMMIT => &mut self.rapid_commit,
+                code::IPV6_ONLY => &mut self.ipv6_only,
+                code::AUTO_CONFIGURE => &mut self.auto_configure,
+                code::MESSAGE => &mut self.text,
                 code::CLIENT_IDENTIFIER => {
-                    found.client_identifiers += 1;
-                    &mut found.client_identifier
+                    self.client_identifiers += 1;
+                    &mut self.client_identifier
                 }
                 _ => continue,
             };
             *slot = slot.or(Some(option.value));
         }
-        found
     }
 
     /// RFC 6842 §3: an echoed identifier that is not ours MUST be discarded; none is fine.
     fn echoes(&self, message: &Message<'_>, config: &Config<'_>) -> bool {
-        let is_ours = |bytes: &[u8]| config.is_our_identifier(bytes);
-        match (self.client_identifiers, self.client_identifier) {
-            (0, _) => true,
-            (1, Some(value)) => is_ours(value.0),
-            _ => {
-                let mut joined = [0; 512];
-                let value = message.value(code::CLIENT_IDENTIFIER, &mut joined);
-                value.is_ok_and(|v| v.is_some_and(|v| is_ours(v.0)))
-            }
-        }
+        let mut joined = [0; 512];
+        let value = match self.client_identifiers {
+            0 => return true,
+            1 => self.client_identifier,
+            _ => message.value(code::CLIENT_IDENTIFIER, &mut joined).ok().flatten(),
+        };
+        value.is_some_and(|value| config.is_our_identifier(value.0))
     }
 }
 
@@ -108,7 +103,8 @@ impl<'a> Reply<'a> {
         if header.xid != xid.ok_or(Mismatch::Unsolicited)? {
             return Err(Mismatch::WrongXid.into());
         }
-        let found = Deciding::of(&message);
+        let mut found = Deciding::default();
+        found.gather(&message);
         let kind = found.kind.and_then(Value::u8).and_then(MessageType::from_u8);
         let server = found.server.and_then(Value::address).filter(|&a| is_host_address(a));
         if !found.echoes(&message, config) {
