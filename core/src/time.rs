@@ -31,6 +31,14 @@ impl Instant {
     pub const fn since(self, earlier: Self) -> Duration {
         Duration(self.0.saturating_sub(earlier.0))
     }
+
+    /// The earliest of those that there are.
+    pub fn earliest(instants: impl IntoIterator<Item = Option<Self>>) -> Option<Self> {
+        instants.into_iter().fold(None, |first, at| match (first, at) {
+            (Some(first), Some(at)) => Some(at.min(first)),
+            (first, at) => first.or(at),
+        })
+    }
 }
 
 impl Add<Duration> for Instant {

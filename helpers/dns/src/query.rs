@@ -320,7 +320,7 @@ impl Query {
     pub(crate) fn wake_at(&self) -> Option<Instant> {
         let deadline = self.is_waiting().then_some(self.deadline);
         let stale = self.stale_at.filter(|_| self.is_waiting());
-        [deadline, stale, self.grace].into_iter().flatten().min()
+        Instant::earliest([deadline, stale, self.grace])
     }
 
     /// What can be said now (RFC 8305 §3); `None` while it is better to wait.

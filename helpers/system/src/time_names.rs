@@ -272,11 +272,10 @@ impl<'m> TimeNames<'m> {
 
     fn arm<P: Platform>(&mut self, registrar: &mut Registrar<'_, P>) {
         let used = self.names.iter().flatten().count();
-        let waiting = self.stages.iter().take(used).filter_map(|stage| match stage {
+        let next = Instant::earliest(self.stages.iter().take(used).map(|stage| match stage {
             Stage::Waiting(at) => Some(*at),
             _ => None,
-        });
-        let next = waiting.min();
+        }));
         if let Some(timer) = self.timer {
             match next {
                 Some(at) => registrar.set_timer(timer, at),

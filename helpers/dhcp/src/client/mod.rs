@@ -416,9 +416,7 @@ impl Client for DhcpClient<'_> {
         let claim = self.claim.and_then(|claim| claim.deadline());
         let inquiry = self.inquiry.and_then(|inquiry| inquiry.deadline());
         let link_local = self.link_local.and_then(|it| it.claim.deadline());
-        [self.state.deadline(), self.blocked_until, expiry, claim, inquiry, link_local]
-            .into_iter()
-            .flatten()
-            .min()
+        let state = self.state.deadline();
+        Instant::earliest([state, self.blocked_until, expiry, claim, inquiry, link_local])
     }
 }

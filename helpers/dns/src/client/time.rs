@@ -42,7 +42,9 @@ impl Resolver<'_> {
         }
         let idle = self.servers.retire_idle(now);
         let streams = self.retire_streams(now);
-        self.wake = self.next_wake(idle.into_iter().chain(streams));
+        let lookups = self.lookups.iter().map(Lookup::wake_at);
+        let queries = self.queries.iter().map(Query::wake_at);
+        self.wake = Instant::earliest(lookups.chain(queries).chain([idle, streams]));
     }
 
     /// Whether it may be this program that was late, and not the server: a loop tells the time before it
@@ -82,11 +84,5 @@ impl Resolver<'_> {
         if let Some(attempt) = attempt.filter(had_opt) {
             attempt.plain = known.after_silence(attempt.sent_at);
         }
-    }
-
-    fn next_wake(&self, idle: impl Iterator<Item = Instant>) -> Option<Instant> {
-        let lookups = self.lookups.iter().filter_map(Lookup::wake_at);
-        let queries = self.queries.iter().filter_map(Query::wake_at);
-        lookups.chain(queries).chain(idle).min()
     }
 }

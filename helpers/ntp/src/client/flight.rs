@@ -90,7 +90,7 @@ impl Flights {
             Flight::Waiting { sent_at, .. } => Some(sent_at + LIFETIME),
             _ => None,
         };
-        self.table.iter().filter_map(expiry).min()
+        Instant::earliest(self.table.iter().map(expiry))
     }
 
     /// Ends all of them.

@@ -370,14 +370,13 @@ impl Client for NtpClient {
 
     fn poll_timeout(&self) -> Option<Instant> {
         let save_at = self.is_worth_saving().then_some(self.save_at);
-        let due = [
+        Instant::earliest([
             self.flights.expires_at(),
             self.clock.stale_at(),
             self.leap_watch.due_at(),
             save_at,
             self.due_at(),
-        ];
-        due.into_iter().flatten().min()
+        ])
     }
 }
 

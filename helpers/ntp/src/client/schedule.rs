@@ -121,13 +121,14 @@ impl NtpClient {
             | Phase::Bursting { next_at, .. }
             | Phase::Searching { next_at, .. } => Some(next_at),
             Phase::Polling => {
-                let active = self.active().filter_map(|n| self.server(n)).map(|a| a.next_at);
+                let active = self.active().map(|n| self.server(n).map(|a| a.next_at));
                 // One that may be asked again has its place among the active back.
-                let back = servers.filter(|a| a.quarantined).map(|a| a.not_before);
-                active.chain(back).min()
+                let back = servers.map(|a| a.quarantined.then_some(a.not_before));
+                Instant::earliest(active.chain(back))
             }
             Phase::Probing { .. } => {
-                servers.filter(|a| a.probe.wanted > 0 && a.probe.tries > 0).map(|a| a.next_at).min()
+                let waits = |a: &Association| a.probe.wanted > 0 && a.probe.tries > 0;
+                Instant::earliest(servers.map(|a| waits(a).then_some(a.next_at)))
             }
         }
     }
