@@ -192,8 +192,8 @@ impl KissCode {
 
 /// Whether these are up to four characters of ASCII, left-justified and filled up with zeros. RFC 5905 §7.4.
 fn is_kiss_code(id: [u8; 4]) -> bool {
-    let mut code = id.into_iter().rev().skip_while(|&c| c == 0);
-    id != [0; 4] && code.all(|c| c.is_ascii_graphic())
+    let (code, fill) = id.split_at(id.iter().position(|&c| c == 0).unwrap_or(4));
+    !code.is_empty() && code.iter().all(u8::is_ascii_graphic) && fill.iter().all(|&c| c == 0)
 }
 
 impl Leap {

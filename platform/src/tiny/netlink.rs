@@ -321,7 +321,7 @@ impl<'m> Requests<'m> {
     }
 
     pub(super) fn interface(&mut self, name: &str) -> Result<Interface, TinyError> {
-        if name.is_empty() || name.len() > MAX_NAME || name.contains(['/', '\0']) {
+        if name.is_empty() || name.len() > MAX_NAME || name.bytes().any(|b| matches!(b, b'/' | 0)) {
             return Err(failed(EINVAL));
         }
         // What is left of it are terminators.

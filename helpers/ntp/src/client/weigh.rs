@@ -76,11 +76,9 @@ impl NtpClient {
         let mut best: Option<(u8, Candidate)> = None;
         for (i, (&n, &claim)) in numbers.iter().zip(candidates).enumerate() {
             if !majority.contains(i) {
-                self.servers
-                    .iter_mut()
-                    .skip(usize::from(n))
-                    .take(1)
-                    .for_each(|a| a.outvoted = true);
+                if let Some(a) = self.servers.get_mut(usize::from(n)) {
+                    a.outvoted = true;
+                }
             } else if best.is_none_or(|(_, b)| claim.distance_ns < b.distance_ns) {
                 best = Some((n, claim));
             }
