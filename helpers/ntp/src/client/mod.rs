@@ -204,6 +204,7 @@ impl NtpClient {
     }
 
     /// The association of this number, to change it.
+    #[inline(never)] // many call it
     fn server_mut(&mut self, server: u8) -> Option<&mut Association> {
         self.servers.get_mut(..self.count)?.get_mut(usize::from(server))
     }
