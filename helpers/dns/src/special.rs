@@ -35,8 +35,8 @@ pub(crate) fn fixed(name: &Name, rtype: RecordType, local_to_servers: bool) -> O
     if !TOP.iter().any(|top| last.eq_ignore_ascii_case(top)) {
         return None;
     }
-    let below = |labels: &[&str]| ends_in(name, labels);
-    if below(&["localhost"]) {
+    let below = |tree: &str| ends_in(name, tree);
+    if below("localhost") {
         return Some(match rtype {
             RecordType::A => Fixed::Record(RData::A(Ipv4Addr::LOCALHOST)),
             RecordType::AAAA => Fixed::Record(RData::Aaaa(Ipv6Addr::LOCALHOST)),
@@ -44,13 +44,13 @@ pub(crate) fn fixed(name: &Name, rtype: RecordType, local_to_servers: bool) -> O
         });
     }
     // RFC 6761 §6.4, RFC 7686 §2, RFC 9476 §2.
-    if below(&["invalid"]) || below(&["onion"]) || below(&["alt"]) {
+    if below("invalid") || below("onion") || below("alt") {
         return Some(Fixed::NxDomain);
     }
     // RFC 6762 §22.1: these belong to multicast DNS.
     let link_local = || {
-        let v6 = ["8", "9", "a", "b"].iter().any(|n| below(&[n, "e", "f", "ip6", "arpa"]));
-        below(&["local"]) || below(&["254", "169", "in-addr", "arpa"]) || v6
+        let v6 = ["8.e.f.ip6.arpa", "9.e.f.ip6.arpa", "a.e.f.ip6.arpa", "b.e.f.ip6.arpa"];
+        below("local") || below("254.169.in-addr.arpa") || v6.into_iter().any(below)
     };
     if !local_to_servers && link_local() {
         return Some(Fixed::NxDomain);
@@ -64,17 +64,17 @@ pub(crate) fn fixed(name: &Name, rtype: RecordType, local_to_servers: bool) -> O
     None
 }
 
-/// Whether the last labels of `name` are these, case ignored.
-fn ends_in(name: NameView<'_>, labels: &[&str]) -> bool {
-    let Some(extra) = name.label_count().checked_sub(labels.len()) else { return false };
-    let tail = name.labels().skip(extra);
-    tail.zip(labels).all(|(a, b)| a.eq_ignore_ascii_case(b.as_bytes()))
+/// Whether `name` is `tree` or below it, case ignored.
+fn ends_in(name: NameView<'_>, tree: &str) -> bool {
+    let labels = tree.as_bytes().split(|&octet| octet == b'.');
+    let Some(extra) = name.label_count().checked_sub(labels.clone().count()) else { return false };
+    name.labels().skip(extra).zip(labels).all(|(a, b)| a.eq_ignore_ascii_case(b))
 }
 
 /// Whether this is the reverse name of 127/8 or of ::1.
 fn is_loopback_reverse(name: NameView<'_>) -> bool {
-    let v4 = name.label_count() == 6 && ends_in(name, &["127", "in-addr", "arpa"]);
-    let v6 = name.label_count() == 34 && ends_in(name, &["ip6", "arpa"]) && {
+    let v4 = name.label_count() == 6 && ends_in(name, "127.in-addr.arpa");
+    let v6 = name.label_count() == 34 && ends_in(name, "ip6.arpa") && {
         let mut nibbles = name.labels().take(32);
         nibbles.next() == Some(b"1".as_slice()) && nibbles.all(|nibble| nibble == b"0")
     };
