@@ -92,19 +92,14 @@ pub(crate) fn ntp_servers(list: &ServerList) -> ([Server; MAX_SERVERS], usize) {
     let rank = |at: usize, fact: &ServerFact| {
         list.iter().take(at).filter(|earlier| earlier.origin == fact.origin).count()
     };
-    for (wanted, round) in [Source::Dhcp, Source::Configured]
-        .map(|source| (source, None))
-        .into_iter()
-        .chain((0..MAX_SERVERS).map(|round| (Source::Name, Some(round))))
-    {
+    for turn in 0..2 + MAX_SERVERS {
         for (at, fact) in list.iter().enumerate() {
-            let source = match fact.origin {
-                Origin::Lease(_) => Source::Dhcp,
-                Origin::Configured => Source::Configured,
-                Origin::Name(_) => Source::Name,
+            let (source, its_turn) = match fact.origin {
+                Origin::Lease(_) => (Source::Dhcp, 0),
+                Origin::Configured => (Source::Configured, 1),
+                Origin::Name(_) => (Source::Name, 2 + rank(at, fact)),
             };
-            let is_its_turn = round.is_none_or(|round| rank(at, fact) == round);
-            if let Some(slot) = servers.get_mut(count).filter(|_| source == wanted && is_its_turn) {
+            if let Some(slot) = servers.get_mut(count).filter(|_| turn == its_turn) {
                 *slot = Server { address: fact.address, source };
                 count += 1;
             }

@@ -355,14 +355,11 @@ impl<P: Platform> System<'_, P> {
 
     /// Hands the lists to the clients.
     pub(crate) fn servers_changed(&mut self, registrar: &mut Registrar<'_, P>) {
-        let mut dns = [None; MAX_SERVERS];
-        for (slot, fact) in dns.iter_mut().zip(self.dns_servers.iter()) {
-            *slot = Some(self.dns_server(fact));
-        }
-        let used = dns.iter().flatten().count();
         let mut list = [ServerAddress::from(SocketAddr::from(([0, 0, 0, 0], 53))); MAX_SERVERS];
-        for (slot, server) in list.iter_mut().zip(dns.iter().flatten()) {
-            *slot = *server;
+        let mut used = 0;
+        for (slot, fact) in list.iter_mut().zip(self.dns_servers.iter()) {
+            *slot = self.dns_server(fact);
+            used += 1;
         }
         let buffers = &mut self.buffers;
         self.resolver.call(registrar, buffers, |resolver, cx| {

@@ -182,13 +182,14 @@ impl App {
             return;
         }
         let (now, name) = (registrar.now(), self.name.unwrap_or(""));
-        let addresses = self.system.resolver().result(key).into_iter();
-        for record in addresses.flat_map(|answer| answer.records()) {
-            if let RData::A(address) = record.data() {
-                let mut line = self.line(now, "answer");
-                line.text("owner", name).text("type", "A").number("ttl", record.ttl.into());
-                line.address("data", address, None).say();
-            }
+        if let Some(answer) = self.system.resolver().result(key) {
+            answer.records().for_each(|record| {
+                if let RData::A(address) = record.data() {
+                    let mut line = self.line(now, "answer");
+                    line.text("owner", name).text("type", "A").number("ttl", record.ttl.into());
+                    line.address("data", address, None).say();
+                }
+            });
         }
         let (rcode, exit) = match outcome {
             Outcome::Answer => ("NOERROR", Exit::Done),
