@@ -184,10 +184,12 @@ impl<'a> Message<'a> {
         'a: 's,
     {
         let mut pieces = self.pieces(code);
-        let first = pieces.next();
-        let Some(second) = pieces.next() else { return Ok(first.map(Value)) };
+        let Some(first) = pieces.next() else { return Ok(None) };
+        let Some(second) = pieces.next() else { return Ok(Some(Value(first))) };
         let mut w = Writer::new(scratch);
-        for piece in first.into_iter().chain([second]).chain(pieces) {
+        w.bytes(first)?;
+        w.bytes(second)?;
+        for piece in pieces {
             w.bytes(piece)?;
         }
         Ok(Some(Value(w.finish())))

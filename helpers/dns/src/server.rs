@@ -353,6 +353,11 @@ impl Servers {
         self.order.iter().flatten().filter_map(|&id| Some((id, self.get(id)?)))
     }
 
+    /// Their addresses, in that order.
+    pub(crate) fn addresses(&self) -> [Option<ServerAddress>; MAX_SERVERS] {
+        self.order.map(|id| self.get(id?).map(|server| server.at))
+    }
+
     /// What failed before the list changed says nothing any more.
     pub(crate) fn forgive(&mut self) {
         for server in self.slots.iter_mut().flatten() {

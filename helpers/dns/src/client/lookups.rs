@@ -13,7 +13,7 @@ use crate::query::{
     Ask, Attempt, AttemptState, Failure, LegState, Lookup, LookupState, OnStream, Outcome, Path,
 };
 use crate::record::RecordType;
-use crate::server::{MAX_SERVERS, ServerAddress, ServerId};
+use crate::server::{ServerAddress, ServerId};
 
 /// For how long a reply that nobody waits for any more still fills the cache (RFC 8305 §5).
 const LINGER: Duration = Duration::from_secs(1);
@@ -269,14 +269,9 @@ impl Resolver<'_> {
     }
 
     pub(super) fn replace_servers(&mut self, cx: &mut Cx<'_>, list: &[ServerAddress]) {
-        let before = self.servers.in_order().map(|(_, server)| Some(server.at));
-        let mut old = [None; MAX_SERVERS];
-        for (slot, address) in old.iter_mut().zip(before) {
-            *slot = address;
-        }
+        let old = self.servers.addresses();
         let gone = self.servers.replace(list);
-        let after = self.servers.in_order().map(|(_, server)| server.at);
-        if old.iter().copied().flatten().eq(after) {
+        if old == self.servers.addresses() {
             return;
         }
         // What one set of servers said need not hold for another (split views).
