@@ -102,9 +102,6 @@ impl Probe {
 }
 
 impl Association {
-    /// An association with no server in particular, for an empty slot.
-    pub(crate) const EMPTY: Self = Self::new(Server::NOBODY);
-
     /// A server of which nothing is known yet.
     pub(crate) const fn new(server: Server) -> Self {
         Self {

@@ -82,7 +82,7 @@ impl NtpClient {
     /// A client that knows no server and does nothing yet.
     pub const fn new(config: Config) -> Self {
         Self {
-            servers: [Association::EMPTY; MAX_SERVERS],
+            servers: [Association::new(Server::NOBODY); MAX_SERVERS],
             count: 0,
             phase: Phase::Stopped,
             flights: Flights::new(),

@@ -1,5 +1,7 @@
 //! When to ask whom: [`Phase`], and the ways from one to the next.
 
+use core::cmp::Reverse;
+
 use bringup_core::client::{Cx, Rng};
 use bringup_core::time::{Duration, Instant};
 
@@ -102,13 +104,15 @@ impl NtpClient {
     /// The numbers of the servers that are asked in turn: the best that answer, as far as one knows,
     /// then those that have fallen silent.
     fn active(&self) -> impl Iterator<Item = u8> + use<> {
-        let mut numbers = [None; MAX_ACTIVE];
+        let mut numbers = [0; MAX_ACTIVE];
+        let mut count = 0;
         let servers = || (0_u8..).zip(self.servers.iter().take(self.count));
         let open = |lost: bool| servers().filter(move |(_, a)| !a.quarantined && a.lost == lost);
         for (slot, (n, _)) in numbers.iter_mut().zip(open(false).chain(open(true))) {
-            *slot = Some(n);
+            *slot = n;
+            count += 1;
         }
-        numbers.into_iter().flatten()
+        numbers.into_iter().take(count)
     }
 
     /// When the phase has something to do.
@@ -185,9 +189,9 @@ impl NtpClient {
             let answered = a.last_good.is_some_and(|at| began <= at);
             !answered && a.tokens > 0 && a.not_before <= now
         };
-        self.active()
-            .filter(|&n| self.server(n).is_some_and(open))
-            .max_by_key(|&n| (self.server(n).map(|a| a.tokens), core::cmp::Reverse(n)))
+        let tokens = |n| self.server(n).filter(|a| open(a)).map(|a| a.tokens);
+        let targets = self.active().filter_map(|n| Some((tokens(n)?, Reverse(n))));
+        targets.max().map(|(_, Reverse(n))| n)
     }
 
     /// Sends the requests of a start that are due.
@@ -308,7 +312,8 @@ impl NtpClient {
 
     /// Begins to look for a server that answers, a while after the last request.
     fn enter_searching(&mut self, cx: &mut Cx<'_>, exponent: u8) {
-        let last = self.servers.iter().take(self.count).filter_map(|a| a.last_sent).max();
+        let sent = self.servers.iter().take(self.count).map(|a| a.last_sent);
+        let last = sent.fold(None, Option::max);
         let next_at = last.unwrap_or(cx.now) + interval(exponent, cx.rng);
         self.phase = Phase::Searching { exponent: exponent + 1, turn: 0, next_at };
     }
