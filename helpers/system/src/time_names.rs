@@ -16,6 +16,9 @@ use crate::sources;
 /// How many names are looked at; later ones are ignored.
 pub const MAX_NAMES: usize = 4;
 
+/// As many as there is room for.
+const NAMES: usize = if parts::EXTRAS { MAX_NAMES } else { 0 };
+
 /// The wait after the first failure, doubled after each further one ...
 const RETRY_MIN: Duration = Duration::from_secs(1);
 /// ... up to this (RFC 4330 §10: lookups back off as well).
@@ -65,8 +68,8 @@ enum Stage {
 }
 
 /// As many as are looked at.
-fn first<'m>(names: &[NtpName<'m>]) -> [Option<NtpName<'m>>; MAX_NAMES] {
-    let mut taken = [None; MAX_NAMES];
+fn first<'m>(names: &[NtpName<'m>]) -> [Option<NtpName<'m>>; NAMES] {
+    let mut taken = [None; NAMES];
     for (slot, name) in taken.iter_mut().zip(names) {
         *slot = Some(*name);
     }
@@ -75,11 +78,11 @@ fn first<'m>(names: &[NtpName<'m>]) -> [Option<NtpName<'m>>; MAX_NAMES] {
 
 /// The names, and how far each has come.
 pub(crate) struct TimeNames<'m> {
-    names: [Option<NtpName<'m>>; MAX_NAMES],
-    stages: [Stage; MAX_NAMES],
-    retries: [Duration; MAX_NAMES],
+    names: [Option<NtpName<'m>>; NAMES],
+    stages: [Stage; NAMES],
+    retries: [Duration; NAMES],
     /// How often its addresses were silent: the next ones of it are used then.
-    turns: [usize; MAX_NAMES],
+    turns: [usize; NAMES],
     /// Whether no NTP server answers: what is known may be out of date.
     silent: bool,
     timer: Option<TimerKey>,
@@ -88,10 +91,10 @@ pub(crate) struct TimeNames<'m> {
 impl<'m> TimeNames<'m> {
     /// No names.
     pub(crate) const NONE: Self = Self {
-        names: [None; MAX_NAMES],
-        stages: [Stage::Waiting(Instant::ZERO); MAX_NAMES],
-        retries: [RETRY_MIN; MAX_NAMES],
-        turns: [0; MAX_NAMES],
+        names: [None; NAMES],
+        stages: [Stage::Waiting(Instant::ZERO); NAMES],
+        retries: [RETRY_MIN; NAMES],
+        turns: [0; NAMES],
         silent: false,
         timer: None,
     };
@@ -112,7 +115,7 @@ impl<'m> TimeNames<'m> {
 
     /// Whether there is none to be resolved.
     pub(crate) const fn is_empty(&self) -> bool {
-        !parts::EXTRAS || self.names[0].is_none()
+        matches!(self.names.first(), None | Some(None))
     }
 
     /// The name with this place in the order of naming.
@@ -180,7 +183,7 @@ impl<'m> TimeNames<'m> {
         resolver: &mut DrivenResolver<'m, P>,
         buffers: &mut Buffers,
     ) {
-        for index in 0..MAX_NAMES {
+        for index in 0..NAMES {
             if let Stage::Waiting(at) = &mut self.stages[index] {
                 *at = Instant::ZERO;
                 self.retries[index] = RETRY_MIN;
