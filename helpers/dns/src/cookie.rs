@@ -69,8 +69,8 @@ impl Cookies {
 
     /// Looks at the reply to a query with a cookie (RFC 7873 §5.3). Only the first COOKIE option counts.
     pub(crate) fn check(&mut self, edns: Option<Edns<'_>>, now: Instant) -> Result<(), Mismatch> {
-        let mut options = edns.into_iter().flat_map(Edns::options);
-        let Some((_, data)) = options.find(|(code, _)| *code == OPTION) else {
+        let option = edns.and_then(|edns| edns.options().find(|(code, _)| *code == OPTION));
+        let Some((_, data)) = option else {
             if self.server_len > 0 {
                 return Err(Mismatch::Missing);
             }

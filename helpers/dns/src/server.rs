@@ -137,6 +137,7 @@ impl Socket {
 }
 
 /// What is known of a server.
+#[derive(Clone, Copy)]
 pub(crate) struct Server {
     pub(crate) at: ServerAddress,
     /// The smoothed round trip; `None` until it was measured.
@@ -230,15 +231,15 @@ impl Server {
     /// This host may have another address now: nothing that was measured or agreed on holds (RFC 8305
     /// §4, RFC 9018 §3).
     pub(crate) fn forget(&mut self) {
-        let sockets = self.sockets.map(|socket| Socket {
+        for socket in &mut self.sockets {
             // One that is open has the address that this host had, and the platform has it.
-            state: match socket.state {
+            let state = match socket.state {
                 SocketState::Open => SocketState::Closing,
                 other => other,
-            },
-            ..Socket::CLOSED
-        });
-        *self = Self { sockets, ..Self::new(self.at) };
+            };
+            *socket = Socket { state, ..Socket::CLOSED };
+        }
+        *self = Self { sockets: self.sockets, ..Self::new(self.at) };
     }
 
     pub(crate) fn is_plain(&self, now: Instant) -> bool {
@@ -294,7 +295,7 @@ impl Servers {
             17.. => 16,
         };
         Self {
-            slots: [const { None }; MAX_SERVERS],
+            slots: [None; MAX_SERVERS],
             order: [None; MAX_SERVERS],
             closing: [0; MAX_SERVERS],
             close_due: false,
@@ -307,18 +308,16 @@ impl Servers {
     pub(crate) fn replace(&mut self, list: &[ServerAddress]) -> u8 {
         let mut gone = 0;
         for (number, slot) in (0u8..).zip(&mut self.slots) {
-            let stays = slot.as_ref().is_none_or(|s| list.contains(&s.at));
-            if stays {
-                continue;
-            }
+            let left = slot.as_ref().filter(|server| !list.contains(&server.at));
+            let Some(Server { sockets, .. }) = left else { continue };
             gone |= 1 << number;
-            let sockets = slot.take().map_or([Socket::CLOSED; 16], |server| server.sockets);
-            let open = (0u8..).zip(&sockets).filter(|(_, s)| s.state != SocketState::Closed);
+            let open = (0u8..).zip(sockets).filter(|(_, s)| s.state != SocketState::Closed);
             let bits = open.fold(0, |bits, (n, _)| bits | 1u16 << n);
             if let Some(closing) = self.closing.get_mut(usize::from(number)) {
                 *closing |= bits;
                 self.close_due = true;
             }
+            *slot = None;
         }
         self.order = [None; MAX_SERVERS];
         let mut places = self.order.iter_mut();
@@ -446,7 +445,7 @@ impl Servers {
             }
         }
         for (server, slot) in (0u8..).zip(&mut self.slots) {
-            let sockets = slot.iter_mut().flat_map(|server| &mut server.sockets);
+            let Some(Server { sockets, .. }) = slot else { continue };
             for (n, socket) in (0u8..).zip(sockets) {
                 if socket.state == SocketState::Closing {
                     socket.state = SocketState::Closed;
@@ -461,16 +460,18 @@ impl Servers {
     /// Gives up sockets that have been idle; says when to look again.
     pub(crate) fn retire_idle(&mut self, now: Instant) -> Option<Instant> {
         let mut next = None;
-        for socket in self.slots.iter_mut().flatten().flat_map(|server| &mut server.sockets) {
-            if socket.state != SocketState::Open || socket.waiting > 0 {
-                continue;
-            }
-            let at = socket.used_at + SOCKET_IDLE;
-            if at <= now {
-                socket.state = SocketState::Closing;
-                self.close_due = true;
-            } else {
-                next = Some(next.map_or(at, |next: Instant| next.min(at)));
+        for server in self.slots.iter_mut().flatten() {
+            for socket in &mut server.sockets {
+                if socket.state != SocketState::Open || socket.waiting > 0 {
+                    continue;
+                }
+                let at = socket.used_at + SOCKET_IDLE;
+                if at <= now {
+                    socket.state = SocketState::Closing;
+                    self.close_due = true;
+                } else {
+                    next = Instant::earliest([next, Some(at)]);
+                }
             }
         }
         next
