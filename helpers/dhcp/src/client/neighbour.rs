@@ -129,30 +129,48 @@ impl DhcpClient<'_> {
         cx: &mut Cx<'_>,
         buffer: &'b mut [u8],
     ) -> Option<Transmit<'b>> {
-        let mac = self.config.mac;
-        let claim = self.claim.and_then(|claim| claim.packet(mac));
-        let link_local = self.link_local.and_then(|it| it.claim.packet(mac));
-        let asked = self.inquiry.and_then(|inquiry| inquiry.packet(mac));
-        let claimed = claim.or(link_local).map(|packet| (Mac::BROADCAST, packet));
-        let (to, packet) = claimed.or(asked)?;
-        let is_open = self.sockets.is_open(ARP);
-        if is_open && !self.has_token(cx) {
-            return None;
-        }
-        match (&mut self.claim, &mut self.link_local, &mut self.inquiry) {
-            (Some(it), _, _) if claim.is_some() => it.sent(cx.now, cx.rng),
-            (_, Some(it), _) if link_local.is_some() => it.claim.sent(cx.now, cx.rng),
-            (_, _, Some(inquiry)) => inquiry.sent(cx.now),
-            _ => {}
-        }
-        if !is_open {
-            return None;
-        }
-        let Ok(payload) = packet.write(buffer) else {
+        let (to, packet) = self.arp_due()?;
+        if self.sockets.is_open(ARP) {
+            if !self.has_token(cx) {
+                return None;
+            }
+            if let Ok(payload) = packet.write(buffer) {
+                self.arp_sent(cx);
+                self.counters.add(Tally::SentArp, 1);
+                return Some(Transmit::Frame {
+                    socket: ARP,
+                    to,
+                    ethertype: ETHERTYPE_ARP,
+                    payload,
+                });
+            }
             self.counters.add(Tally::BufferTooSmall, 1);
-            return None;
-        };
-        self.counters.add(Tally::SentArp, 1);
-        Some(Transmit::Frame { socket: ARP, to, ethertype: ETHERTYPE_ARP, payload })
+        }
+        // Nothing can go out, and all that is due waits as if it had.
+        while self.arp_due().is_some() {
+            self.arp_sent(cx);
+        }
+        None
+    }
+
+    /// The packet that is due first, and whom it is for.
+    fn arp_due(&self) -> Option<(Mac, Arp)> {
+        let mac = self.config.mac;
+        let claims = [self.claim, self.link_local.map(|it| it.claim)];
+        let claimed = claims.into_iter().flatten().find_map(|claim| claim.packet(mac));
+        let asked = || self.inquiry.and_then(|inquiry| inquiry.packet(mac));
+        claimed.map(|packet| (Mac::BROADCAST, packet)).or_else(asked)
+    }
+
+    /// That packet went out, or could not.
+    fn arp_sent(&mut self, cx: &mut Cx<'_>) {
+        let mac = self.config.mac;
+        let link_local = self.link_local.as_mut().map(|it| &mut it.claim);
+        let mut claims = [self.claim.as_mut(), link_local].into_iter().flatten();
+        match (claims.find(|claim| claim.packet(mac).is_some()), &mut self.inquiry) {
+            (Some(claim), _) => claim.sent(cx.now, cx.rng),
+            (None, Some(inquiry)) => inquiry.sent(cx.now),
+            (None, None) => {}
+        }
     }
 }

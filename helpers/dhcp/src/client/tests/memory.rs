@@ -321,3 +321,25 @@ fn the_bucket_holds_whatever_the_link_does() {
     // DISCOVER, REQUEST and the question to the router went before.
     assert_eq!(sent, 1);
 }
+
+/// When the probes are over an announcement is due, and a question to the router.
+#[test]
+fn what_is_due_together_waits_together_where_arp_is_refused() {
+    for mode in [ConflictDetection::Short, ConflictDetection::Strict] {
+        let mut rig = Rig::new(1, Config { conflict_detection: mode, ..attached() });
+        rig.world.refuse_open[2] = true;
+        rig.call(DhcpClient::start);
+        rig.hear(&{ rig.last().offer(600) }).unwrap();
+        let time = 600_u32.to_be_bytes();
+        let all: Vec<(u8, &[u8])> = [(51, &time[..])].into_iter().chain(OPTIONS).collect();
+        rig.hear(&{ rig.last().reply(Ack, SERVER, OURS, &all) }).unwrap();
+        for ms in 1..20_000 {
+            rig.run_until(at(ms));
+            let before = rig.timeout;
+            rig.call(|client, cx| client.handle_timeout(cx));
+            assert_eq!(rig.timeout, before, "{mode:?}: an early call at {ms} ms did something");
+        }
+        assert_eq!(rig.events(), [Event::Bound]);
+        assert!(rig.world.arps.is_empty());
+    }
+}
