@@ -183,10 +183,10 @@ impl<'m> TimeNames<'m> {
         resolver: &mut DrivenResolver<'m, P>,
         buffers: &mut Buffers,
     ) {
-        for index in 0..NAMES {
-            if let Stage::Waiting(at) = &mut self.stages[index] {
+        for (stage, retry) in self.stages.iter_mut().zip(&mut self.retries) {
+            if let Stage::Waiting(at) = stage {
                 *at = Instant::ZERO;
-                self.retries[index] = RETRY_MIN;
+                *retry = RETRY_MIN;
             }
         }
         self.ask(registrar, resolver, buffers);
