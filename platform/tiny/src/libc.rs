@@ -17,6 +17,7 @@ unsafe extern "C" {
         start: extern "C" fn(*mut c_void) -> *mut c_void,
         argument: *mut c_void,
     ) -> c_int;
+    fn pthread_detach(thread: c_ulong) -> c_int;
     fn capget(header: *mut CapabilityHeader, data: *mut [CapabilityData; 2]) -> c_int;
 }
 
@@ -72,10 +73,18 @@ pub(crate) fn may_open_packet_sockets() -> Option<bool> {
     (failed == 0).then_some(data[0].effective & 1 << CAP_NET_RAW != 0)
 }
 
-/// pthread_create(3): a thread that nobody waits for. Whether it could be had. It is not detached either,
-/// for which musl would link its joining: what its stack has taken stays taken until the program ends.
+/// pthread_create(3): a thread that nobody waits for. Whether it could be had.
 pub(crate) fn run_beside(start: extern "C" fn(*mut c_void) -> *mut c_void) -> bool {
     let mut thread = MaybeUninit::<c_ulong>::uninit();
     // SAFETY: room for a `pthread_t`, which is a `long` or a pointer; default attributes.
-    unsafe { pthread_create(thread.as_mut_ptr(), ptr::null(), start, ptr::null_mut()) == 0 }
+    let failed =
+        unsafe { pthread_create(thread.as_mut_ptr(), ptr::null(), start, ptr::null_mut()) };
+    if failed != 0 {
+        return false;
+    }
+    // SAFETY: it was written.
+    let thread = unsafe { thread.assume_init() };
+    // SAFETY: the thread is ours, and neither joined nor detached.
+    unsafe { pthread_detach(thread) };
+    true
 }
