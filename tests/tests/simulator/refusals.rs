@@ -4,7 +4,7 @@ use std::net::Ipv4Addr;
 
 use bringup::core::client::Mac;
 use bringup::core::error::ErrorKind;
-use bringup::core::event_loop::{EventLoop, LoopStorage};
+use bringup::core::event_loop::{EventLoop, LoopStorage, Registrar};
 use bringup::core::platform::{AddressConfig, Interface, Platform};
 use bringup::core::state::SystemState;
 use bringup::core::time::Utc;
@@ -389,15 +389,16 @@ fn a_kernel_that_does_not_want_to_know_how_right_its_clock_is() {
     }
 }
 
-/// Nobody tells of it: it came before the watch.
-#[test]
-fn a_carrier_that_comes_before_the_start_is_seen() {
+/// A system that has not been started, over one interface that has no carrier, on a loop with room for so many descriptors.
+fn unstarted<const SOURCES: usize>(
+    then: impl FnOnce(&mut System<'_, Sim>, &mut Registrar<'_, Sim>, u32),
+) {
     let mut sim = Sim::new(1);
     let index = sim.add_interface("sim0", Mac([2, 0, 0, 0, 0, 2]));
     sim.set_carrier(index, false);
     sim.set_up(index, true);
     let queue = Queue::new(StdLock::new(), SimWake::new());
-    let mut memory = LoopStorage::<_, 32, 128>::new();
+    let mut memory = LoopStorage::<_, 32, SOURCES>::new();
     let mut event_loop = EventLoop::new(sim, &mut memory, &queue).expect("a loop");
     let (mut slots, mut cache, mut lease) = ([None], SmallStorage::new(), [0; STORAGE_LEN]);
     let config = Config::new(bringup::ntp::Config::new(Utc::from_unix_nanos(0)));
@@ -406,25 +407,23 @@ fn a_carrier_that_comes_before_the_start_is_seen() {
     let registrar = &mut event_loop.registrar();
     let dhcp = |link: &Interface| bringup::dhcp::Config::new(link.mac);
     system.add_interface(registrar, "sim0", dhcp, &mut lease).expect("added");
-    registrar.platform().set_carrier(index, true);
-    system.start(registrar).expect("started");
-    assert!(system.interfaces().all(|interface| interface.is_up()));
+    then(&mut system, registrar, index);
+}
+
+/// Nobody tells of it: it came before the watch.
+#[test]
+fn a_carrier_that_comes_before_the_start_is_seen() {
+    unstarted::<128>(|system, registrar, index| {
+        registrar.platform().set_carrier(index, true);
+        system.start(registrar).expect("started");
+        assert!(system.interfaces().all(|interface| interface.is_up()));
+    });
 }
 
 #[test]
 fn a_loop_without_room_for_the_watch_is_refused_and_leaves_nothing_open() {
-    let mut sim = Sim::new(1);
-    sim.add_interface("sim0", Mac([2, 0, 0, 0, 0, 2]));
-    let queue = Queue::new(StdLock::new(), SimWake::new());
-    let mut memory = LoopStorage::<_, 32, 0>::new();
-    let mut event_loop = EventLoop::new(sim, &mut memory, &queue).expect("a loop");
-    let (mut slots, mut cache, mut lease) = ([None], SmallStorage::new(), [0; STORAGE_LEN]);
-    let config = Config::new(bringup::ntp::Config::new(Utc::from_unix_nanos(0)));
-    let resolver = Resolver::new(config.resolver, &mut cache);
-    let mut system = System::new(config, &mut slots, resolver);
-    let registrar = &mut event_loop.registrar();
-    let dhcp = |link: &Interface| bringup::dhcp::Config::new(link.mac);
-    system.add_interface(registrar, "sim0", dhcp, &mut lease).expect("added");
-    assert!(system.start(registrar).is_err());
-    assert_eq!(registrar.platform().open_sockets(), 0);
+    unstarted::<0>(|system, registrar, _| {
+        assert!(system.start(registrar).is_err());
+        assert_eq!(registrar.platform().open_sockets(), 0);
+    });
 }
